@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/base/text.h"
+
+#include "core/base/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+void text_bytes(struct text *t, struct span bytes)
+{
+    if (bytes.len > t->cap - t->len) {
+        t->overflow = true;
+        bytes.len = t->cap - t->len;
+    }
+    if (bytes.len) {
+        memcpy(t->data + t->len, bytes.data, bytes.len);
+        t->len += bytes.len;
+    }
+}
+
+void text_string(struct text *t, const char *string)
+{
+    text_bytes(t, span_from_string(string));
+}
+
+void text_char(struct text *t, char c)
+{
+    text_bytes(t, span_make(&c, 1));
+}
+
+void text_unsigned(struct text *t, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    text_bytes(t, span_make(digits + at, sizeof(digits) - at));
+}
+
+void text_signed(struct text *t, int64_t value)
+{
+    if (value < 0) {
+        text_char(t, '-');
+        text_unsigned(t, -(uint64_t)value);
+    } else {
+        text_unsigned(t, (uint64_t)value);
+    }
+}
+
+static const char hex_digit[] = "0123456789abcdef";
+
+void text_hex(struct text *t, struct span bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        char pair[2] = {hex_digit[bytes.data[i] >> 4], hex_digit[bytes.data[i] & 15]};
+        text_bytes(t, span_make(pair, 2));
+    }
+}
+
+void text_printf(struct text *t, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    int len;
+
+    va_start(arguments, format);
+    len = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (len < 0 || (size_t)len >= sizeof(line)) {
+        t->overflow = true;
+        len = len < 0 ? 0 : (int)sizeof(line) - 1;
+    }
+    text_bytes(t, span_make(line, (size_t)len));
+}
+
+void text_time(struct text *t, int64_t wall_ns)
+{
+    time_t seconds = (time_t)(wall_ns / NS_PER_S);
+    struct tm utc;
+
+    gmtime_r(&seconds, &utc);
+    text_printf(t, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1,
+                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                (int)(wall_ns % NS_PER_S / NS_PER_US));
+}
+
+/* Length of the valid UTF-8 sequence at the front (RFC 3629), or 0. */
+static size_t utf8_sequence(struct span s)
+{
+    uint8_t first = s.data[0];
+    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3
+                 : first < 0xf5                                                       ? 4
+                                                                                      : 0;
+
+    if (len == 0 || len > s.len) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if ((s.data[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((first == 0xe0 && s.data[1] < 0xa0) || (first == 0xed && s.data[1] > 0x9f) ||
+        (first == 0xf0 && s.data[1] < 0x90) || (first == 0xf4 && s.data[1] > 0x8f)) {
+        return 0;
+    }
+    return len;
+}
+
+void text_escaped(struct text *t, struct span value)
+{
+    while (value.len) {
+        uint8_t c = value.data[0];
+        size_t len = utf8_sequence(value);
+
+        if (c == '"' || c == '\\') {
+            text_char(t, '\\');
+            text_char(t, (char)c);
+        } else if (c == '\n') {
+            text_string(t, "\\n");
+        } else if (c == '\r') {
+            text_string(t, "\\r");
+        } else if (c == '\t') {
+            text_string(t, "\\t");
+        } else if (c < 0x20 || c == 0x7f || len == 0) {
+            text_string(t, "\\u00");
+            text_hex(t, span_make(&c, 1));
+        } else {
+            text_bytes(t, span_sub(value, 0, len));
+        }
+        value = span_skip(value, len ? len : 1);
+    }
+}
+
+void text_json(struct text *t, struct span value)
+{
+    text_char(t, '"');
+    text_escaped(t, value);
+    text_char(t, '"');
+}
+
+void text_html(struct text *t, struct span value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.data[i];
+        if (c < 0x20 || c >= 0x7f || c == '&' || c == '<' || c == '>' || c == '"' || c == '\'') {
+            text_string(t, "&#");
+            text_unsigned(t, c);
+            text_char(t, ';');
+        } else {
+            text_char(t, (char)c);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h1_rewrite: writes the head that goes on to the other side of an explicit proxy: request-target in
+ * origin-form, Host from the authority (RFC 9112 3.2.2), hop-by-hop fields and those that
+ * Connection names left out (RFC 9110 7.6.1), Via added (7.6.3), framing fields written anew by us,
+ * everything else as it came, in its order and case.
+ */
+#ifndef WEIR_HTTP_H1_REWRITE_H
+#define WEIR_HTTP_H1_REWRITE_H
+
+#include "core/base/text.h"
+#include "http/authority.h"
+
+struct h1_rewrite_options {
+    bool via;                   /* add ourselves to Via */
+    const char *pseudonym;      /* our name in it */
+    bool keep_alive;            /* the next hop's connection stays open after this message */
+    bool upgrade;               /* pass Upgrade and Connection: upgrade on */
+    enum http_framing framing;  /* how we frame what follows */
+    uint64_t content_length;    /* HTTP_LENGTH */
+    enum http_version peer_version; /* responses: the client's version */
+};
+
+/*
+ * A request for a server. False with a fault if it may not be forwarded: Connection names a field
+ * that must not be dropped, TE and the like out of place, or our own pseudonym is in Via (a loop:
+ * status 508). `path` empty: "/" (or "*" for OPTIONS).
+ */
+bool h1_write_request(struct text *out, const struct http_head *head,
+                      const struct http_authority *authority, enum http_scheme scheme,
+                      struct span path, const struct h1_rewrite_options *options,
+                      struct http_fault *fault);
+
+/* A response for a client. */
+bool h1_write_response(struct text *out, const struct http_head *head,
+                       const struct h1_rewrite_options *options, struct http_fault *fault);
+
+/* The trailer section after a last chunk, with its blank line. */
+void h1_write_trailers(struct text *out, const struct http_head *trailers);
+
+/* "1a2b\r\n": the line before a chunk's payload. At most 18 bytes. */
+void h1_write_chunk_head(struct text *out, uint64_t len);
+
+#endif
