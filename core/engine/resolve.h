@@ -29,6 +29,7 @@ struct resolve {
     struct actor *owner; /* made ready when the state changes from PENDING */
     enum resolve_state state;
     const char *error; /* a static sentence: "no such name", "no answer in time", ... */
+    bool timed_out;    /* FAILED: no answer in time, as opposed to a bad one */
     bool cached;       /* answered without a query */
     int64_t arrived_ns;  /* when the answer was there */
     size_t address_count;
