@@ -174,6 +174,8 @@ static void starve(struct conn *c)
 
 static void on_receive(struct conn *c, const struct ring_event *event)
 {
+    bool cancelling = c->receiving == CONN_RECV_CANCELLING;
+
     if (!event->more && c->receiving != CONN_RECV_ENDED) {
         c->receiving = CONN_RECV_IDLE;
     }
@@ -191,7 +193,9 @@ static void on_receive(struct conn *c, const struct ring_event *event)
         if (c->state == CONN_OPEN) {
             starve(c);
         }
-    } else if (event->res != -ECANCELED && event->res != -EAGAIN && event->res != -EINTR) {
+    } else if (event->res == -ECANCELED) {
+        c->was_capped = cancelling;
+    } else if (event->res != -EAGAIN && event->res != -EINTR) {
         receive_failed(c, -event->res);
     }
 }

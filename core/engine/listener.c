@@ -13,32 +13,57 @@
 
 enum { LISTEN_BACKLOG = 4096 };
 
-int listener_bind(const struct sockaddr *address, socklen_t address_len, char *error,
-                  size_t error_cap)
+static int bind_socket(const struct sockaddr *address, socklen_t address_len, bool share)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
-    int result;
+    int error;
 
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
-        bind(fd, address, address_len) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
-        struct address shown = {.len = address_len};
-        char text[ADDRESS_TEXT_MAX];
-        result = -errno;
-        memcpy(&shown.u, address, address_len);
-        address_format(&shown, text);
-        snprintf(error, error_cap, "cannot listen on %s: %s%s", text, strerror(-result),
-                 result == -EADDRINUSE
-                     ? "; another program has this port: stop it, or give listeners another address"
-                 : result == -EACCES
-                     ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
-                 : result == -EADDRNOTAVAIL ? "; no interface of this machine has this address"
-                                            : "");
-        if (fd >= 0) {
+    if (fd < 0) {
+        return -errno;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
+        bind(fd, address, address_len) == 0 && listen(fd, LISTEN_BACKLOG) == 0) {
+        return fd;
+    }
+    error = errno;
+    close(fd);
+    return -error;
+}
+
+static const char *bind_remedy(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "; another program has this port: stop it, or give listeners another address";
+    case EACCES:
+        return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+        return "; no interface of this machine has this address";
+    default:
+        return "";
+    }
+}
+
+int listener_bind(const struct sockaddr *address, socklen_t address_len, bool first, char *error,
+                  size_t error_cap)
+{
+    struct address shown = {.len = address_len};
+    char text[ADDRESS_TEXT_MAX];
+    int fd = first ? bind_socket(address, address_len, false) : 0;
+
+    if (fd >= 0) {
+        if (first) {
             close(fd);
         }
-        return result;
+        fd = bind_socket(address, address_len, true);
+    }
+    if (fd < 0) {
+        memcpy(&shown.u, address, address_len);
+        address_format(&shown, text);
+        snprintf(error, error_cap, "cannot listen on %s: %s%s", text, strerror(-fd),
+                 bind_remedy(-fd));
     }
     return fd;
 }

@@ -20,9 +20,12 @@ struct listener {
     bool closing;
 };
 
-/* Binds and listens; start-up, before the workers run. A descriptor, or -errno with a sentence that
- * names the address and the remedy. */
-int listener_bind(const struct sockaddr *address, socklen_t address_len, char *error,
+/*
+ * Binds and listens; start-up, before the workers run. A descriptor, or -errno with a sentence that
+ * names the address and the remedy. `first`: nobody may have this address yet, not even somebody
+ * who shares it, such as another weir.
+ */
+int listener_bind(const struct sockaddr *address, socklen_t address_len, bool first, char *error,
                   size_t error_cap);
 
 void listener_init(struct listener *listener, struct worker *worker, int fd, uint32_t index);

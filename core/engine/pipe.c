@@ -6,6 +6,7 @@
 enum {
     TURN_BYTES_MAX = 256 * 1024, /* moved by one pipe before the others get their turn */
     BULK_BYTES = 512 * 1024,     /* moved before a stream may count as bulk */
+    BULK_MEAN = 3072,            /* bytes a receive */
     SPLICE_SMALL = 4096,         /* below this splicing loses to copying */
     SPLICE_SMALL_MAX = 8,        /* so many in a row, and the stream is interactive again */
     SPLICE_TURN_MAX = 16,        /* splice rounds a turn */
@@ -141,8 +142,17 @@ static void copy(struct pipe *p)
 
 static bool is_bulk(const struct pipe *p)
 {
-    return p->may_splice && p->bytes >= BULK_BYTES && p->from->was_capped &&
-           p->from->receiving == CONN_RECV_IDLE && p->end == PIPE_FLOWS;
+    const struct conn *from = p->from;
+
+    if (!p->may_splice || p->bytes < BULK_BYTES) {
+        return false;
+    }
+    if (from->receiving == CONN_RECV_IDLE) {
+        return from->was_capped;
+    }
+    /* Without a receive cap a receive does not end by itself: judge by what it brought. */
+    return from->receiving == CONN_RECV_ARMED && !ring_has_recv_cap(from->worker->ring) &&
+           from->arm_bytes >= BULK_BYTES && from->arm_bytes / from->arm_count >= BULK_MEAN;
 }
 
 /* From copying to splicing: everything copied must have left first, or bytes would overtake. */
@@ -157,14 +167,6 @@ static void switch_when_flushed(struct pipe *p)
     }
     if (p->to->tx.len || p->to->sending) {
         p->to->tx_wake = 0;
-        return;
-    }
-    if (!p->has_kernel_pipe) {
-        p->has_kernel_pipe = worker_take_splice_pipe(p->from->worker, &p->kernel_pipe);
-    }
-    if (!p->has_kernel_pipe) {
-        p->may_splice = false;
-        p->splice = PIPE_COPIES;
         return;
     }
     p->splice = PIPE_SPLICES;
@@ -230,12 +232,22 @@ static void splice_bytes(struct pipe *p)
 {
     struct ring *ring = p->from->worker->ring;
 
+    if (!p->has_kernel_pipe) {
+        p->has_kernel_pipe = worker_take_splice_pipe(p->from->worker, &p->kernel_pipe);
+    }
+    if (!p->has_kernel_pipe) {
+        p->may_splice = false;
+        back_to_copying(p);
+        return;
+    }
     for (int round = 0; round < SPLICE_TURN_MAX; round++) {
         if (!splice_out(p)) {
             return;
         }
         ssize_t len = ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
         if (len == -EAGAIN) {
+            /* Only a blocked direction keeps a pipe: there are few. */
+            give_kernel_pipe(p);
             conn_poll(p->from, true);
             return;
         }
@@ -283,8 +295,6 @@ void pipe_run(struct pipe *p)
         switch_when_flushed(p);
         if (p->splice == PIPE_SPLICES) {
             splice_bytes(p);
-        } else if (p->splice == PIPE_COPIES) {
-            conn_receive(p->from, p->from->worker->buffer_high);
         }
     }
 }

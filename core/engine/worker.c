@@ -162,7 +162,7 @@ static void run_ready(struct worker *w)
     }
 }
 
-void worker_turn(struct worker *w)
+void worker_turn_within(struct worker *w, int64_t limit_ns)
 {
     struct ring_event events[RING_EVENTS_MAX];
     struct timer *timer;
@@ -171,6 +171,9 @@ void worker_turn(struct worker *w)
 
     if (list_is_empty(&w->ready)) {
         wait_ns = timer_wheel_next(&w->timers, worker_now(w));
+        if (wait_ns < 0 || (limit_ns >= 0 && limit_ns < wait_ns)) {
+            wait_ns = limit_ns;
+        }
     }
     count = ring_turn(w->ring, wait_ns, events, RING_EVENTS_MAX);
     for (int i = 0; i < count; i++) {
@@ -196,7 +199,8 @@ bool worker_fini(struct worker *w)
     resolver_stop(w->resolver);
     /* Bounded by the watchdog of each conn: a close that stays overdue ends as a leak, not a hang. */
     for (int turns = 0; turns < 100000; turns++) {
-        bool open = w->conns.live_count > 0 || resolver_in_flight(w->resolver) > 0;
+        bool open = w->conns.live_count > 0 || resolver_in_flight(w->resolver) > 0 ||
+                    w->letters_expected > 0;
         for (size_t i = 0; i < w->listener_count; i++) {
             open |= !listener_is_closed(&w->listeners[i]);
         }

@@ -79,6 +79,7 @@ struct worker {
     void (*accepted)(struct worker *worker, struct listener *listener, int fd);
 
     _Atomic(struct letter *) mail;
+    uint32_t letters_expected; /* answers under way from other threads: waited for at the end */
     uint8_t *scratch; /* WORKER_SCRATCH_CAP bytes, valid within one actor's run */
 };
 
@@ -102,8 +103,13 @@ int worker_init(struct worker *worker, const struct worker_options *options, cha
 /* Listens on descriptors that were bound before (listener.h); they become the worker's. */
 int worker_listen(struct worker *worker, const int *fds, size_t count) MUST_CHECK;
 
-/* One turn; waits for something to happen unless an actor is ready. */
-void worker_turn(struct worker *worker);
+/* One turn; waits for something to happen, at most limit_ns (negative: as long as it takes), and not
+ * at all when an actor is ready. */
+void worker_turn_within(struct worker *worker, int64_t limit_ns);
+static inline void worker_turn(struct worker *worker)
+{
+    worker_turn_within(worker, -1);
+}
 
 /* Ends what is left (no session may be alive) and frees everything. Returns false when the kernel
  * kept something in flight. */
