@@ -159,7 +159,7 @@ static inline void hello_versions(struct hello_builder *b, const uint16_t *versi
 /* Fills the message up to `len` bytes with a padding extension (RFC 7685); len must leave room. */
 static inline void hello_pad_to(struct hello_builder *b, size_t len)
 {
-    ASSERT(b->extensions && len >= b->len + 4);
+    ASSERT(len >= b->len + (b->extensions ? 4 : 6));
     hello_open(b, 21);
     while (b->len < len) {
         hello_u8(b, 0);
