@@ -33,9 +33,9 @@ static void md5_block(uint32_t state[4], const uint8_t *block)
 {
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
 
-    for (unsigned i = 0; i < 64; i++) {
-        unsigned round = i / 16;
-        unsigned word;
+    for (size_t i = 0; i < 64; i++) {
+        size_t round = i / 16;
+        size_t word;
         uint32_t mixed;
 
         if (round == 0) {
@@ -68,18 +68,17 @@ void md5(uint8_t digest[MD5_LEN], struct span bytes)
     uint32_t state[4] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
     uint8_t tail[2 * BLOCK_LEN] = {0};
     uint64_t bits = (uint64_t)bytes.len * 8;
-    size_t tail_len;
+    size_t rest = bytes.len % BLOCK_LEN;
+    size_t tail_len = rest + 1 + LENGTH_LEN <= BLOCK_LEN ? BLOCK_LEN : 2 * BLOCK_LEN;
 
-    while (bytes.len >= BLOCK_LEN) {
-        md5_block(state, bytes.data);
-        bytes = span_skip(bytes, BLOCK_LEN);
+    for (size_t at = 0; at < bytes.len - rest; at += BLOCK_LEN) {
+        md5_block(state, bytes.data + at);
     }
     /* RFC 1321 3.1, 3.2: a one bit, zeros, the length in bits, low byte first. */
-    if (bytes.len) {
-        memcpy(tail, bytes.data, bytes.len);
+    if (rest) {
+        memcpy(tail, bytes.data + bytes.len - rest, rest);
     }
-    tail[bytes.len] = 0x80;
-    tail_len = bytes.len + 1 + LENGTH_LEN <= BLOCK_LEN ? BLOCK_LEN : 2 * BLOCK_LEN;
+    tail[rest] = 0x80;
     for (size_t i = 0; i < LENGTH_LEN; i++) {
         tail[tail_len - LENGTH_LEN + i] = (uint8_t)(bits >> 8 * i);
     }

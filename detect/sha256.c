@@ -23,11 +23,11 @@ static uint32_t rotate_right(uint32_t value, unsigned count)
 /* FIPS 180-4 6.2.2, step 1 */
 static void expand_schedule(uint32_t schedule[64], const uint8_t *block)
 {
-    for (unsigned i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         schedule[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
                       (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
     }
-    for (unsigned i = 16; i < 64; i++) {
+    for (size_t i = 16; i < 64; i++) {
         uint32_t early = schedule[i - 15];
         uint32_t late = schedule[i - 2];
         schedule[i] = schedule[i - 16] + schedule[i - 7] +
@@ -43,7 +43,7 @@ static void sha256_block(uint32_t state[8], const uint8_t *block)
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
 
     expand_schedule(schedule, block);
-    for (unsigned i = 0; i < 64; i++) {
+    for (size_t i = 0; i < 64; i++) {
         uint32_t sum1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
         uint32_t choice = (e & f) ^ (~e & g);
         uint32_t t1 = h + sum1 + choice + cube_roots[i] + schedule[i];
@@ -75,18 +75,17 @@ void sha256(uint8_t digest[SHA256_LEN], struct span bytes)
                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     uint8_t tail[2 * BLOCK_LEN] = {0};
     uint64_t bits = (uint64_t)bytes.len * 8;
-    size_t tail_len;
+    size_t rest = bytes.len % BLOCK_LEN;
+    size_t tail_len = rest + 1 + LENGTH_LEN <= BLOCK_LEN ? BLOCK_LEN : 2 * BLOCK_LEN;
 
-    while (bytes.len >= BLOCK_LEN) {
-        sha256_block(state, bytes.data);
-        bytes = span_skip(bytes, BLOCK_LEN);
+    for (size_t at = 0; at < bytes.len - rest; at += BLOCK_LEN) {
+        sha256_block(state, bytes.data + at);
     }
     /* FIPS 180-4 5.1.1: a one bit, zeros, the length in bits, high byte first. */
-    if (bytes.len) {
-        memcpy(tail, bytes.data, bytes.len);
+    if (rest) {
+        memcpy(tail, bytes.data + bytes.len - rest, rest);
     }
-    tail[bytes.len] = 0x80;
-    tail_len = bytes.len + 1 + LENGTH_LEN <= BLOCK_LEN ? BLOCK_LEN : 2 * BLOCK_LEN;
+    tail[rest] = 0x80;
     for (size_t i = 0; i < LENGTH_LEN; i++) {
         tail[tail_len - 1 - i] = (uint8_t)(bits >> 8 * i);
     }

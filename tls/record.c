@@ -26,9 +26,15 @@ enum {
 };
 
 static enum record_result check_header(struct record_scan *scan, struct span wire, size_t *len);
-static enum record_result read_message_header(struct record_scan *scan, struct span wire,
-                                              size_t record_end);
+static enum record_result read_message_header(struct record_scan *scan, struct span wire);
 static size_t copy_handshake(uint8_t *out, size_t cap, struct span wire);
+
+static enum record_result refuse(struct record_scan *scan, const char *field, size_t offset,
+                                 uint8_t alert)
+{
+    scan->fault = (struct client_hello_fault){field, offset, alert};
+    return RECORD_BAD;
+}
 
 static size_t record_len(const uint8_t *header)
 {
@@ -60,9 +66,17 @@ enum record_result record_gather_hello(struct record_scan *scan, struct span wir
             return result;
         }
         end = scan->offset + HEADER_LEN + len;
-        result = read_message_header(scan, wire, end);
-        if (result != RECORD_DONE) {
-            return result;
+        if (scan->message_total == 0) {
+            struct span upto = span_make(wire.data, wire.len < end ? wire.len : end);
+            result = read_message_header(scan, upto);
+            if (result != RECORD_DONE) {
+                return result;
+            }
+        }
+        /* Nothing may follow a ClientHello in its last record: what comes next is under other keys
+         * or waits for the server (RFC 8446 5.1). */
+        if (scan->message_total && scan->message_len + len > scan->message_total) {
+            return refuse(scan, "record_length", scan->offset + 3, ALERT_UNEXPECTED_MESSAGE);
         }
         if (wire.len < end) {
             scan->want = end;
@@ -87,33 +101,33 @@ enum record_result record_gather_hello(struct record_scan *scan, struct span wir
     return RECORD_DONE;
 }
 
-static enum record_result refuse(struct record_scan *scan, const char *field, size_t offset,
-                                 uint8_t alert)
-{
-    scan->fault = (struct client_hello_fault){field, offset, alert};
-    return RECORD_BAD;
-}
-
 /* The header at scan->offset; DONE: it is whole and may stand there, *len is its content's. */
 static enum record_result check_header(struct record_scan *scan, struct span wire, size_t *len)
 {
     size_t at = scan->offset;
-    struct span header = span_sub(wire, at, HEADER_LEN);
+    const uint8_t *header;
+    size_t have;
 
+    ASSERT(wire.len >= at); /* what was received stays received */
     if (at + HEADER_LEN > RECORD_BYTES_MAX) {
         return refuse(scan, "record", at, ALERT_ILLEGAL_PARAMETER);
     }
-    if (header.len && header.data[0] != CONTENT_HANDSHAKE) {
-        return refuse(scan, "content_type", at, ALERT_UNEXPECTED_MESSAGE);
-    }
-    if ((header.len > 1 && header.data[1] != 3) || (header.len > 2 && header.data[2] > 4)) {
-        return refuse(scan, "legacy_record_version", at + 1, ALERT_PROTOCOL_VERSION);
-    }
-    if (header.len < HEADER_LEN) {
-        scan->want = at + HEADER_LEN;
+    scan->want = at + HEADER_LEN;
+    have = wire.len - at;
+    if (have == 0) {
         return RECORD_MORE;
     }
-    *len = record_len(header.data);
+    header = wire.data + at;
+    if (header[0] != CONTENT_HANDSHAKE) {
+        return refuse(scan, "content_type", at, ALERT_UNEXPECTED_MESSAGE);
+    }
+    if ((have > 1 && header[1] != 3) || (have > 2 && header[2] > 4)) {
+        return refuse(scan, "legacy_record_version", at + 1, ALERT_PROTOCOL_VERSION);
+    }
+    if (have < HEADER_LEN) {
+        return RECORD_MORE;
+    }
+    *len = record_len(header);
     if (*len > PLAINTEXT_MAX) {
         return refuse(scan, "record_length", at + 3, ALERT_RECORD_OVERFLOW);
     }
@@ -141,36 +155,26 @@ static size_t wire_offset(struct span wire, size_t index)
     return at + HEADER_LEN + index;
 }
 
-/*
- * Learns the message's length as soon as its bytes are there, and whether the message can end with
- * the record that ends at record_end: nothing may follow a ClientHello in its last record, since
- * what comes next is under other keys or waits for the server (RFC 8446 5.1). DONE: go on.
- */
-static enum record_result read_message_header(struct record_scan *scan, struct span wire,
-                                              size_t record_end)
+/* Learns the message's length as soon as its bytes are there, which may be after this call. `wire`
+ * ends with the record at scan->offset, or before. DONE: go on. */
+static enum record_result read_message_header(struct record_scan *scan, struct span wire)
 {
     uint8_t header[MESSAGE_HEADER_LEN];
-    size_t known = 0;
+    /* At most 4 records with content and EMPTY_RECORDS_MAX without are walked here. */
+    size_t known = copy_handshake(header, sizeof(header), wire);
     size_t total;
 
-    if (scan->message_total == 0) {
-        /* At most 4 records with content and EMPTY_RECORDS_MAX without are walked here. */
-        known = copy_handshake(header, sizeof(header), span_sub(wire, 0, record_end));
-        if (known && header[0] != MESSAGE_TYPE_CLIENT_HELLO) {
-            return refuse(scan, "msg_type", wire_offset(wire, 0), ALERT_UNEXPECTED_MESSAGE);
-        }
-        if (known < sizeof(header)) {
-            return RECORD_DONE;
-        }
-        total = ((size_t)header[1] << 16 | (size_t)header[2] << 8 | header[3]) + sizeof(header);
-        if (total > CLIENT_HELLO_MAX) {
-            return refuse(scan, "length", wire_offset(wire, 1), ALERT_ILLEGAL_PARAMETER);
-        }
-        scan->message_total = total;
+    if (known && header[0] != MESSAGE_TYPE_CLIENT_HELLO) {
+        return refuse(scan, "msg_type", wire_offset(wire, 0), ALERT_UNEXPECTED_MESSAGE);
     }
-    if (scan->message_len + record_end - scan->offset - HEADER_LEN > scan->message_total) {
-        return refuse(scan, "record_length", scan->offset + 3, ALERT_UNEXPECTED_MESSAGE);
+    if (known < sizeof(header)) {
+        return RECORD_DONE;
     }
+    total = ((size_t)header[1] << 16 | (size_t)header[2] << 8 | header[3]) + sizeof(header);
+    if (total > CLIENT_HELLO_MAX) {
+        return refuse(scan, "length", wire_offset(wire, 1), ALERT_ILLEGAL_PARAMETER);
+    }
+    scan->message_total = total;
     return RECORD_DONE;
 }
 
@@ -178,17 +182,22 @@ static enum record_result read_message_header(struct record_scan *scan, struct s
 static size_t copy_handshake(uint8_t *out, size_t cap, struct span wire)
 {
     size_t copied = 0;
+    size_t at = 0;
 
-    while (copied < cap && wire.len > HEADER_LEN) {
-        size_t len = record_len(wire.data);
-        struct span content = span_sub(wire, HEADER_LEN, len);
+    while (copied < cap && at + HEADER_LEN < wire.len) {
+        size_t record = record_len(wire.data + at);
+        size_t len = record;
 
-        if (content.len > cap - copied) {
-            content.len = cap - copied;
+        at += HEADER_LEN;
+        if (len > wire.len - at) {
+            len = wire.len - at;
         }
-        memcpy(out + copied, content.data, content.len);
-        copied += content.len;
-        wire = span_skip(wire, HEADER_LEN + len);
+        if (len > cap - copied) {
+            len = cap - copied;
+        }
+        memcpy(out + copied, wire.data + at, len);
+        copied += len;
+        at += record;
     }
     return copied;
 }
