@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span message = span_make(data, size);
     struct client_hello_fault fault = {NULL, 0, 0};
 
-    memset(&hello, 0xff, sizeof(hello)); /* the parse must not count on what was there */
+    memset(&hello, 1, sizeof(hello)); /* the parse must not count on what was there */
     if (!client_hello_parse(&hello, message, &fault)) {
         ASSERT(fault.field && fault.alert && fault.offset <= size);
         return 0;

@@ -21,7 +21,7 @@ static bool parse_copy(struct span message, struct client_hello_fault *fault)
 
     assert_non_null(copy);
     memcpy(copy, message.data, message.len);
-    memset(&hello, 0xff, sizeof(hello)); /* nothing of an earlier parse may help */
+    memset(&hello, 1, sizeof(hello)); /* nothing of an earlier parse may help; 1 is a valid bool */
     parsed = client_hello_parse(&hello, span_make(copy, message.len), fault);
     free(copy);
     return parsed;
@@ -31,7 +31,7 @@ static void parse(struct client_hello *hello, struct span message)
 {
     struct client_hello_fault fault = {"none", 0, 0};
 
-    memset(hello, 0xff, sizeof(*hello));
+    memset(hello, 1, sizeof(*hello));
     if (!client_hello_parse(hello, message, &fault)) {
         fail_msg("%s at %zu", fault.field, fault.offset);
     }
