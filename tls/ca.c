@@ -541,6 +541,9 @@ struct ca *ca_open(const char *directory, int64_t now_s, bool *created, char *er
     if (found == CA_FILE_ABSENT && create(directory, now_s, created, error, error_cap)) {
         /* Read back, so that a process that lost a race uses the winner's. */
         found = ca_files_read(path, true, &content, &len, error, error_cap);
+        if (found == CA_FILE_ABSENT) {
+            snprintf(error, error_cap, "%s: vanished right after it was written", path);
+        }
     }
     if (found == CA_FILE_READ) {
         ca = load(path, span_make(content, len), now_s, error, error_cap);

@@ -96,8 +96,10 @@ enum ca_file ca_files_read(const char *path, bool is_private, uint8_t **content,
     struct stat file;
 
     *content = NULL;
+    if (fd < 0 && errno == ENOENT) {
+        return CA_FILE_ABSENT;
+    }
     if (fd < 0) {
-        result = errno == ENOENT ? CA_FILE_ABSENT : CA_FILE_FAILED;
         snprintf(error, error_cap, "%s: cannot be opened: %s", path, strerror(errno));
         return result;
     }

@@ -53,7 +53,7 @@ char *ca_make_pem(int64_t now_s, size_t *len, char *error, size_t error_cap) MUS
 uint8_t *ca_make_public_pem(const CRYPTO_BUFFER *certificate, size_t *len) MUST_CHECK;
 uint8_t *ca_make_public_pkcs12(const CRYPTO_BUFFER *certificate, size_t *len) MUST_CHECK;
 
-/* ca_files.c: each returns false with a sentence in error. */
+/* ca_files.c: on failure there is a sentence in error. An absent file is no failure. */
 bool ca_files_make_directory(const char *directory, char *error, size_t error_cap) MUST_CHECK;
 
 enum ca_file { CA_FILE_READ, CA_FILE_ABSENT, CA_FILE_FAILED };
