@@ -1,118 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/leaf.h"
 
-#include "certificate_kit.h"
+#include "leaf_kit.h"
 #include "core/base/text.h"
-#include "tls/ca.h"
 #include "tls/leaf_private.h"
 
 #include <arpa/inet.h>
 #include <openssl/pool.h>
 #include <pthread.h>
-#include <time.h>
-
-enum { AUTHORITY_P256, AUTHORITY_P384, AUTHORITY_RSA, AUTHORITY_BELOW, AUTHORITY_COUNT };
-
-/* What the tests sign with: CAs that were loaded, and what a client would trust. */
-static struct authority {
-    const char *name;
-    enum kit_kind kind;
-    struct ca *ca;
-    X509 *trusted;
-    EVP_PKEY *key;
-    int nid; /* signature algorithm */
-} authorities[AUTHORITY_COUNT] = {
-    {"P-256", KIT_P256, NULL, NULL, NULL, NID_ecdsa_with_SHA256},
-    {"P-384", KIT_P384, NULL, NULL, NULL, NID_ecdsa_with_SHA384},
-    {"RSA", KIT_RSA2048, NULL, NULL, NULL, NID_sha256WithRSAEncryption},
-    {"P-256 below a root", KIT_P256, NULL, NULL, NULL, NID_ecdsa_with_SHA256},
-};
-
-static struct leaf_keys *keys;
-
-static struct ca *open_ca(EVP_PKEY *key, X509 *const *chain, size_t count)
-{
-    char folder[64];
-    char error[512] = "";
-    struct ca *ca;
-    bool created;
-
-    kit_make_folder(folder);
-    kit_write_ca(folder, key, chain, count);
-    ca = ca_open(folder, kit_now, &created, error, sizeof(error));
-    assert_string_equal(error, "");
-    assert_non_null(ca);
-    assert_false(created);
-    kit_remove_folder(folder);
-    return ca;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    kit_now = time(NULL); /* certtool knows no other time */
-    keys = leaf_keys_new();
-    assert_non_null(keys);
-    for (int i = 0; i < AUTHORITY_COUNT; i++) {
-        struct authority *a = &authorities[i];
-        EVP_PKEY *root_key = i == AUTHORITY_BELOW ? kit_key(KIT_P256) : NULL;
-        struct kit_options options = {
-            .common_name = a->name, .organization = "test", .ca = 1, .key_usage = 0x06};
-        struct kit_options root_options = {.common_name = "root", .ca = 1, .key_usage = 0x06};
-        X509 *chain[2] = {NULL, NULL};
-
-        a->key = kit_key(a->kind);
-        if (root_key) {
-            root_options.key_id = "root.";
-            chain[1] = kit_certificate(&root_options, root_key);
-            options.issuer = chain[1];
-            options.issuer_key = root_key;
-        }
-        chain[0] = kit_certificate(&options, a->key);
-        a->ca = open_ca(a->key, chain, root_key ? 2 : 1);
-        a->trusted = root_key ? chain[1] : chain[0];
-        if (root_key) {
-            X509_free(chain[0]);
-            EVP_PKEY_free(root_key);
-        }
-    }
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    for (int i = 0; i < AUTHORITY_COUNT; i++) {
-        ca_free(authorities[i].ca);
-        X509_free(authorities[i].trusted);
-        EVP_PKEY_free(authorities[i].key);
-    }
-    leaf_keys_free(keys);
-    return 0;
-}
-
-/* ---- helpers ---- */
-
-static struct leaf_request make_request(const char *asked)
-{
-    struct leaf_request request = {
-        .asked_name = span_from_string(asked), .kind = LEAF_ECDSA, .now_s = kit_now, .days = 30};
-
-    if (asked[0]) {
-        assert_true(leaf_name_is_valid(request.asked_name, &request.asked_is_ip));
-    }
-    return request;
-}
-
-static struct leaf *mint(int authority, const struct leaf_request *request)
-{
-    char error[256] = "";
-    struct leaf *leaf = leaf_mint(authorities[authority].ca, keys, request, error, sizeof(error));
-
-    assert_string_equal(error, "");
-    assert_non_null(leaf);
-    return leaf;
-}
 
 static X509 *parse(const struct leaf *leaf)
 {
@@ -199,59 +94,6 @@ static void print_subject(const struct leaf *leaf, char *out, size_t cap)
         assert_true(X509_NAME_get_text_by_NID(name, NID_commonName, out, (int)cap) > 0);
     }
     X509_free(certificate);
-}
-
-/* One GeneralName a call; `tag` is the context tag: 1 mail, 2 DNS, 7 IP. */
-struct names_der {
-    CBB out;
-    CBB list;
-    uint8_t *der;
-    size_t len;
-};
-
-static void names_begin(struct names_der *names)
-{
-    assert_true(CBB_init(&names->out, 256));
-    assert_true(CBB_add_asn1(&names->out, &names->list, CBS_ASN1_SEQUENCE));
-}
-
-static void names_put(struct names_der *names, unsigned tag, const void *value, size_t len)
-{
-    CBB child;
-
-    assert_true(CBB_add_asn1(&names->list, &child, CBS_ASN1_CONTEXT_SPECIFIC | tag));
-    assert_true(CBB_add_bytes(&child, value, len));
-    assert_true(CBB_flush(&names->list));
-}
-
-static void names_put_dns(struct names_der *names, const char *name)
-{
-    names_put(names, 2, name, strlen(name));
-}
-
-static struct span names_end(struct names_der *names)
-{
-    assert_true(CBB_finish(&names->out, &names->der, &names->len));
-    return span_make(names->der, names->len);
-}
-
-/* A server's certificate with these names; its DER is OPENSSL_free()d by the caller. */
-static struct span make_server(const char *common_name, struct names_der *names)
-{
-    struct kit_options options = {.common_name = common_name, .organization = "Server Ltd"};
-    X509 *certificate;
-    struct span der;
-
-    if (names) {
-        options.names = names_end(names);
-    }
-    certificate = kit_certificate(&options, authorities[AUTHORITY_P256].key);
-    der = kit_der(certificate);
-    X509_free(certificate);
-    if (names) {
-        OPENSSL_free(names->der);
-    }
-    return der;
 }
 
 /* ---- names ---- */
@@ -824,140 +666,6 @@ static void references_are_counted(void **state)
     leaf_put(leaf);
 }
 
-/* ---- other implementations ---- */
-
-static void write_chain(const char *folder, const char *name, const struct leaf *leaf, size_t from,
-                        size_t to)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    const uint8_t *data;
-    size_t len;
-
-    for (size_t i = from; i < to; i++) {
-        assert_true(PEM_write_bio(bio, "CERTIFICATE", "", CRYPTO_BUFFER_data(leaf->chain[i]),
-                                  (long)CRYPTO_BUFFER_len(leaf->chain[i])));
-    }
-    assert_true(BIO_mem_contents(bio, &data, &len));
-    kit_write(folder, name, span_make(data, len), 0600);
-    BIO_free(bio);
-}
-
-static int run_in(const char *folder, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int run_in(const char *folder, const char *format, ...)
-{
-    char command[1024];
-    int len = snprintf(command, sizeof(command), "cd '%s' && exec >out 2>&1 && ", folder);
-    va_list arguments;
-    int status;
-
-    va_start(arguments, format);
-    vsnprintf(command + len, sizeof(command) - (size_t)len, format, arguments);
-    va_end(arguments);
-    status = system(command);
-    if (status != 0) {
-        len = snprintf(command, sizeof(command), "cat '%s/out'", folder);
-        (void)!system(command);
-    }
-    return status;
-}
-
-static void write_case(const char *folder, const struct authority *a, const struct leaf *leaf)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    const uint8_t *data;
-    size_t len;
-
-    assert_true(PEM_write_bio_X509(bio, a->trusted) && BIO_mem_contents(bio, &data, &len));
-    kit_write(folder, "root.pem", span_make(data, len), 0600);
-    BIO_free(bio);
-    write_chain(folder, "leaf.pem", leaf, 0, 1);
-    write_chain(folder, "chain.pem", leaf, 0, leaf->chain_count);
-}
-
-static bool has_program(const char *name)
-{
-    char command[64];
-
-    snprintf(command, sizeof(command), "command -v %s >/dev/null", name);
-    return system(command) == 0;
-}
-
-static void check_outside(bool openssl, bool certtool, const struct authority *a,
-                          const struct leaf_request *request, const char *name, bool is_ip)
-{
-    struct leaf *leaf = mint((int)(a - authorities), request);
-    char folder[64];
-
-    kit_make_folder(folder);
-    write_case(folder, a, leaf);
-    if (openssl) {
-        assert_int_equal(run_in(folder,
-                                "openssl verify -x509_strict -attime %lld -purpose sslserver %s "
-                                "'%s' -CAfile root.pem -untrusted chain.pem leaf.pem",
-                                (long long)kit_now, is_ip ? "-verify_ip" : "-verify_hostname",
-                                name),
-                         0);
-    }
-    if (certtool) {
-        assert_int_equal(
-            run_in(folder,
-                   "certtool --verify --verify-profile medium "
-                   "--load-ca-certificate root.pem --infile chain.pem --verify-hostname '%s' "
-                   "--verify-purpose 1.3.6.1.5.5.7.3.1",
-                   name),
-            0);
-    }
-    kit_remove_folder(folder);
-    leaf_put(leaf);
-}
-
-static void other_implementations_accept_our_leaves(void **state)
-{
-    bool openssl = has_program("openssl");
-    bool certtool = has_program("certtool");
-    static const uint8_t v4[] = {192, 0, 2, 1};
-    char long_name[100];
-    struct names_der names;
-    struct span server;
-    char name[64];
-
-    (void)state;
-    if (!openssl && !certtool) {
-        print_message("neither openssl nor certtool is installed: skipped\n");
-        skip();
-    }
-    memset(long_name, 'a', sizeof(long_name));
-    long_name[50] = '.';
-    long_name[99] = '\0';
-    names_begin(&names);
-    names_put_dns(&names, "*.wild.example");
-    names_put(&names, 7, v4, sizeof(v4));
-    for (int i = 0; i < 200; i++) {
-        snprintf(name, sizeof(name), "h%d.example", i);
-        names_put_dns(&names, name);
-    }
-    server = make_server("cn.example", &names);
-    for (int i = 0; i < AUTHORITY_COUNT; i++) {
-        const struct authority *a = &authorities[i];
-        struct leaf_request request = make_request("xn--bcher-kva.example");
-
-        check_outside(openssl, certtool, a, &request, "xn--bcher-kva.example", false);
-        request.kind = LEAF_RSA;
-        request.server_certificate = server;
-        check_outside(openssl, certtool, a, &request, "any.wild.example", false);
-        request = make_request("2001:db8::1");
-        request.server_certificate = server;
-        check_outside(openssl, certtool, a, &request, "2001:db8::1", true);
-        check_outside(openssl, certtool, a, &request, "192.0.2.1", true);
-        check_outside(openssl, certtool, a, &request, "h42.example", false);
-        request = make_request(long_name); /* no subject, critical SAN */
-        check_outside(openssl, certtool, a, &request, long_name, false);
-    }
-    OPENSSL_free((void *)server.data);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -975,7 +683,6 @@ int main(void)
         cmocka_unit_test(garbage_from_the_server_is_no_hindrance),
         cmocka_unit_test(keys_are_made_once_and_for_each_process),
         cmocka_unit_test(references_are_counted),
-        cmocka_unit_test(other_implementations_accept_our_leaves),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
