@@ -171,6 +171,7 @@ static bool read_pem(struct loading *l, struct span content)
             break;
         }
         going = take_block(l, name, header, der, (size_t)len);
+        OPENSSL_cleanse(der, (size_t)len);
         OPENSSL_free(name);
         OPENSSL_free(header);
         OPENSSL_free(der);
@@ -517,6 +518,7 @@ static bool create(const char *directory, int64_t now_s, bool *created, char *er
     }
     done = ca_files_write(directory, private_name, span_make(pem, len), 0600, false, created, error,
                           error_cap);
+    OPENSSL_cleanse(pem, len);
     OPENSSL_free(pem);
     return done;
 }
@@ -547,6 +549,7 @@ struct ca *ca_open(const char *directory, int64_t now_s, bool *created, char *er
     }
     if (found == CA_FILE_READ) {
         ca = load(path, span_make(content, len), now_s, error, error_cap);
+        OPENSSL_cleanse(content, len);
         OPENSSL_free(content);
     }
     if (ca) {

@@ -44,8 +44,8 @@ bool ca_sign(const struct ca *ca, struct span tbs, uint8_t signature[CA_SIGNATUR
 bool ca_key_id(const EVP_PKEY *key, uint8_t id[CA_KEY_ID_LEN]) MUST_CHECK;
 
 /*
- * ca_make.c: a new key and certificate as the text of weir-ca.pem, to be OPENSSL_free()d, which
- * wipes it. Null with a sentence in error.
+ * ca_make.c: a new key and certificate as the text of weir-ca.pem, to be wiped and OPENSSL_free()d.
+ * Null with a sentence in error.
  */
 char *ca_make_pem(int64_t now_s, size_t *len, char *error, size_t error_cap) MUST_CHECK;
 

@@ -222,8 +222,10 @@ static bool names_add_asked(struct leaf_names *names, const struct leaf_request 
 static void names_add_server(struct leaf_names *names, bool is_ip, struct span value)
 {
     size_t encoded_len = value.len + (value.len < 128 ? 2 : 3);
+    uint8_t address[16];
 
-    if (is_ip ? value.len != 4 && value.len != 16 : !is_dns_pattern(value)) {
+    if (is_ip ? value.len != 4 && value.len != 16
+              : !is_dns_pattern(value) || parse_address(value, address)) {
         return;
     }
     if (names->server_count < LEAF_SANS_MAX &&
@@ -381,7 +383,7 @@ void leaf_keys_free(struct leaf_keys *keys)
     }
 }
 
-/* Whoever is first makes the RSA key, which takes a tenth of a second or more; others wait. */
+/* Whoever is first makes the RSA key, which takes tens of milliseconds; others wait. */
 static const struct leaf_key_pair *keys_find(struct leaf_keys *keys, enum leaf_kind kind)
 {
     bool made;

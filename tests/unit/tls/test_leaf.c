@@ -236,6 +236,7 @@ static void malformed_names_of_the_server_are_left_out(void **state)
     names_put_dns(&names, "a..example");
     names_put_dns(&names, "a.example.");
     names_put_dns(&names, ".example");
+    names_put_dns(&names, "192.0.2.1"); /* an address is no DNS name */
     names_put_dns(&names, "*");
     names_put_dns(&names, "*.");
     names_put_dns(&names, "a*.example");
