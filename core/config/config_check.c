@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What single values cannot show: limits that contradict each other, rules that never match. */
+#include "core/config/config_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct config_mark start_of_file = {0, 0};
+
+struct check {
+    const struct config *config;
+    const struct config_node *root;
+    struct config_source *source;
+};
+
+/* Where to point when two values do not fit: at the one that was written, the first if both were.
+ */
+static struct config_mark mark_of(const struct check *check, const char *path, const char *other)
+{
+    const struct config_node *node = config_node_find(check->root, path);
+
+    node = node ? node : config_node_find(check->root, other);
+    return node ? node->mark : start_of_file;
+}
+
+static void check_listeners(const struct check *check)
+{
+    const struct config_node *list = config_node_find(check->root, "listeners");
+
+    for (size_t i = 1; i < check->config->listener_count; i++) {
+        const struct config_listener *listener = &check->config->listeners[i];
+        const struct sockaddr_in *address = (const struct sockaddr_in *)&listener->socket_address;
+        const struct config_node *node = config_node_item(list, i);
+
+        /* The port lies at one place in both families; port 0 is another one each time. */
+        for (size_t j = 0; j < i && listener->address && address->sin_port != 0; j++) {
+            const struct config_listener *other = &check->config->listeners[j];
+            if (other->address && memcmp(&listener->socket_address, &other->socket_address,
+                                         sizeof(listener->socket_address)) == 0) {
+                node = config_node_find(node, "address");
+                config_error(check->source, node ? node->mark : start_of_file,
+                             "address: listener %zu has the address %s already", j + 1,
+                             other->address);
+                break;
+            }
+        }
+    }
+}
+
+static bool is_catch_all(const struct config_rule *rule)
+{
+    bool any_host = rule->host_count == 0;
+
+    for (size_t i = 0; i < rule->host_count && !any_host; i++) {
+        any_host = rule->hosts[i] && strcmp(rule->hosts[i], "*") == 0;
+    }
+    return any_host && rule->sni_count == 0 && rule->port_count == 0;
+}
+
+/* A pattern list with an error counts as none in the config: look at what was written. */
+static bool has_pattern_key(const struct config_node *rule)
+{
+    return config_node_find(rule, "host") || config_node_find(rule, "sni") ||
+           config_node_find(rule, "port");
+}
+
+static void check_rules(const struct check *check)
+{
+    const struct config_node *list = config_node_find(check->root, "intercept.rules");
+    const struct config_node *node = list && list->kind == CONFIG_NODE_LIST ? list->first : NULL;
+    const struct config_rule *catch_all = NULL;
+    uint32_t catch_all_line = 0;
+
+    for (size_t i = 0; i < check->config->intercept.rule_count && node; i++, node = node->next) {
+        const struct config_rule *rule = &check->config->intercept.rules[i];
+        bool has_pattern = has_pattern_key(node);
+        bool is_read = rule->host_count + rule->sni_count + rule->port_count != 0;
+
+        if (node->kind != CONFIG_NODE_MAP) {
+            continue;
+        }
+        if (catch_all) {
+            config_warning(check->source, node->mark,
+                           "this rule never matches: the one on line %u matches everything",
+                           catch_all_line + 1);
+        } else if (!has_pattern) {
+            config_warning(check->source, node->mark,
+                           "this rule has neither host, sni nor port and "
+                           "matches everything; say so with host: \"*\"");
+        }
+        if (!catch_all && is_catch_all(rule) && (is_read || !has_pattern)) {
+            catch_all = rule;
+            catch_all_line = node->mark.line;
+        }
+    }
+}
+
+/* Null when it is a file that can be read. */
+static const char *file_error(const char *path)
+{
+    struct stat status;
+    int error = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0) {
+        return strerror(errno);
+    }
+    if (fstat(fd, &status) < 0) {
+        error = errno;
+    } else if (S_ISDIR(status.st_mode)) {
+        error = EISDIR;
+    }
+    close(fd);
+    return error ? strerror(error) : NULL;
+}
+
+static void check_files(const struct check *check)
+{
+    const struct config *config = check->config;
+    const struct config_node *list = config_node_find(check->root, "upstream.trust_files");
+    const struct config_node *hosts = config_node_find(check->root, "dns.hosts_file");
+
+    for (size_t i = 0; i < config->upstream.trust_file_count; i++) {
+        const char *path = config->upstream.trust_files[i];
+        const struct config_node *node = config_node_item(list, i);
+        const char *error = path ? file_error(path) : NULL;
+
+        if (error && node) {
+            config_error(check->source, node->mark, "trust_files: cannot read %s: %s",
+                         config_quote(span_from_string(path)).text, error);
+        }
+    }
+    /* The default may be missing: then there are no such names. */
+    if (hosts && config->dns.hosts_file) {
+        const char *error = file_error(config->dns.hosts_file);
+        if (error) {
+            config_error(check->source, hosts->mark, "hosts_file: cannot read %s: %s",
+                         config_quote(span_from_string(config->dns.hosts_file)).text, error);
+        }
+    }
+}
+
+static void check_trust(const struct check *check)
+{
+    const struct config_node *verify = config_node_find(check->root, "upstream.verify");
+    const struct config_node *system = config_node_find(check->root, "upstream.system_trust");
+    const struct config_node *files = config_node_find(check->root, "upstream.trust_files");
+    bool is_false = verify && span_equal(verify->text, SPAN_LITERAL("false"));
+    bool is_off = system && span_equal(system->text, SPAN_LITERAL("false"));
+    bool no_files = !files || (files->kind == CONFIG_NODE_LIST && files->count == 0);
+
+    if (is_false) {
+        config_warning(check->source, verify->mark,
+                       "verify: servers are not verified, so anybody on the way to them can read "
+                       "and change everything");
+    } else if (is_off && no_files && !(verify && !check->config->upstream.verify)) {
+        config_error(check->source, system->mark,
+                     "system_trust: without the system's authorities and without trust_files no "
+                     "server can be verified");
+    }
+}
+
+static void check_limits(const struct check *check)
+{
+    const struct config *config = check->config;
+    const struct {
+        const char *path, *other;
+        uint32_t value, other_value;
+        bool may_be_equal;
+        const char *sentence;
+    } pairs[] = {
+        {"limits.buffer_low", "limits.buffer_high", config->limits.buffer_low_bytes,
+         config->limits.buffer_high_bytes, false, "buffer_low must be below buffer_high"},
+        {"limits.line_bytes", "limits.head_bytes", config->limits.line_bytes,
+         config->limits.head_bytes, true,
+         "line_bytes cannot be above head_bytes: a line is a part "
+         "of a head"},
+        {"limits.head_bytes", "limits.buffer_high", config->limits.head_bytes,
+         config->limits.buffer_high_bytes, true,
+         "head_bytes cannot be above buffer_high: reading stops before such a head is whole"},
+        {"dns.negative_ttl", "dns.ttl_max", config->dns.negative_ttl_s, config->dns.ttl_max_s, true,
+         "negative_ttl cannot be above ttl_max"},
+        {"limits.send_stall_timeout", "limits.tunnel_idle_timeout", config->limits.send_stall_ms,
+         config->limits.tunnel_idle_ms, true,
+         "send_stall_timeout cannot be above tunnel_idle_timeout: it would never be reached"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        bool fits = pairs[i].value < pairs[i].other_value ||
+                    (pairs[i].may_be_equal && pairs[i].value == pairs[i].other_value);
+        const struct config_node *other = config_node_find(check->root, pairs[i].other);
+        /* 0 that nobody wrote: that value had an error of its own. */
+        bool is_read =
+            pairs[i].other_value != 0 || (other && other->text.len && other->text.data[0] == '0');
+
+        if (!fits && is_read) {
+            config_error(check->source, mark_of(check, pairs[i].path, pairs[i].other), "%s",
+                         pairs[i].sentence);
+        }
+    }
+}
+
+void config_check(const struct config *config, const struct config_node *root,
+                  struct config_source *source)
+{
+    struct check check = {config, root, source};
+
+    if (!root || root->kind != CONFIG_NODE_MAP) {
+        return; /* the defaults fit: a test loads them */
+    }
+    check_listeners(&check);
+    check_rules(&check);
+    check_files(&check);
+    check_trust(&check);
+    check_limits(&check);
+}
