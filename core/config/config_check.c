@@ -13,16 +13,24 @@ struct check {
     const struct config *config;
     const struct config_node *root;
     struct config_source *source;
+    size_t read_issue_count; /* what was found before the checks: errors of single values */
 };
 
-/* Where to point when two values do not fit: at the one that was written, the first if both were.
- */
+/* Where to point when two values do not fit: at the first if it was written, else at the other. */
 static struct config_mark mark_of(const struct check *check, const char *path, const char *other)
 {
     const struct config_node *node = config_node_find(check->root, path);
 
     node = node ? node : config_node_find(check->root, other);
     return node ? node->mark : start_of_file;
+}
+
+/* A value with an error of its own is not compared with others. */
+static bool is_read(const struct check *check, const char *path)
+{
+    const struct config_node *node = config_node_find(check->root, path);
+
+    return !node || !config_source_has_error_at(check->source, check->read_issue_count, node->mark);
 }
 
 static void check_listeners(const struct check *check)
@@ -59,11 +67,16 @@ static bool is_catch_all(const struct config_rule *rule)
     return any_host && rule->sni_count == 0 && rule->port_count == 0;
 }
 
-/* A pattern list with an error counts as none in the config: look at what was written. */
+/* Any key but these two is a pattern, or a pattern's misspelt name, which is an error already. */
 static bool has_pattern_key(const struct config_node *rule)
 {
-    return config_node_find(rule, "host") || config_node_find(rule, "sni") ||
-           config_node_find(rule, "port");
+    for (const struct config_node *key = rule->first; key; key = key->next) {
+        if (!span_equal(key->text, SPAN_LITERAL("name")) &&
+            !span_equal(key->text, SPAN_LITERAL("action"))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void check_rules(const struct check *check)
@@ -76,7 +89,7 @@ static void check_rules(const struct check *check)
     for (size_t i = 0; i < check->config->intercept.rule_count && node; i++, node = node->next) {
         const struct config_rule *rule = &check->config->intercept.rules[i];
         bool has_pattern = has_pattern_key(node);
-        bool is_read = rule->host_count + rule->sni_count + rule->port_count != 0;
+        bool has_values = rule->host_count + rule->sni_count + rule->port_count != 0;
 
         if (node->kind != CONFIG_NODE_MAP) {
             continue;
@@ -90,7 +103,7 @@ static void check_rules(const struct check *check)
                            "this rule has neither host, sni nor port and "
                            "matches everything; say so with host: \"*\"");
         }
-        if (!catch_all && is_catch_all(rule) && (is_read || !has_pattern)) {
+        if (!catch_all && is_catch_all(rule) && (has_values || !has_pattern)) {
             catch_all = rule;
             catch_all_line = node->mark.line;
         }
@@ -190,12 +203,8 @@ static void check_limits(const struct check *check)
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         bool fits = pairs[i].value < pairs[i].other_value ||
                     (pairs[i].may_be_equal && pairs[i].value == pairs[i].other_value);
-        const struct config_node *other = config_node_find(check->root, pairs[i].other);
-        /* 0 that nobody wrote: that value had an error of its own. */
-        bool is_read =
-            pairs[i].other_value != 0 || (other && other->text.len && other->text.data[0] == '0');
 
-        if (!fits && is_read) {
+        if (!fits && is_read(check, pairs[i].path) && is_read(check, pairs[i].other)) {
             config_error(check->source, mark_of(check, pairs[i].path, pairs[i].other), "%s",
                          pairs[i].sentence);
         }
@@ -205,7 +214,7 @@ static void check_limits(const struct check *check)
 void config_check(const struct config *config, const struct config_node *root,
                   struct config_source *source)
 {
-    struct check check = {config, root, source};
+    struct check check = {config, root, source, source->issue_count};
 
     if (!root || root->kind != CONFIG_NODE_MAP) {
         return; /* the defaults fit: a test loads them */

@@ -78,11 +78,24 @@ static const struct config_field *field_elsewhere(struct span name)
     return found;
 }
 
+/* The key of the same map that was probably meant; empty if none is near. */
+static struct span key_meant(struct span prefix, struct span name)
+{
+    struct suggest suggest = suggest_make(name);
+
+    for (size_t i = 0; i < CONFIG_FIELD_COUNT; i++) {
+        if (span_equal(path_prefix(config_fields[i].path), prefix)) {
+            suggest_offer(&suggest, span_from_string(config_field_name(&config_fields[i])));
+        }
+    }
+    return suggest.best;
+}
+
 static void report_unknown(struct config_source *source, struct span prefix,
                            const struct config_node *key)
 {
-    struct suggest suggest = suggest_make(key->text);
     struct config_quote name = config_quote(key->text);
+    struct span meant;
     const struct config_field *elsewhere;
 
     if (!config_source_has_room(source)) {
@@ -93,11 +106,7 @@ static void report_unknown(struct config_source *source, struct span prefix,
         config_error(source, key->mark, "%s is not supported by this version", name.text);
         return;
     }
-    for (size_t i = 0; i < CONFIG_FIELD_COUNT; i++) {
-        if (span_equal(path_prefix(config_fields[i].path), prefix)) {
-            suggest_offer(&suggest, span_from_string(config_field_name(&config_fields[i])));
-        }
-    }
+    meant = key_meant(prefix, key->text);
     elsewhere = field_elsewhere(key->text);
     if (elsewhere) {
         struct span home = path_prefix(elsewhere->path);
@@ -108,9 +117,9 @@ static void report_unknown(struct config_source *source, struct span prefix,
             config_error(source, key->mark, "unknown key %s here; it belongs under \"%.*s\"",
                          name.text, (int)home.len - 1, (const char *)home.data);
         }
-    } else if (suggest.best.len) {
+    } else if (meant.len) {
         config_error(source, key->mark, "unknown key %s; did you mean \"%.*s\"?", name.text,
-                     SPAN_PRINTF(suggest.best));
+                     SPAN_PRINTF(meant));
     } else if (span_find(key->text, '.') < key->text.len) {
         config_error(source, key->mark, "unknown key %s; keys are nested, not joined with dots",
                      name.text);
@@ -169,8 +178,8 @@ static void read_list(const struct config_field *field, const struct config_node
     char *items;
 
     if (config_node_is_nothing(node)) {
-        config_error(source, node->mark, "%s has no value; [] is an empty list",
-                     config_field_name(field));
+        config_error(source, node->mark, "%s has no value; %s", config_field_name(field),
+                     field->min ? "it takes at least one item" : "[] is an empty list");
         return;
     }
     if (!is_single && node->kind != CONFIG_NODE_LIST) {
@@ -300,6 +309,20 @@ static void default_list(const struct config_field *field, void *base, struct co
     }
 }
 
+/* Whether a key of the map looks like this field misspelt: one error is enough for that. */
+static bool is_misspelt(const struct config_field *field, const struct config_node *map)
+{
+    struct span prefix = path_prefix(field->path);
+
+    for (const struct config_node *key = map->first; key; key = key->next) {
+        if (!field_find(prefix, key->text) &&
+            span_equal(key_meant(prefix, key->text), span_from_string(config_field_name(field)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* For what the map did not give. `map` is null when the struct itself is a default. */
 static void apply_defaults(struct scope *scope, const struct config_node *map,
                            struct config_source *source)
@@ -312,7 +335,9 @@ static void apply_defaults(struct scope *scope, const struct config_node *map,
             continue;
         }
         if (map && field->change == CONFIG_REQUIRED) {
-            config_error(source, map->mark, "%s is missing here", config_field_name(field));
+            if (!config_source_has_room(source) || !is_misspelt(field, map)) {
+                config_error(source, map->mark, "%s is missing here", config_field_name(field));
+            }
         } else if (config_field_is_list(field) && field->default_text) {
             default_list(field, scope->base, source);
         } else if (field->default_text) {

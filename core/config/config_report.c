@@ -140,6 +140,19 @@ void config_file_error(struct config_source *source, const char *format, ...)
     va_end(args);
 }
 
+bool config_source_has_error_at(const struct config_source *source, size_t count,
+                                struct config_mark mark)
+{
+    for (size_t i = 0; i < count && i < source->issue_count; i++) {
+        const struct config_issue *issue = &source->issues[i];
+        if (issue->has_mark && !issue->is_warning && issue->mark.line == mark.line &&
+            issue->mark.column == mark.column) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int compare_places(const void *a, const void *b)
 {
     const struct config_issue *left = a, *right = b;

@@ -49,6 +49,10 @@ static inline bool config_source_has_room(const struct config_source *source)
     return source->issue_count < CONFIG_ISSUES_MAX;
 }
 
+/* Whether one of the first `count` issues is an error at this very place. */
+bool config_source_has_error_at(const struct config_source *source, size_t count,
+                                struct config_mark mark);
+
 void config_error(struct config_source *source, struct config_mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void config_warning(struct config_source *source, struct config_mark mark, const char *format, ...)

@@ -228,10 +228,10 @@ static bool store_text(const struct config_field *field, struct span before, str
     char *copy;
 
     /* In a list, min and max are of the count of items. */
-    if (!config_field_is_list(field) && (int64_t)text.len < field->min) {
+    if (!config_field_is_list(field) && (int64_t)(before.len + text.len) < field->min) {
         return fail(error, "cannot be empty");
     }
-    if (!config_field_is_list(field) && (int64_t)text.len > field->max) {
+    if (!config_field_is_list(field) && (int64_t)(before.len + text.len) > field->max) {
         return fail(error, "longer than %lld bytes", (long long)field->max);
     }
     copy = malloc(before.len + text.len + 1);
@@ -251,13 +251,21 @@ static bool store_text(const struct config_field *field, struct span before, str
 
 static const struct span no_prefix = {NULL, 0};
 
-static bool read_string(const struct config_field *field, struct span text, void *place,
-                        char *error)
+static bool has_control(struct span text)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < 0x20 || text.data[i] == 0x7f) {
-            return fail(error, "%s holds a control character", config_quote(text).text);
+            return true;
         }
+    }
+    return false;
+}
+
+static bool read_string(const struct config_field *field, struct span text, void *place,
+                        char *error)
+{
+    if (has_control(text)) {
+        return fail(error, "%s holds a control character", config_quote(text).text);
     }
     return store_text(field, no_prefix, text, place, error);
 }
@@ -278,7 +286,7 @@ static bool read_path(const struct config_field *field, struct span text, void *
 {
     const char *home = getenv("HOME");
 
-    if (text.len >= 1 && text.data[0] == '~') {
+    if (text.len >= 1 && text.data[0] == '~' && !has_control(text)) {
         if (text.len > 1 && text.data[1] != '/') {
             return fail(error, "%s: only your own home is known, as ~/", config_quote(text).text);
         }
@@ -383,8 +391,8 @@ static bool read_listen_address(const struct config_field *field, struct span te
     len = parse_ip(host.len ? host : SPAN_LITERAL("::"), &storage);
     if (!len) {
         return fail(error,
-                    "%s: listeners take IP addresses, not host names; write 127.0.0.1 or [::1]"
-                    " for this machine alone",
+                    "%s: the address before the port is not an IP address; host names are not "
+                    "taken: 127.0.0.1 or [::1] is this machine alone",
                     config_quote(text).text);
     }
     if (!store_text(field, no_prefix, text, place, error)) {

@@ -213,8 +213,10 @@ static void on_event(struct builder *b, const yaml_event_t *event)
         b->has_document = true;
         break;
     case YAML_ALIAS_EVENT:
-        stop(b, event->start_mark,
-             "anchors (&name) and aliases (*name) are not taken; write the value again");
+        stop(
+            b, event->start_mark,
+            "anchors (&name) and aliases (*name) are not taken; write the value again, or put what "
+            "begins with * in quotes");
         break;
     case YAML_SCALAR_EVENT:
         on_scalar(b, event);
@@ -237,37 +239,56 @@ static void on_event(struct builder *b, const yaml_event_t *event)
     }
 }
 
-/* Whether the first thing that is not a space, from this column on or before it, is a tab. */
-static bool is_tab_at(struct span text, struct config_mark mark)
+/* The text from the start of a line on; empty when there is no such line. */
+static struct span text_from_line(struct span text, uint32_t number)
 {
-    for (uint32_t line = 0; line < mark.line && text.len;) {
+    for (uint32_t line = 0; line < number && text.len;) {
         size_t len = config_line_break(text);
         line += len != 0;
         text = span_skip(text, len ? len : 1);
     }
-    while (text.len && text.data[0] == ' ') {
-        text = span_skip(text, 1);
+    return text;
+}
+
+/* What people usually did when libyaml says this; empty when it is clear enough. */
+static const char *hint_for(const struct config_source *source, const yaml_parser_t *parser)
+{
+    struct span line = text_from_line(source->text, (uint32_t)parser->problem_mark.line);
+    size_t spaces = 0;
+
+    while (spaces < line.len && line.data[spaces] == ' ') {
+        spaces++;
     }
-    return text.len && text.data[0] == '\t';
+    if (spaces < line.len && line.data[spaces] == '\t') {
+        return " (a tab cannot indent YAML: use spaces)";
+    }
+    if (parser->context && strstr(parser->context, "scanning an alias")) {
+        return " (put what begins with * in quotes)";
+    }
+    if (strstr(parser->problem, "cannot start any token")) {
+        return " (put the value in quotes)";
+    }
+    if (strstr(parser->problem, "mapping values are not allowed")) {
+        return " (is the indentation uneven, or a space missing after a colon above?)";
+    }
+    return "";
 }
 
 static void report_problem(struct config_source *source, const yaml_parser_t *parser)
 {
     struct config_mark mark = mark_of(parser->problem_mark);
-    const char *hint = "";
+    struct config_mark context = mark_of(parser->context_mark);
 
     if (parser->error == YAML_MEMORY_ERROR) {
         config_file_error(source, "out of memory");
-        return;
-    }
-    if (is_tab_at(source->text, mark)) {
-        hint = " (a tab cannot indent YAML: use spaces)";
-    }
-    if (parser->context) {
-        config_error(source, mark, "YAML: %s, %s (begun on line %zu)%s", parser->problem,
-                     parser->context, parser->context_mark.line + 1, hint);
+    } else if (!parser->context) {
+        config_error(source, mark, "YAML: %s%s", parser->problem, hint_for(source, parser));
+    } else if (text_from_line(source->text, mark.line).len == 0) {
+        /* What has no end is better shown where it begins. */
+        config_error(source, context, "YAML: %s, %s", parser->problem, parser->context);
     } else {
-        config_error(source, mark, "YAML: %s%s", parser->problem, hint);
+        config_error(source, mark, "YAML: %s, %s (begun on line %u)%s", parser->problem,
+                     parser->context, context.line + 1, hint_for(source, parser));
     }
 }
 

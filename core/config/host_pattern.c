@@ -104,14 +104,16 @@ static bool block_is_exact(const struct block *block)
 static const char *address_error(struct span pattern)
 {
     struct block block;
+    struct ip ip;
 
     if (pattern.len && pattern.data[0] == '[') {
         return "write an IPv6 address without brackets";
     }
+    if (!ip_parse(&ip, span_sub(pattern, 0, span_find(pattern, '/')))) {
+        return "not a host: a name or an IP address, without scheme, port and path";
+    }
     if (!block_parse(&block, pattern)) {
-        return span_find(pattern, '/') < pattern.len
-                   ? "not an address block: write it like 192.0.2.0/24 or 2001:db8::/32"
-                   : "not a host: a name or an IP address, without scheme, port and path";
+        return "not an address block: write it like 192.0.2.0/24 or 2001:db8::/32";
     }
     return block_is_exact(&block) ? NULL
                                   : "the address has bits outside its block: clear them, or write "
