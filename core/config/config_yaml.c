@@ -24,24 +24,21 @@ static struct config_mark mark_of(yaml_mark_t mark)
 /* Frees without recursion: the depth is the text's choice. */
 void config_node_free(struct config_node *node)
 {
-    struct config_node *todo = node;
+    while (node) {
+        struct config_node *next;
 
-    while (todo) {
-        struct config_node *last = todo, *next;
-
-        /* Children and value go behind this node; the list grows at `last` and shrinks in front. */
-        if (todo->value) {
-            todo->value->next = todo->next;
-            todo->next = todo->value;
+        /* What hangs below goes between this node and the next one. */
+        if (node->value) {
+            node->value->next = node->next;
+            node->next = node->value;
         }
-        if (todo->first) {
-            last = todo->last;
-            last->next = todo->next;
-            todo->next = todo->first;
+        if (node->first) {
+            node->last->next = node->next;
+            node->next = node->first;
         }
-        next = todo->next;
-        free(todo);
-        todo = next;
+        next = node->next;
+        free(node);
+        node = next;
     }
 }
 
