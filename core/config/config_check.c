@@ -168,40 +168,44 @@ static void check_trust(const struct check *check)
     }
 }
 
-static void check_limits(const struct check *check)
+/* Two numbers of which the first must be below the other, or at most equal to it. */
+struct pair {
+    const char *path, *other;
+    bool may_be_equal;
+    bool is_vain; /* the first just has no effect then: only if it was written is it a mistake */
+    const char *sentence;
+};
+
+static const struct pair pairs[] = {
+    {"limits.buffer_low", "limits.buffer_high", false, false, "reading would stop and never go on"},
+    {"limits.head_bytes", "limits.buffer_high", true, false,
+     "reading stops before such a head is whole"},
+    {"limits.line_bytes", "limits.head_bytes", true, true, "a line is a part of a head"},
+    {"dns.negative_ttl", "dns.ttl_max", true, true, "ttl_max is the longest time"},
+    {"limits.send_stall_timeout", "limits.tunnel_idle_timeout", true, true,
+     "it would never be reached"},
+};
+
+static void check_pair(const struct check *check, const struct pair *pair)
 {
-    const struct config *config = check->config;
-    const struct {
-        const char *path, *other;
-        uint32_t value, other_value;
-        bool may_be_equal;
-        const char *sentence;
-    } pairs[] = {
-        {"limits.buffer_low", "limits.buffer_high", config->limits.buffer_low_bytes,
-         config->limits.buffer_high_bytes, false, "buffer_low must be below buffer_high"},
-        {"limits.line_bytes", "limits.head_bytes", config->limits.line_bytes,
-         config->limits.head_bytes, true,
-         "line_bytes cannot be above head_bytes: a line is a part "
-         "of a head"},
-        {"limits.head_bytes", "limits.buffer_high", config->limits.head_bytes,
-         config->limits.buffer_high_bytes, true,
-         "head_bytes cannot be above buffer_high: reading stops before such a head is whole"},
-        {"dns.negative_ttl", "dns.ttl_max", config->dns.negative_ttl_s, config->dns.ttl_max_s, true,
-         "negative_ttl cannot be above ttl_max"},
-        {"limits.send_stall_timeout", "limits.tunnel_idle_timeout", config->limits.send_stall_ms,
-         config->limits.tunnel_idle_ms, true,
-         "send_stall_timeout cannot be above tunnel_idle_timeout: it would never be reached"},
-    };
+    const struct config_field *field = config_field_at(pair->path);
+    const struct config_field *other = config_field_at(pair->other);
+    uint32_t value, other_value;
+    char text[32], other_text[32];
 
-    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
-        bool fits = pairs[i].value < pairs[i].other_value ||
-                    (pairs[i].may_be_equal && pairs[i].value == pairs[i].other_value);
-
-        if (!fits && is_read(check, pairs[i].path) && is_read(check, pairs[i].other)) {
-            config_error(check->source, mark_of_pair(check, pairs[i].path, pairs[i].other), "%s",
-                         pairs[i].sentence);
-        }
+    memcpy(&value, (const char *)check->config + field->offset, sizeof(value));
+    memcpy(&other_value, (const char *)check->config + other->offset, sizeof(other_value));
+    if (value < other_value || (pair->may_be_equal && value == other_value) ||
+        (pair->is_vain && !config_node_find(check->root, pair->path)) ||
+        !is_read(check, pair->path) || !is_read(check, pair->other)) {
+        return;
     }
+    config_value_number(field, value, text, sizeof(text));
+    config_value_number(other, other_value, other_text, sizeof(other_text));
+    config_error(check->source, mark_of_pair(check, pair->path, pair->other),
+                 "%s (%s) must be %s %s (%s): %s", config_field_name(field), text,
+                 pair->may_be_equal ? "at most" : "below", config_field_name(other), other_text,
+                 pair->sentence);
 }
 
 void config_check(const struct config *config, const struct config_node *root,
@@ -216,5 +220,7 @@ void config_check(const struct config *config, const struct config_node *root,
     check_rules(&check);
     check_files(&check);
     check_trust(&check);
-    check_limits(&check);
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        check_pair(&check, &pairs[i]);
+    }
 }

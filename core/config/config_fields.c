@@ -52,6 +52,17 @@ const struct config_field config_fields[CONFIG_FIELD_COUNT] = {
 #undef LIST
 #undef AT
 
+const struct config_field *config_field_at(const char *path)
+{
+    size_t index = 0;
+
+    while (index < CONFIG_FIELD_COUNT && strcmp(config_fields[index].path, path) != 0) {
+        index++;
+    }
+    ASSERT(index < CONFIG_FIELD_COUNT);
+    return &config_fields[index];
+}
+
 const char *config_field_name(const struct config_field *field)
 {
     const char *dot = strrchr(field->path, '.');

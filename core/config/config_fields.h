@@ -62,6 +62,9 @@ enum {
 
 extern const struct config_field config_fields[CONFIG_FIELD_COUNT];
 
+/* The field of a path that is in the table. */
+const struct config_field *config_field_at(const char *path);
+
 /* The last part of the path: "head_bytes". */
 const char *config_field_name(const struct config_field *field);
 
@@ -89,6 +92,9 @@ bool config_value_read(const struct config_field *field, struct span text, void 
 
 /* "0 to 1024", "100ms to 10m", "forward"; empty when there is nothing to say. */
 void config_value_bounds(const struct config_field *field, char *text, size_t cap);
+
+/* A number as one would write it in the file: "64KiB", "10m". */
+void config_value_number(const struct config_field *field, uint32_t value, char *text, size_t cap);
 
 bool config_field_equal(const struct config_field *field, const void *base_a, const void *base_b);
 

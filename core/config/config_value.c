@@ -63,6 +63,14 @@ static void number_text(const struct config_field *field, int64_t value, struct 
     text_string(t, unit->name);
 }
 
+void config_value_number(const struct config_field *field, uint32_t value, char *memory, size_t cap)
+{
+    struct text t = text_make(memory, cap - 1);
+
+    number_text(field, value, &t);
+    memory[t.len] = '\0';
+}
+
 void config_value_bounds(const struct config_field *field, char *memory, size_t cap)
 {
     struct text t = text_make(memory, cap - 1);
@@ -287,8 +295,9 @@ static bool read_path(const struct config_field *field, struct span text, void *
     const char *home = getenv("HOME");
 
     if (text.len >= 1 && text.data[0] == '~' && !has_control(text)) {
-        if (text.len > 1 && text.data[1] != '/') {
-            return fail(error, "%s: only your own home is known, as ~/", config_quote(text).text);
+        if (text.len < 2 || text.data[1] != '/') {
+            return fail(error, "%s: a path begins with ~ only as ~/, in your own home",
+                        config_quote(text).text);
         }
         if (!home || home[0] != '/') {
             return fail(error, "%s: HOME is not set to a folder; write the whole path",

@@ -293,6 +293,18 @@ static void test_values(void **state)
     unload(&l);
 }
 
+/* A limit that is lowered below another's default takes nobody by surprise. */
+static void test_limits_below_defaults(void **state)
+{
+    struct loaded l = load_good("limits: {head_bytes: 8KiB, tunnel_idle_timeout: 2s}\n"
+                                "dns: {ttl_max: 0}\n");
+
+    (void)state;
+    assert_int_equal(l.config->limits.line_bytes, 16384);
+    assert_string_equal(l.printed, "");
+    unload(&l);
+}
+
 static void test_references(void **state)
 {
     struct loaded l = load_good("workers: 1\n");
@@ -394,9 +406,10 @@ static void test_home(void **state)
     setenv("HOME", "relative", 1);
     assert_error("intercept: {ca_dir: ~/x}\n", "HOME is not set to a folder");
     setenv("HOME", "/home/test", 1);
-    l = load_good("intercept: {ca_dir: \"~\"}\n");
-    assert_string_equal(l.config->intercept.ca_dir, "/home/test");
+    l = load_good("intercept: {ca_dir: ~/a/~/b}\n");
+    assert_string_equal(l.config->intercept.ca_dir, "/home/test/a/~/b");
     unload(&l);
+    assert_error("intercept: {ca_dir: ~}\n", "a path begins with ~ only as ~/");
 }
 
 static void test_files(void **state)
@@ -611,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_example_is_current),
         cmocka_unit_test(test_example_rule),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_limits_below_defaults),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_references_of_threads),
         cmocka_unit_test(test_differences),
