@@ -235,6 +235,32 @@ static bool refuse_date(struct check *check, const X509 *certificate, bool expir
     return refuse(check, VERIFY_NOT_YET_VALID);
 }
 
+/* No issuer was found: is there one in the chain that was passed over, as its key may not sign
+ * certificates? */
+static X509 *find_forbidden_issuer(const struct check *check, const X509 *certificate)
+{
+    for (size_t i = 0; i < sk_X509_num(check->others); i++) {
+        X509 *other = sk_X509_value(check->others, i);
+        if (X509_NAME_cmp(X509_get_subject_name(other), X509_get_issuer_name(certificate)) == 0 &&
+            !(X509_get_key_usage(other) & X509v3_KU_KEY_CERT_SIGN)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static bool refuse_unknown_issuer(struct check *check, const X509 *certificate)
+{
+    const X509 *issuer = find_forbidden_issuer(check, certificate);
+
+    if (issuer) {
+        return refuse_certificate(check, VERIFY_BAD_PURPOSE, issuer,
+                                  "was used to issue, but is not a CA's");
+    }
+    return refuse_certificate(check, VERIFY_UNKNOWN_ISSUER, certificate,
+                              "has an issuer that is neither known nor in the chain");
+}
+
 static bool refuse_by_error(struct check *check, int error, const X509 *certificate)
 {
     switch (error) {
@@ -250,8 +276,7 @@ static bool refuse_by_error(struct check *check, int error, const X509 *certific
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        return refuse_certificate(check, VERIFY_UNKNOWN_ISSUER, certificate,
-                                  "has an issuer that is neither known nor in the chain");
+        return refuse_unknown_issuer(check, certificate);
     case X509_V_ERR_CERT_UNTRUSTED:
     case X509_V_ERR_CERT_REJECTED:
         return refuse_certificate(check, VERIFY_UNKNOWN_ISSUER, certificate,
