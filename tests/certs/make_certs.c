@@ -170,7 +170,12 @@ struct cert *cert_make(const struct cert_spec *spec)
     if (!spec->version_1) {
         add_extensions(cert->x509, issuer, spec->extensions);
     }
-    MUST(X509_sign(cert->x509, signer, digest_of(spec->digest, signer)) > 0);
+    if (X509_sign(cert->x509, signer, digest_of(spec->digest, signer)) <= 0) {
+        MUST(spec->digest == CERT_MD5);
+        ERR_clear_error();
+        cert_free(cert);
+        return NULL;
+    }
     len = i2d_X509(cert->x509, &cert->der);
     MUST(len > 0);
     cert->der_len = (size_t)len;

@@ -47,6 +47,7 @@ struct cert_spec {
     bool broken_signature; /* the last byte of the signature is changed */
 };
 
+/* Null only for CERT_MD5, where the TLS library is too new to sign with it. */
 struct cert *cert_make(const struct cert_spec *spec);
 
 /* A root with keyUsage and basicConstraints, P-256. */

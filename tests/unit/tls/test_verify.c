@@ -452,6 +452,10 @@ static void test_md5(void **state)
     struct trust *trust;
 
     (void)state;
+    if (!leaf) {
+        cert_free(root);
+        skip(); /* this TLS library does not make them */
+    }
     make_path(path);
     cert_write_pem(root, path, false);
     trust = trust_new(false, files, 1, span_make(NULL, 0), error, sizeof(error));
