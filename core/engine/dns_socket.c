@@ -60,7 +60,7 @@ static void socket_release(struct dns_sockets *set, struct dns_socket *s)
 int dns_sockets_open(struct dns_sockets *set, int family, int type, int protocol)
 {
     struct dns_socket *s = socket_find(set, -1);
-    int on = 1;
+    int on = 1, room = DNS_SOCKET_ROOM;
 
     if (!s) {
         errno = EMFILE;
@@ -70,9 +70,12 @@ int dns_sockets_open(struct dns_sockets *set, int family, int type, int protocol
     if (fd < 0) {
         return -1;
     }
+    /* Both are for speed, and may fail: a query that waits for no acknowledgement, and room for the
+     * answers to a burst of questions, which all come to this one socket. */
     if (type == SOCK_STREAM) {
-        /* Without it a query could wait for an acknowledgement; it would still be answered. */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    } else {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
     }
     s->fd = fd;
     s->type = type;

