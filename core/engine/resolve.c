@@ -589,7 +589,7 @@ static int servers_use(struct resolver *resolver, const struct address *servers,
 /* A file that is not there is empty; one that cannot be read leaves things as they are. */
 static int hosts_reload(struct resolver *resolver)
 {
-    struct hosts hosts;
+    struct hosts hosts = {.text = NULL};
     uint8_t *bytes;
     size_t len;
     int result = file_watch_read(&resolver->hosts_file, HOSTS_BYTES_MAX + 1, &bytes, &len);
