@@ -96,8 +96,8 @@ void dns_sockets_close(struct dns_sockets *set, int fd)
     socket_cancel(set, s);
 }
 
-/* A datagram without content is skipped: c-ares 1.18 takes it for the end of the stream, and so
- * gives anybody who can forge one the power to end a query (CVE-2023-32067). */
+/* A datagram without content is skipped: c-ares before 1.19.1 takes it for the end of the stream,
+ * and so gives anybody who can forge one the power to end a query (CVE-2023-32067). */
 ssize_t dns_sockets_receive(struct dns_sockets *set, int fd, void *bytes, size_t cap, int flags,
                             struct sockaddr *from, socklen_t *from_len)
 {

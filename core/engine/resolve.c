@@ -500,6 +500,7 @@ static void on_answer(void *data, int status, int timeouts, unsigned char *bytes
     struct flight *flight = question->flight;
 
     (void)timeouts;
+    ASSERT(!flight->entry || flight->entry->flight == flight);
     if (flight->entry && !flight->resolver->is_reasking) {
         question->outcome = status == ARES_SUCCESS
                                 ? question_read(question, span_make(bytes, (size_t)len))
@@ -528,12 +529,8 @@ static void flight_ask(struct flight *flight)
 
 static struct flight *flight_new(struct resolver *resolver, struct entry *entry)
 {
-    struct flight *flight;
+    struct flight *flight = pool_new(&resolver->flights);
 
-    if (resolver->flights.live_count >= FLIGHTS_MAX) {
-        return NULL;
-    }
-    flight = pool_new(&resolver->flights);
     if (!flight) {
         return NULL;
     }
