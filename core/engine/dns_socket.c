@@ -60,7 +60,7 @@ static void socket_release(struct dns_sockets *set, struct dns_socket *s)
 int dns_sockets_open(struct dns_sockets *set, int family, int type, int protocol)
 {
     struct dns_socket *s = socket_find(set, -1);
-    int on = 1;
+    int on = 1, room = DNS_SOCKET_ROOM;
 
     if (!s) {
         errno = EMFILE;
@@ -70,9 +70,12 @@ int dns_sockets_open(struct dns_sockets *set, int family, int type, int protocol
     if (fd < 0) {
         return -1;
     }
+    /* Both are for speed, and may fail: a query that waits for no acknowledgement, and room for the
+     * answers to a burst of questions, which all come to this one socket. */
     if (type == SOCK_STREAM) {
-        /* Without it a query could wait for an acknowledgement; it would still be answered. */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    } else {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
     }
     s->fd = fd;
     s->type = type;
@@ -93,8 +96,8 @@ void dns_sockets_close(struct dns_sockets *set, int fd)
     socket_cancel(set, s);
 }
 
-/* A datagram without content is skipped: c-ares 1.18 takes it for the end of the stream, and so
- * gives anybody who can forge one the power to end a query (CVE-2023-32067). */
+/* A datagram without content is skipped: c-ares before 1.19.1 takes it for the end of the stream,
+ * and so gives anybody who can forge one the power to end a query (CVE-2023-32067). */
 ssize_t dns_sockets_receive(struct dns_sockets *set, int fd, void *bytes, size_t cap, int flags,
                             struct sockaddr *from, socklen_t *from_len)
 {

@@ -10,8 +10,10 @@
 
 #include "core/engine/ring.h"
 
-/* UDP and TCP of each server, and those on their way to be closed. */
-enum { DNS_SOCKETS_MAX = 64 };
+enum {
+    DNS_SOCKETS_MAX = 64, /* UDP and TCP of each server, and those on their way to be closed */
+    DNS_SOCKET_ROOM = 1024 * 1024, /* bytes of answers that may wait; the system may allow less */
+};
 
 /* Its place in the array is the slot of its polls' owner. */
 struct dns_socket {

@@ -59,9 +59,9 @@ enum outcome {
     OUTCOME_ADDRESSES,
     OUTCOME_NO_NAME,
     OUTCOME_NO_DATA,
+    OUTCOME_TIMEOUT,
     OUTCOME_BAD,
     OUTCOME_SERVER,
-    OUTCOME_TIMEOUT,
     OUTCOME_MEMORY,
 };
 
@@ -368,6 +368,14 @@ static int64_t entry_expiry(const struct resolver *resolver, const struct entry 
     return expires_ns;
 }
 
+/* Why neither question brought an address. One that is still open has run out of time. */
+static enum outcome later_outcome(enum outcome v6, enum outcome v4)
+{
+    v6 = v6 == OUTCOME_OPEN ? OUTCOME_TIMEOUT : v6;
+    v4 = v4 == OUTCOME_OPEN ? OUTCOME_TIMEOUT : v4;
+    return v6 > v4 ? v6 : v4;
+}
+
 /* Draws the sum of both questions, and tells it to everybody who waits. */
 static void entry_settle(struct resolver *resolver, struct entry *entry, enum outcome v6,
                          enum outcome v4)
@@ -375,13 +383,8 @@ static void entry_settle(struct resolver *resolver, struct entry *entry, enum ou
     int64_t now_ns = ring_now(resolver->ring);
     struct list_node *node;
 
-    if (v6 == OUTCOME_ADDRESSES || v4 == OUTCOME_ADDRESSES) {
-        entry->outcome = OUTCOME_ADDRESSES;
-    } else if (v6 == OUTCOME_OPEN || v4 == OUTCOME_OPEN) {
-        entry->outcome = OUTCOME_TIMEOUT;
-    } else {
-        entry->outcome = v6 > v4 ? v6 : v4;
-    }
+    entry->outcome = v6 == OUTCOME_ADDRESSES || v4 == OUTCOME_ADDRESSES ? OUTCOME_ADDRESSES
+                                                                        : later_outcome(v6, v4);
     entry->expires_ns = entry_expiry(resolver, entry, v6, v4);
     if (entry->settled) {
         return; /* the other family came late; it is there for the next one who asks */
@@ -498,6 +501,7 @@ static void on_answer(void *data, int status, int timeouts, unsigned char *bytes
     struct flight *flight = question->flight;
 
     (void)timeouts;
+    ASSERT(!flight->entry || flight->entry->flight == flight);
     if (flight->entry && !flight->resolver->is_reasking) {
         question->outcome = status == ARES_SUCCESS
                                 ? question_read(question, span_make(bytes, (size_t)len))
@@ -526,12 +530,8 @@ static void flight_ask(struct flight *flight)
 
 static struct flight *flight_new(struct resolver *resolver, struct entry *entry)
 {
-    struct flight *flight;
+    struct flight *flight = pool_new(&resolver->flights);
 
-    if (resolver->flights.live_count >= FLIGHTS_MAX) {
-        return NULL;
-    }
-    flight = pool_new(&resolver->flights);
     if (!flight) {
         return NULL;
     }
@@ -587,7 +587,7 @@ static int servers_use(struct resolver *resolver, const struct address *servers,
 /* A file that is not there is empty; one that cannot be read leaves things as they are. */
 static int hosts_reload(struct resolver *resolver)
 {
-    struct hosts hosts;
+    struct hosts hosts = {.text = NULL};
     uint8_t *bytes;
     size_t len;
     int result = file_watch_read(&resolver->hosts_file, HOSTS_BYTES_MAX + 1, &bytes, &len);

@@ -4,6 +4,9 @@
  * resolver a worker: hosts file, configured servers, a cache with the records' TTL, failures cached
  * too, one query for any number of concurrent lookups of a name, A and AAAA at the same time.
  *
+ * The files are read when the resolver is made, and again when a lookup finds that they changed; it
+ * looks at most every two seconds. Names are asked for as they are: no search list is used.
+ *
  * A second link target, in tests/sim, answers from a seeded script.
  */
 #ifndef WEIR_ENGINE_RESOLVE_H
@@ -71,8 +74,13 @@ void resolve_start(struct resolver *resolver, struct resolve *lookup, struct spa
 void resolve_cancel(struct resolver *resolver, struct resolve *lookup);
 
 struct resolver_stats {
-    uint64_t queries, cache_hits, negative_hits, joined, failures, timeouts;
-    uint32_t entries;
+    uint64_t queries;       /* names asked of servers, A and AAAA together */
+    uint64_t cache_hits;    /* lookups answered by an earlier one's addresses */
+    uint64_t negative_hits; /* by an earlier one's failure */
+    uint64_t joined;        /* lookups that waited for another one's query */
+    uint64_t failures;      /* queries that brought no address */
+    uint64_t timeouts;      /* those of them that brought no answer in time */
+    uint32_t entries;       /* names in the cache, those being asked for included */
 };
 void resolver_read_stats(const struct resolver *resolver, struct resolver_stats *stats);
 

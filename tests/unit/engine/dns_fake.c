@@ -179,7 +179,7 @@ static void answer(struct reply *r, const struct asked *q)
         r->silent = true;
     } else if (is(q, "late6") || is(q, "late4")) {
         put_plain(r, q->type, 300);
-        r->delay_ms = is(q, "late6") == !v4 ? 180 : 0;
+        r->delay_ms = is(q, "late6") == v4 ? 0 : v4 ? 80 : 700;
     } else if (is(q, "slow")) {
         put_plain(r, q->type, 300);
         r->delay_ms = 100;
