@@ -482,6 +482,7 @@ static void write_public_files(const struct ca *ca, const char *directory)
 
     snprintf(path, sizeof(path), "%s/%s", directory, names[0]);
     replace =
+        done &&
         ca_files_read(path, false, &present, &present_len, error, sizeof(error)) == CA_FILE_READ &&
         !span_equal(span_make(present, present_len), span_make(pem, pem_len));
     for (size_t i = 0; i < COUNT_OF(names) && done; i++) {
