@@ -33,7 +33,7 @@
 /* A leaf's chain holds the leaf, then what the CA sends; a root at the end of ours is not sent. */
 _Static_assert((int)CA_CHAIN_MAX <= (int)LEAF_CHAIN_MAX, "the CA's chain fits a leaf's");
 
-enum { EXTENSION_SUBJECT_KEY_ID = 14, PATH_CAP = 4096 };
+enum { PATH_CAP = 4096 };
 
 static const char private_name[] = "weir-ca.pem";
 
@@ -273,8 +273,8 @@ static bool check_is_ca(const struct loading *l, size_t index)
 /* The chain goes upwards, each certificate issued by the next one. */
 static bool check_order(const struct loading *l, size_t index)
 {
-    if (index > 0 && X509_NAME_cmp(X509_get_issuer_name(l->certificates[index - 1]),
-                                   X509_get_subject_name(l->certificates[index])) != 0) {
+    if (index != 0 && X509_NAME_cmp(X509_get_issuer_name(l->certificates[index - 1]),
+                                    X509_get_subject_name(l->certificates[index])) != 0) {
         snprintf(l->error, l->error_cap,
                  "%s: certificate %zu is not the issuer of the one before; put the CA's own "
                  "certificate first, then its issuers upwards",
@@ -287,8 +287,7 @@ static bool check_order(const struct loading *l, size_t index)
 static const char refused_key[] =
     "the key's kind is not supported; RSA of 2048 to 8192 bits and ECDSA P-256 and P-384 are";
 
-/* How the key signs, or null for a key that clients would refuse. */
-static bool pick_sigalg(struct ca *ca)
+bool ca_pick_sigalg(struct ca *ca)
 {
     static const uint8_t ecdsa_sha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                            0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
@@ -339,7 +338,7 @@ static bool check_all(const struct loading *l, struct ca *ca)
                  l->path);
         return false;
     }
-    if (!pick_sigalg(ca)) {
+    if (!ca_pick_sigalg(ca)) {
         snprintf(l->error, l->error_cap, "%s: %s", l->path, refused_key);
         return false;
     }
@@ -483,6 +482,7 @@ static void write_public_files(const struct ca *ca, const char *directory)
 
     snprintf(path, sizeof(path), "%s/%s", directory, names[0]);
     replace =
+        done &&
         ca_files_read(path, false, &present, &present_len, error, sizeof(error)) == CA_FILE_READ &&
         !span_equal(span_make(present, present_len), span_make(pem, pem_len));
     for (size_t i = 0; i < COUNT_OF(names) && done; i++) {

@@ -2,11 +2,10 @@
 /* A new certificate authority, and the encodings of its files. */
 #include "core/base/text.h"
 #include "tls/ca_private.h"
+#include "tls/certificate.h"
 #include "tls/leaf.h"
 
-#include <openssl/asn1.h>
 #include <openssl/bio.h>
-#include <openssl/bn.h>
 #include <openssl/bytestring.h>
 #include <openssl/ec_key.h>
 #include <openssl/err.h>
@@ -18,7 +17,6 @@
 #include <openssl/pool.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,7 +24,6 @@ enum {
     LIFE_S = 3652 * 86400, /* ten years */
     BACKDATE_S = 2 * 86400,
     HOST_MAX = 32, /* the common name is at most 64 bytes long, RFC 5280 A.1 */
-    SERIAL_LEN = 16,
 };
 
 static EVP_PKEY *make_key(void)
@@ -68,85 +65,98 @@ static void make_common_name(char *name, size_t cap)
     name[t.len] = '\0';
 }
 
-static bool set_serial(X509 *certificate)
+static bool write_name(CBB *out, struct span common_name)
 {
-    uint8_t bytes[SERIAL_LEN];
-    BIGNUM *number;
-    bool done;
+    CBB name;
 
-    RAND_bytes(bytes, sizeof(bytes));
-    bytes[0] |= 1;
-    number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-    done = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate));
-    BN_free(number);
-    return done;
-}
-
-static bool set_names(X509 *certificate)
-{
-    char common_name[65];
-    X509_NAME *name = X509_get_subject_name(certificate);
-
-    make_common_name(common_name, sizeof(common_name));
-    return X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
-                                      (const uint8_t *)common_name, -1, -1, 0) &&
-           X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_UTF8,
-                                      (const uint8_t *)"weir", -1, -1, 0) &&
-           X509_set_issuer_name(certificate, name);
-}
-
-static bool set_dates(X509 *certificate, int64_t now_s)
-{
-    ASN1_TIME *not_before = ASN1_TIME_set(NULL, (time_t)(now_s - BACKDATE_S));
-    ASN1_TIME *not_after = ASN1_TIME_set(NULL, (time_t)(now_s - BACKDATE_S + LIFE_S));
-    bool done = not_before && not_after && X509_set1_notBefore(certificate, not_before) &&
-                X509_set1_notAfter(certificate, not_after);
-
-    ASN1_STRING_free(not_before);
-    ASN1_STRING_free(not_after);
-    return done;
-}
-
-static bool add_extension(X509 *certificate, int nid, bool is_critical, struct span value)
-{
-    ASN1_OCTET_STRING *string = ASN1_OCTET_STRING_new();
-    X509_EXTENSION *extension = NULL;
-    bool done = string && ASN1_STRING_set(string, value.data, (int)value.len) &&
-                (extension = X509_EXTENSION_create_by_NID(NULL, nid, is_critical, string)) &&
-                X509_add_ext(certificate, extension, -1);
-
-    X509_EXTENSION_free(extension);
-    ASN1_OCTET_STRING_free(string);
-    return done;
+    return CBB_add_asn1(out, &name, CBS_ASN1_SEQUENCE) &&
+           certificate_write_attribute(&name, ATTRIBUTE_COMMON_NAME, common_name) &&
+           certificate_write_attribute(&name, ATTRIBUTE_ORGANIZATION, SPAN_LITERAL("weir")) &&
+           CBB_flush(out);
 }
 
 /* No CA below this one: all it signs are leaves. */
-static bool add_extensions(X509 *certificate, const EVP_PKEY *key)
+static bool write_extensions(CBB *tbs, const EVP_PKEY *key)
 {
     static const uint8_t constraints[] = {0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x00};
     static const uint8_t usage[] = {0x03, 0x02, 0x01, 0x06}; /* keyCertSign, cRLSign */
-    uint8_t key_id[2 + CA_KEY_ID_LEN] = {0x04, CA_KEY_ID_LEN};
+    uint8_t id[CA_KEY_ID_LEN];
+    CBB wrapper;
+    CBB list;
 
-    return ca_key_id(key, key_id + 2) &&
-           add_extension(certificate, NID_basic_constraints, true,
-                         span_make(constraints, sizeof(constraints))) &&
-           add_extension(certificate, NID_key_usage, true, span_make(usage, sizeof(usage))) &&
-           add_extension(certificate, NID_subject_key_identifier, false,
-                         span_make(key_id, sizeof(key_id)));
+    return ca_key_id(key, id) && CBB_add_asn1(tbs, &wrapper, CERTIFICATE_TAG_EXTENSIONS) &&
+           CBB_add_asn1(&wrapper, &list, CBS_ASN1_SEQUENCE) &&
+           certificate_write_extension(&list, EXTENSION_BASIC_CONSTRAINTS, true,
+                                       span_make(constraints, sizeof(constraints))) &&
+           certificate_write_extension(&list, EXTENSION_KEY_USAGE, true,
+                                       span_make(usage, sizeof(usage))) &&
+           certificate_write_key_id(&list, span_make(id, sizeof(id))) && CBB_flush(tbs);
 }
 
-static X509 *make_certificate(EVP_PKEY *key, int64_t now_s)
+static bool write_tbs(CBB *out, const struct ca *signer, int64_t now_s)
 {
-    X509 *certificate = X509_new();
+    char text[65];
+    struct span common_name;
+    CBB tbs;
+    CBB version;
 
-    if (certificate && X509_set_version(certificate, 2) && set_serial(certificate) &&
-        set_names(certificate) && set_dates(certificate, now_s) &&
-        X509_set_pubkey(certificate, key) && add_extensions(certificate, key) &&
-        X509_sign(certificate, key, EVP_sha256())) {
-        return certificate;
+    make_common_name(text, sizeof(text));
+    common_name = span_from_string(text);
+    return CBB_add_asn1(out, &tbs, CBS_ASN1_SEQUENCE) &&
+           CBB_add_asn1(&tbs, &version, CERTIFICATE_TAG_VERSION) &&
+           CBB_add_asn1_uint64(&version, 2) && certificate_write_serial(&tbs) &&
+           CBB_add_bytes(&tbs, signer->sigalg.data, signer->sigalg.len) &&
+           write_name(&tbs, common_name) &&
+           certificate_write_validity(&tbs, now_s - BACKDATE_S, now_s - BACKDATE_S + LIFE_S) &&
+           write_name(&tbs, common_name) && EVP_marshal_public_key(&tbs, signer->key) &&
+           write_extensions(&tbs, signer->key) && CBB_flush(out);
+}
+
+static CRYPTO_BUFFER *make_certificate(const struct ca *signer, int64_t now_s)
+{
+    CRYPTO_BUFFER *certificate = NULL;
+    uint8_t signature[CA_SIGNATURE_MAX];
+    size_t signature_len;
+    uint8_t *tbs = NULL;
+    size_t tbs_len;
+    CBB out;
+
+    if (!CBB_init(&out, 1024) || !write_tbs(&out, signer, now_s) ||
+        !CBB_finish(&out, &tbs, &tbs_len)) {
+        CBB_cleanup(&out);
+        return NULL;
     }
-    X509_free(certificate);
-    return NULL;
+    if (ca_sign(signer, span_make(tbs, tbs_len), signature, &signature_len)) {
+        certificate = certificate_wrap(span_make(tbs, tbs_len), signer->sigalg,
+                                       span_make(signature, signature_len));
+    }
+    OPENSSL_free(tbs);
+    return certificate;
+}
+
+/* PKCS#8. */
+static bool write_key(BIO *bio, const EVP_PKEY *key)
+{
+    uint8_t *der = NULL;
+    size_t len;
+    bool done;
+    CBB out;
+
+    if (!CBB_init(&out, 256) || !EVP_marshal_private_key(&out, key) ||
+        !CBB_finish(&out, &der, &len)) {
+        CBB_cleanup(&out);
+        return false;
+    }
+    done = PEM_write_bio(bio, "PRIVATE KEY", "", der, (long)len) > 0;
+    OPENSSL_cleanse(der, len);
+    OPENSSL_free(der);
+    return done;
+}
+
+static bool write_certificate(BIO *bio, const CRYPTO_BUFFER *certificate)
+{
+    return PEM_write_bio(bio, "CERTIFICATE", "", CRYPTO_BUFFER_data(certificate),
+                         (long)CRYPTO_BUFFER_len(certificate)) > 0;
 }
 
 static uint8_t *copy_of(BIO *bio, size_t *len)
@@ -158,34 +168,32 @@ static uint8_t *copy_of(BIO *bio, size_t *len)
 
 char *ca_make_pem(int64_t now_s, size_t *len, char *error, size_t error_cap)
 {
-    EVP_PKEY *key = make_key();
-    X509 *certificate = key ? make_certificate(key, now_s) : NULL;
+    struct ca signer = {.key = make_key()};
+    CRYPTO_BUFFER *certificate = NULL;
     BIO *bio = BIO_new(BIO_s_mem());
     uint8_t *pem = NULL;
 
-    if (bio && certificate && PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) &&
-        PEM_write_bio_X509(bio, certificate)) {
+    if (bio && signer.key && ca_pick_sigalg(&signer)) {
+        certificate = make_certificate(&signer, now_s);
+    }
+    if (certificate && write_key(bio, signer.key) && write_certificate(bio, certificate)) {
         pem = copy_of(bio, len);
     }
     if (!pem) {
         snprintf(error, error_cap, "the CA's key and certificate could not be made: out of memory");
         ERR_clear_error();
     }
+    CRYPTO_BUFFER_free(certificate);
     BIO_free(bio);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
+    EVP_PKEY_free(signer.key);
     return (char *)pem;
 }
 
 uint8_t *ca_make_public_pem(const CRYPTO_BUFFER *certificate, size_t *len)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    uint8_t *pem = NULL;
+    uint8_t *pem = bio && write_certificate(bio, certificate) ? copy_of(bio, len) : NULL;
 
-    if (bio && PEM_write_bio(bio, "CERTIFICATE", "", CRYPTO_BUFFER_data(certificate),
-                             (long)CRYPTO_BUFFER_len(certificate))) {
-        pem = copy_of(bio, len);
-    }
     BIO_free(bio);
     return pem;
 }

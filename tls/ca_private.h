@@ -40,6 +40,9 @@ struct ca {
 bool ca_sign(const struct ca *ca, struct span tbs, uint8_t signature[CA_SIGNATURE_MAX],
              size_t *len) MUST_CHECK;
 
+/* Sets how ca->key signs; false for a key that clients would refuse. */
+bool ca_pick_sigalg(struct ca *ca) MUST_CHECK;
+
 /* The identifier of a public key: SHA-256 of its bits, cut to 160 bits (RFC 7093 2, method 1). */
 bool ca_key_id(const EVP_PKEY *key, uint8_t id[CA_KEY_ID_LEN]) MUST_CHECK;
 

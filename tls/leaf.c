@@ -19,16 +19,13 @@
 #include <openssl/mem.h>
 #include <openssl/nid.h>
 #include <openssl/pool.h>
-#include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     BACKDATE_S = 2 * 86400,
-    SERIAL_LEN = 16,
     COMMON_NAME_MAX = 64, /* ub-common-name, RFC 5280 A.1 */
     LABEL_MAX = 63,       /* RFC 1035 2.3.4 */
     DNS_NAME_MAX = 253,
@@ -36,19 +33,7 @@ enum {
     NAMES_MAX = LEAF_SANS_MAX + 1,
     TAG_SAN_DNS = CBS_ASN1_CONTEXT_SPECIFIC | 2,
     TAG_SAN_IP = CBS_ASN1_CONTEXT_SPECIFIC | 7,
-    TAG_EXTENSIONS = CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 3,
-    TAG_VERSION = CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0,
     TAG_AKI_KEY_ID = CBS_ASN1_CONTEXT_SPECIFIC | 0,
-};
-
-/* Last arcs of 2.5.29, the certificate extensions. */
-enum {
-    EXTENSION_SUBJECT_KEY_ID = 14,
-    EXTENSION_KEY_USAGE = 15,
-    EXTENSION_SUBJECT_ALT_NAME = 17,
-    EXTENSION_BASIC_CONSTRAINTS = 19,
-    EXTENSION_AUTHORITY_KEY_ID = 35,
-    EXTENSION_EXTENDED_KEY_USAGE = 37,
 };
 
 /* A key with the parts of a certificate that follow from it. */
@@ -399,95 +384,15 @@ static const struct leaf_key_pair *keys_find(struct leaf_keys *keys, enum leaf_k
 
 /* ---- the certificate ---- */
 
-/* UTCTime until 2049, then GeneralizedTime (RFC 5280 4.1.2.5). */
-static bool write_time(CBB *out, int64_t time_s)
-{
-    time_t seconds = (time_t)time_s;
-    struct tm utc;
-    char text[32];
-    int len;
-    bool is_short;
-    CBB child;
-
-    if (!gmtime_r(&seconds, &utc) || utc.tm_year < 50 || utc.tm_year > 9999 - 1900) {
-        return false;
-    }
-    is_short = utc.tm_year < 150;
-    len = is_short ? snprintf(text, sizeof(text), "%02d", utc.tm_year % 100)
-                   : snprintf(text, sizeof(text), "%04d", utc.tm_year + 1900);
-    len += snprintf(text + len, sizeof(text) - (size_t)len, "%02d%02d%02d%02d%02dZ", utc.tm_mon + 1,
-                    utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
-    return CBB_add_asn1(out, &child, is_short ? CBS_ASN1_UTCTIME : CBS_ASN1_GENERALIZEDTIME) &&
-           CBB_add_bytes(&child, (const uint8_t *)text, (size_t)len) && CBB_flush(out);
-}
-
-static bool write_validity(CBB *out, const struct validity *validity)
-{
-    CBB child;
-
-    return CBB_add_asn1(out, &child, CBS_ASN1_SEQUENCE) &&
-           write_time(&child, validity->not_before_s) &&
-           write_time(&child, validity->not_after_s) && CBB_flush(out);
-}
-
-/* 128 random bits; a byte in front where they would read as negative. */
-static bool write_serial(CBB *out)
-{
-    uint8_t serial[SERIAL_LEN];
-    CBB child;
-
-    RAND_bytes(serial, sizeof(serial));
-    if (serial[0] == 0) {
-        serial[0] = 1; /* DER has no leading zeros */
-    }
-    return CBB_add_asn1(out, &child, CBS_ASN1_INTEGER) &&
-           (!(serial[0] & 0x80) || CBB_add_u8(&child, 0)) &&
-           CBB_add_bytes(&child, serial, sizeof(serial)) && CBB_flush(out);
-}
-
+/* Empty where no name is short enough. */
 static bool write_subject(CBB *out, struct span common_name)
 {
-    static const uint8_t oid_common_name[] = {0x55, 0x04, 0x03};
     CBB name;
-    CBB set;
-    CBB attribute;
-    CBB child;
 
-    if (!CBB_add_asn1(out, &name, CBS_ASN1_SEQUENCE)) {
-        return false;
-    }
-    if (common_name.len == 0) {
-        return CBB_flush(out);
-    }
-    return CBB_add_asn1(&name, &set, CBS_ASN1_SET) &&
-           CBB_add_asn1(&set, &attribute, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(&attribute, &child, CBS_ASN1_OBJECT) &&
-           CBB_add_bytes(&child, oid_common_name, sizeof(oid_common_name)) &&
-           CBB_add_asn1(&attribute, &child, CBS_ASN1_UTF8STRING) &&
-           CBB_add_bytes(&child, common_name.data, common_name.len) && CBB_flush(out);
-}
-
-/* Opens an extension: `value` takes what goes into its OCTET STRING. */
-static bool begin_extension(CBB *list, uint8_t last_arc, bool is_critical, CBB *extension,
-                            CBB *value)
-{
-    const uint8_t oid[] = {0x55, 0x1d, last_arc};
-    CBB child;
-
-    return CBB_add_asn1(list, extension, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(extension, &child, CBS_ASN1_OBJECT) &&
-           CBB_add_bytes(&child, oid, sizeof(oid)) &&
-           (!is_critical || CBB_add_asn1_bool(extension, 1)) &&
-           CBB_add_asn1(extension, value, CBS_ASN1_OCTETSTRING);
-}
-
-static bool write_extension(CBB *list, uint8_t last_arc, bool is_critical, struct span value)
-{
-    CBB extension;
-    CBB child;
-
-    return begin_extension(list, last_arc, is_critical, &extension, &child) &&
-           CBB_add_bytes(&child, value.data, value.len) && CBB_flush(list);
+    return CBB_add_asn1(out, &name, CBS_ASN1_SEQUENCE) &&
+           (common_name.len == 0 ||
+            certificate_write_attribute(&name, ATTRIBUTE_COMMON_NAME, common_name)) &&
+           CBB_flush(out);
 }
 
 static bool write_authority_key_id(CBB *list, struct span key_id)
@@ -497,19 +402,11 @@ static bool write_authority_key_id(CBB *list, struct span key_id)
     CBB sequence;
     CBB child;
 
-    return begin_extension(list, EXTENSION_AUTHORITY_KEY_ID, false, &extension, &value) &&
+    return certificate_begin_extension(list, EXTENSION_AUTHORITY_KEY_ID, false, &extension,
+                                       &value) &&
            CBB_add_asn1(&value, &sequence, CBS_ASN1_SEQUENCE) &&
            CBB_add_asn1(&sequence, &child, TAG_AKI_KEY_ID) &&
            CBB_add_bytes(&child, key_id.data, key_id.len) && CBB_flush(list);
-}
-
-static bool write_subject_key_id(CBB *list, const uint8_t id[CA_KEY_ID_LEN])
-{
-    CBB extension;
-    CBB value;
-
-    return begin_extension(list, EXTENSION_SUBJECT_KEY_ID, false, &extension, &value) &&
-           CBB_add_asn1_octet_string(&value, id, CA_KEY_ID_LEN) && CBB_flush(list);
 }
 
 /* Critical where it is all that tells whose certificate it is (RFC 5280 4.2.1.6). */
@@ -521,7 +418,8 @@ static bool write_names(CBB *list, const struct leaf_names *names)
     CBB sequence;
     CBB child;
 
-    if (!begin_extension(list, EXTENSION_SUBJECT_ALT_NAME, is_critical, &extension, &value) ||
+    if (!certificate_begin_extension(list, EXTENSION_SUBJECT_ALT_NAME, is_critical, &extension,
+                                     &value) ||
         !CBB_add_asn1(&value, &sequence, CBS_ASN1_SEQUENCE)) {
         return false;
     }
@@ -549,17 +447,18 @@ static bool write_extensions(CBB *tbs, const struct ca *ca, const struct leaf_ke
     CBB wrapper;
     CBB list;
 
-    return CBB_add_asn1(tbs, &wrapper, TAG_EXTENSIONS) &&
+    return CBB_add_asn1(tbs, &wrapper, CERTIFICATE_TAG_EXTENSIONS) &&
            CBB_add_asn1(&wrapper, &list, CBS_ASN1_SEQUENCE) &&
-           write_extension(&list, EXTENSION_BASIC_CONSTRAINTS, true,
-                           span_make(no_ca, sizeof(no_ca))) &&
-           write_extension(&list, EXTENSION_KEY_USAGE, true,
-                           kind == LEAF_RSA ? span_make(usage_rsa, sizeof(usage_rsa))
-                                            : span_make(usage_ecdsa, sizeof(usage_ecdsa))) &&
-           write_extension(&list, EXTENSION_EXTENDED_KEY_USAGE, false,
-                           span_make(purposes, sizeof(purposes))) &&
-           write_subject_key_id(&list, pair->id) && write_authority_key_id(&list, ca->key_id) &&
-           write_names(&list, names) && CBB_flush(tbs);
+           certificate_write_extension(&list, EXTENSION_BASIC_CONSTRAINTS, true,
+                                       span_make(no_ca, sizeof(no_ca))) &&
+           certificate_write_extension(&list, EXTENSION_KEY_USAGE, true,
+                                       kind == LEAF_RSA
+                                           ? span_make(usage_rsa, sizeof(usage_rsa))
+                                           : span_make(usage_ecdsa, sizeof(usage_ecdsa))) &&
+           certificate_write_extension(&list, EXTENSION_EXTENDED_KEY_USAGE, false,
+                                       span_make(purposes, sizeof(purposes))) &&
+           certificate_write_key_id(&list, span_make(pair->id, sizeof(pair->id))) &&
+           write_authority_key_id(&list, ca->key_id) && write_names(&list, names) && CBB_flush(tbs);
 }
 
 static bool write_tbs(CBB *out, const struct ca *ca, const struct leaf_key_pair *pair,
@@ -570,36 +469,14 @@ static bool write_tbs(CBB *out, const struct ca *ca, const struct leaf_key_pair 
     CBB version;
 
     return CBB_add_asn1(out, &tbs, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(&tbs, &version, TAG_VERSION) && CBB_add_asn1_uint64(&version, 2) &&
-           write_serial(&tbs) && CBB_add_bytes(&tbs, ca->sigalg.data, ca->sigalg.len) &&
+           CBB_add_asn1(&tbs, &version, CERTIFICATE_TAG_VERSION) &&
+           CBB_add_asn1_uint64(&version, 2) && certificate_write_serial(&tbs) &&
+           CBB_add_bytes(&tbs, ca->sigalg.data, ca->sigalg.len) &&
            CBB_add_bytes(&tbs, ca->subject_der.data, ca->subject_der.len) &&
-           write_validity(&tbs, validity) && write_subject(&tbs, names->common_name) &&
+           certificate_write_validity(&tbs, validity->not_before_s, validity->not_after_s) &&
+           write_subject(&tbs, names->common_name) &&
            CBB_add_bytes(&tbs, pair->public_key, pair->public_key_len) &&
            write_extensions(&tbs, ca, pair, kind, names) && CBB_flush(out);
-}
-
-/* Wraps the signed part: SEQUENCE { tbs, sigalg, BIT STRING }. */
-static CRYPTO_BUFFER *wrap(const struct ca *ca, struct span tbs, struct span signature)
-{
-    CRYPTO_BUFFER *buffer = NULL;
-    uint8_t *der = NULL;
-    size_t len;
-    CBB out;
-    CBB certificate;
-    CBB bits;
-
-    if (CBB_init(&out, tbs.len + signature.len + 64) &&
-        CBB_add_asn1(&out, &certificate, CBS_ASN1_SEQUENCE) &&
-        CBB_add_bytes(&certificate, tbs.data, tbs.len) &&
-        CBB_add_bytes(&certificate, ca->sigalg.data, ca->sigalg.len) &&
-        CBB_add_asn1(&certificate, &bits, CBS_ASN1_BITSTRING) && CBB_add_u8(&bits, 0) &&
-        CBB_add_bytes(&bits, signature.data, signature.len) && CBB_finish(&out, &der, &len)) {
-        buffer = CRYPTO_BUFFER_new(der, len, NULL);
-    } else {
-        CBB_cleanup(&out);
-    }
-    OPENSSL_free(der);
-    return buffer;
 }
 
 static CRYPTO_BUFFER *make_certificate(const struct ca *ca, const struct leaf_key_pair *pair,
@@ -619,7 +496,8 @@ static CRYPTO_BUFFER *make_certificate(const struct ca *ca, const struct leaf_ke
         return NULL;
     }
     if (ca_sign(ca, span_make(tbs, tbs_len), signature, &signature_len)) {
-        certificate = wrap(ca, span_make(tbs, tbs_len), span_make(signature, signature_len));
+        certificate = certificate_wrap(span_make(tbs, tbs_len), ca->sigalg,
+                                       span_make(signature, signature_len));
     }
     OPENSSL_free(tbs);
     return certificate;

@@ -134,14 +134,12 @@ void leaf_cache_free(struct leaf_cache *cache)
 
 static void flatten(const struct leaf_key *key, struct flat_key *flat)
 {
-    uint8_t *name = flat->bytes + LEAF_DIGEST_LEN + 1;
-
     ASSERT(key->asked_name.len <= LEAF_NAME_MAX);
     memcpy(flat->bytes, key->server_digest, LEAF_DIGEST_LEN);
     flat->bytes[LEAF_DIGEST_LEN] = (uint8_t)key->kind;
     for (size_t i = 0; i < key->asked_name.len; i++) {
         uint8_t c = key->asked_name.data[i];
-        name[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+        flat->bytes[LEAF_DIGEST_LEN + 1 + i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
     }
     flat->len = LEAF_DIGEST_LEN + 1 + key->asked_name.len;
     flat->hash = hash_bytes(span_make(flat->bytes, flat->len));
