@@ -121,6 +121,16 @@ bool list_next(struct span *rest, struct span *item)
     return false;
 }
 
+bool upgrade_next(struct span *rest, struct span *protocol)
+{
+    while (list_next(rest, protocol)) {
+        if (!span_equal_nocase(*protocol, SPAN_LITERAL("h2c"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool content_length_parse(uint64_t *length, struct span text)
 {
     uint64_t value = 0;
@@ -153,7 +163,7 @@ enum h1_result field_section_scan(struct h1_scan *scan, struct span bytes, uint3
             return H1_BAD;
         }
         if (at == rest.len) {
-            scan->line_length = (uint16_t)line;
+            scan->line_length = (uint32_t)line;
             scan->offset = bytes.len;
             return H1_MORE;
         }
@@ -361,7 +371,6 @@ bool field_section_read(struct http_head *head, const struct field_section *sect
     const uint8_t *end = begin + section->bytes.len;
     const uint8_t *at = begin;
 
-    ASSERT(section->count_max <= HTTP_FIELDS_MAX);
     head->field_count = 0;
     while (end - at < 2 || at[0] != '\r' || at[1] != '\n') {
         const uint8_t *line = at;
@@ -375,7 +384,7 @@ bool field_section_read(struct http_head *head, const struct field_section *sect
         if ((size_t)(at - line) > (size_t)section->line_bytes + 2) {
             return fault_set(fault, section->is_request, 431, offset, "a field line is too long");
         }
-        if (head->field_count == section->count_max) {
+        if (head->field_count == section->count_max || head->field_count == HTTP_FIELDS_MAX) {
             return fault_set(fault, section->is_request, 431, offset, "there are too many fields");
         }
         head->fields[head->field_count++] = field;

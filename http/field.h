@@ -57,6 +57,10 @@ enum field_id field_identify(struct span name);
  */
 bool list_next(struct span *rest, struct span *item);
 
+/* As list_next for Upgrade, without h2c: that would change the protocol of the connection between
+ * us and the next hop under our feet, and RFC 9113 3.1 has given it up. */
+bool upgrade_next(struct span *rest, struct span *protocol);
+
 /* RFC 9110 8.6, strict: digits alone, no leading zero, at most 2^63 - 1. */
 bool content_length_parse(uint64_t *length, struct span text);
 
@@ -64,7 +68,7 @@ struct field_section {
     struct span bytes;   /* from the first field line on; more may follow the blank line */
     size_t base;         /* offset of `bytes` in the head, for faults */
     uint32_t line_bytes; /* a field line at most */
-    uint32_t count_max;  /* fields at most, not more than HTTP_FIELDS_MAX */
+    uint32_t count_max;  /* fields at most; HTTP_FIELDS_MAX holds too */
     bool is_request;     /* what faults say */
 };
 

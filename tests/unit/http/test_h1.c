@@ -174,6 +174,9 @@ static void test_upgrade_and_expect(void **state)
     } rows[] = {
         {SPAN_LITERAL(GET("Connection: Upgrade\r\nUpgrade: websocket\r\n")), true, false},
         {SPAN_LITERAL(GET("Connection: keep-alive, upgrade\r\nUpgrade: x\r\n")), true, false},
+        {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade: h2c, y\r\n")), true, false},
+        {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade: H2C\r\n")), false, false},
+        {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade: ,\r\n")), false, false},
         {SPAN_LITERAL(GET("Upgrade: websocket\r\n")), false, false},
         {SPAN_LITERAL(GET("Connection: upgrade\r\n")), false, false},
         {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade:\r\n")), false, false},
@@ -275,6 +278,21 @@ static void test_head_limit_is_exact(void **state)
     assert_int_equal(refused_with(make_head(request, 5, 50), &limits, true), 0);
     limits.head_bytes--;
     assert_int_equal(refused_with(make_head(request, 5, 50), &limits, true), 431);
+}
+
+/* Limits larger than the field table and than 16 bits are kept as far as they can be. */
+static void test_large_limits(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n";
+    const struct h1_limits limits = {1 << 20, 1 << 20, 10000};
+    struct h1_limits smaller = limits;
+
+    (void)state;
+    assert_int_equal(refused_with(make_head(request, HTTP_FIELDS_MAX - 1, 1), &limits, true), 0);
+    assert_int_equal(refused_with(make_head(request, HTTP_FIELDS_MAX, 1), &limits, true), 431);
+    assert_int_equal(refused_with(make_head(request, 1, 200000), &limits, true), 0);
+    smaller.line_bytes = 200000;
+    assert_int_equal(refused_with(make_head(request, 1, 200000), &smaller, true), 431);
 }
 
 /* A peer that never ends a line, or never ends the head, is refused as soon as a limit is reached.
@@ -408,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_upgrade_and_expect),
         cmocka_unit_test(test_limits_are_exact),
         cmocka_unit_test(test_head_limit_is_exact),
+        cmocka_unit_test(test_large_limits),
         cmocka_unit_test(test_scan_refuses_endless_heads),
         cmocka_unit_test(test_find_and_tokens),
         cmocka_unit_test(test_character_classes),
