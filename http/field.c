@@ -25,11 +25,25 @@ const uint8_t field_char_classes[256] = {
 };
 /* clang-format on */
 
+/* RFC 9209 2.3 */
+static const char *response_error_type(uint16_t status)
+{
+    switch (status) {
+    case 414:
+    case 431:
+        return "http_response_header_section_size";
+    case 501:
+        return "http_response_transfer_coding";
+    default:
+        return "http_protocol_error";
+    }
+}
+
 bool fault_set(struct http_fault *fault, bool is_request, uint16_t status, size_t offset,
                const char *what)
 {
     fault->status = is_request ? status : 502;
-    fault->error = is_request ? "http_request_error" : "http_protocol_error";
+    fault->error = is_request ? "http_request_error" : response_error_type(status);
     fault->what = what;
     fault->offset = offset;
     return false;

@@ -91,8 +91,10 @@ enum h1_result field_section_scan(struct h1_scan *scan, struct span bytes, uint3
                                   uint32_t section_bytes, bool is_request,
                                   struct http_fault *fault);
 
-/* Fills *fault with a request's fault of that status, or with a response's (502), whose error type
- * is http_protocol_error. Returns false. */
+/*
+ * Fills *fault; returns false. `status` is the one that a request is refused with; for a response
+ * it becomes 502, and what it stood for goes into the error type.
+ */
 bool fault_set(struct http_fault *fault, bool is_request, uint16_t status, size_t offset,
                const char *what);
 

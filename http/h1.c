@@ -615,8 +615,7 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
     }
     head->len = at + section.bytes.len;
     if (head->len > limits->head_bytes) {
-        fault_set(fault, false, 502, limits->head_bytes, "the head is too long");
-        fault->error = "http_response_header_section_size";
+        fault_set(fault, false, 431, limits->head_bytes, "the head is too long");
         return H1_BAD;
     }
     judgement = judge_response(head, request_method);
@@ -624,11 +623,8 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
         judgement = refuse(502, nowhere, "two parsers read these fields differently");
     }
     if (judgement.what) {
-        fault_set(fault, false, 502, judgement.where ? (size_t)(judgement.where - bytes.data) : at,
-                  judgement.what);
-        if (judgement.status == 501) {
-            fault->error = "http_response_transfer_coding";
-        }
+        fault_set(fault, false, judgement.status,
+                  judgement.where ? (size_t)(judgement.where - bytes.data) : at, judgement.what);
         return H1_BAD;
     }
     return H1_DONE;

@@ -306,6 +306,10 @@ enum h1_result h1_body_trailers(struct h1_body *body, struct span bytes, struct 
     if (result != H1_MORE) {
         body->state = result == H1_DONE ? DONE : BAD;
     }
+    /* RFC 9209 has another name for the same fault in trailers. */
+    if (result == H1_BAD && strcmp(fault->error, "http_response_header_section_size") == 0) {
+        fault->error = "http_response_trailer_section_size";
+    }
     return result;
 }
 

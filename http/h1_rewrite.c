@@ -376,6 +376,7 @@ static void plan_init(struct plan *plan, const struct http_head *head,
     plan->upgrade = plan->te_trailers = plan->keep_length = false;
     plan->framing_written = plan->host_written = false;
     plan->dropped_count = 0;
+    memset(plan->ids, FIELD_OTHER, sizeof(plan->ids));
 }
 
 bool h1_write_request(struct text *out, const struct http_head *head,

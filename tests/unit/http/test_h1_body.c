@@ -334,10 +334,14 @@ static void test_trailer_limits_are_exact(void **state)
         memcpy(bytes, "A:", 2);
         memcpy(bytes + len - 4, "\r\n\r\n", 4);
         h1_body_init(&body, HTTP_CHUNKED, 0);
+        body.is_response = true;
         assert_int_equal(h1_body_feed(&body, SPAN_LITERAL("0\r\n"), &consumed, &payload, &fault),
                          H1_BODY_TRAILERS);
         assert_int_equal(h1_body_trailers(&body, span_make(bytes, len), &trailers, &fault),
                          extra ? H1_BAD : H1_DONE);
+        if (extra) {
+            assert_string_equal(fault.error, "http_response_trailer_section_size");
+        }
     }
     for (size_t count = HTTP_FIELDS_MAX; count <= HTTP_FIELDS_MAX + 1; count++) {
         struct h1_body body;

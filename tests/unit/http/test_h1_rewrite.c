@@ -3,7 +3,7 @@
 
 #include "core/base/assert.h"
 #include "http/h1.h"
-#include "wire.h"
+#include "tests/unit/http/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 static const struct wire_case cases[] = {
-#include "wire_cases.def"
+#include "tests/unit/http/wire_cases.def"
 };
 
 static char memory[80 * 1024];
