@@ -76,7 +76,8 @@ static void print_overview(FILE *out)
         fprintf(out, "%*s%s\n", 20 - len, "", row->summary);
     }
     fputs("  help COMMAND      explain a command\n\nExample:\n  weir run\n"
-          "  curl --proxy http://127.0.0.1:8080 https://example.com/\n",
+          "  curl --proxy http://127.0.0.1:8080 --cacert ~/.weir/weir-ca-cert.pem "
+          "https://example.com/\n",
           out);
 }
 
@@ -203,8 +204,9 @@ static const struct option_row *option_find(const struct command_row *command, s
     *name = span_sub(*name, 0, is_long ? span_find(*name, '=') : name->len);
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
-        bool same = is_long ? span_equal(*name, span_from_string(row->name))
-                            : name->len == 1 && row->letter && name->data[0] == row->letter;
+        bool same = is_long
+                        ? span_equal(*name, span_from_string(row->name))
+                        : name->len == 1 && row->letter && name->data[0] == (uint8_t)row->letter;
 
         if (same && (row->kind == OPTION_HELP || (command->options & (1U << row->kind)))) {
             return row;

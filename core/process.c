@@ -27,7 +27,7 @@ enum {
 };
 
 /* A message from main to one worker. */
-struct command {
+struct order {
     struct letter letter;
     struct thread *thread;
     struct snapshot *snapshot; /* publish this one, with a reference; or null: drain */
@@ -130,38 +130,38 @@ static int nth_cpu(const cpu_set_t *allowed, uint32_t n)
     return -1;
 }
 
-/* ---- commands to the workers ---- */
+/* ---- orders to the workers ---- */
 
 static void obey(struct letter *letter)
 {
-    struct command *command = CONTAINER_OF(letter, struct command, letter);
-    struct session_worker *w = &command->thread->worker;
+    struct order *order = CONTAINER_OF(letter, struct order, letter);
+    struct session_worker *w = &order->thread->worker;
 
-    if (command->snapshot) {
-        session_worker_publish(w, command->snapshot);
-        snapshot_put(command->snapshot);
+    if (order->snapshot) {
+        session_worker_publish(w, order->snapshot);
+        snapshot_put(order->snapshot);
     } else {
-        session_worker_drain(w, command->grace_ms);
+        session_worker_drain(w, order->grace_ms);
     }
-    free(command);
+    free(order);
 }
 
-static void command_all(struct process *p, struct snapshot *snapshot, uint32_t grace_ms)
+static void order_all(struct process *p, struct snapshot *snapshot, uint32_t grace_ms)
 {
     for (uint32_t i = 0; i < p->thread_count; i++) {
-        struct command *command = calloc(1, sizeof(*command));
-        if (!command) {
+        struct order *order = calloc(1, sizeof(*order));
+        if (!order) {
             log_write(LOG_ERROR, "out of memory: worker %u was not told", i);
             continue;
         }
-        command->letter.deliver = obey;
-        command->thread = &p->threads[i];
-        command->snapshot = snapshot;
-        command->grace_ms = grace_ms;
+        order->letter.deliver = obey;
+        order->thread = &p->threads[i];
+        order->snapshot = snapshot;
+        order->grace_ms = grace_ms;
         if (snapshot) {
             atomic_fetch_add(&snapshot->references, 1);
         }
-        worker_post(&p->threads[i].worker.engine, &command->letter);
+        worker_post(&p->threads[i].worker.engine, &order->letter);
     }
 }
 
@@ -427,7 +427,7 @@ static void reload(struct process *p)
         warn_restart("log.access.path");
     }
     log_set_level((enum log_level)config->log.level);
-    command_all(p, snapshot, 0);
+    order_all(p, snapshot, 0);
     snapshot_put(p->snapshot);
     p->snapshot = snapshot;
     config_put(config);
@@ -462,7 +462,7 @@ static void serve(struct process *p)
     if (pthread_create(&second, NULL, wait_for_second_signal, p) == 0) {
         pthread_detach(second);
     }
-    command_all(p, NULL, grace_ms);
+    order_all(p, NULL, grace_ms);
 }
 
 /* ---- end ---- */

@@ -3,8 +3,8 @@
  * ja4: the JA4 fingerprint of a ClientHello over TCP (github.com/FoxIO-LLC/ja4,
  * technical_details/JA4.md). GREASE is left out everywhere. No allocation; any thread.
  *
- * Where the published text and FoxIO's own program disagree, the program's results count, since the
- * databases were made with it: an ALPN name that begins with a byte above 0x7f is written "99".
+ * Where the published text and the test data of FoxIO's own program disagree, the data counts: an
+ * ALPN name that begins with a byte above 0x7f is written "99".
  */
 #ifndef WEIR_DETECT_JA4_H
 #define WEIR_DETECT_JA4_H

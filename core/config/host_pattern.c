@@ -147,7 +147,7 @@ static const char *label_error(struct span label)
 
 static const char *name_error(struct span name)
 {
-    struct span label = name;
+    struct span label;
     size_t digits = 0;
 
     if (name.len > NAME_LEN_MAX) {

@@ -199,6 +199,10 @@ struct mint *minter_ask(struct minter *m, struct worker *worker, struct actor *o
         break;
     case LEAF_PENDING:
         break;
+    case LEAF_REFUSED:
+        worker->letters_expected--;
+        free(mint);
+        return NULL;
     case LEAF_YOURS:
         order = order_new(key, asked_is_ip, now_s, certificate);
         if (!order || !enqueue(m, order)) {

@@ -40,7 +40,7 @@ struct mint {
 };
 
 /*
- * Asks for the leaf of `key`. server_certificate: DER, copied. Null when out of memory. If the
+ * Asks for the leaf of `key`. server_certificate: DER, copied. Null when out of memory or when too many are being minted. If the
  * result is not `done` at once, the owner is made ready when it is.
  */
 struct mint *minter_ask(struct minter *minter, struct worker *worker, struct actor *owner,

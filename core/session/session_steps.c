@@ -17,8 +17,8 @@
 #include "core/session/access_log.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
-#include "detect/sha256.h"
 #include "http/reply.h"
+#include "tls/digest.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -589,7 +589,7 @@ static enum step server_is_open(struct session *s)
     s->times.server_tls_end = session_now(s);
     note_tls(&s->server_tls, s->server->tls);
     tls_engine_read_info(s->server->tls, &info);
-    sha256(tls_engine_peer_certificate(s->server->tls), digest);
+    digest_sha256(digest, tls_engine_peer_certificate(s->server->tls));
     if (talk->was_recalled && memcmp(digest, talk->server_digest, sizeof(digest)) != 0) {
         leaf_cache_forget(s->worker->shared->leaves, talk->visit);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/session/talk.h"
 
-#include "detect/sha256.h"
+#include "tls/digest.h"
+
 
 #include <stdlib.h>
 
@@ -66,6 +67,6 @@ void talk_digest_visit(struct session *s)
     text_string(&t, s->sni ? s->sni : "");
     text_char(&t, '\n');
     text_bytes(&t, span_make(talk->alpn_offers, talk->alpn_offers_len));
-    sha256(text_view(&t), talk->visit);
+    digest_sha256(talk->visit, text_view(&t));
     talk->visit_known = true;
 }
