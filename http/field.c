@@ -60,7 +60,7 @@ bool span_is_all(struct span text, unsigned classes)
 }
 
 /* Among tokens, setting bit 5 folds the letters and makes no other byte equal to a letter, a digit
- * or '-'. */
+ * or '-'; '_' it changes. */
 static bool is_name(struct span name, const char *lower)
 {
     for (size_t i = 0; i < name.len; i++) {
@@ -69,12 +69,6 @@ static bool is_name(struct span name, const char *lower)
         }
     }
     return true;
-}
-
-/* As is_name, for the two names whose hyphen was made an underscore. */
-static bool is_disguised(struct span name, struct span lower)
-{
-    return span_equal_nocase(name, lower);
 }
 
 enum field_id field_identify(struct span name)
@@ -99,16 +93,16 @@ enum field_id field_identify(struct span name)
     case 12:
         return is_name(name, "max-forwards") ? FIELD_MAX_FORWARDS : FIELD_OTHER;
     case 14:
-        return is_name(name, "content-length")                      ? FIELD_CONTENT_LENGTH
-               : is_name(name, "http2-settings")                    ? FIELD_HTTP2_SETTINGS
-               : is_disguised(name, SPAN_LITERAL("content_length")) ? FIELD_DISGUISED
-                                                                    : FIELD_OTHER;
+        return is_name(name, "content-length")                           ? FIELD_CONTENT_LENGTH
+               : is_name(name, "http2-settings")                         ? FIELD_HTTP2_SETTINGS
+               : span_equal_nocase(name, SPAN_LITERAL("content_length")) ? FIELD_DISGUISED
+                                                                         : FIELD_OTHER;
     case 16:
         return is_name(name, "proxy-connection") ? FIELD_PROXY_CONNECTION : FIELD_OTHER;
     case 17:
-        return is_name(name, "transfer-encoding")                      ? FIELD_TRANSFER_ENCODING
-               : is_disguised(name, SPAN_LITERAL("transfer_encoding")) ? FIELD_DISGUISED
-                                                                       : FIELD_OTHER;
+        return is_name(name, "transfer-encoding") ? FIELD_TRANSFER_ENCODING
+               : span_equal_nocase(name, SPAN_LITERAL("transfer_encoding")) ? FIELD_DISGUISED
+                                                                            : FIELD_OTHER;
     case 18:
         return is_name(name, "proxy-authenticate") ? FIELD_PROXY_AUTHENTICATE : FIELD_OTHER;
     case 19:
