@@ -192,6 +192,8 @@ bool authority_parse_absolute(struct http_authority *authority, enum http_scheme
     } else if (span_equal_nocase(span_sub(target, 0, https.len), https)) {
         *scheme = HTTP_SCHEME_HTTPS;
         begin = https.len;
+    } else if (target.len && target.data[0] == '/') {
+        return refuse(fault, 0, "this is a proxy: it needs a whole URI, such as http://host/path");
     } else {
         return refuse(fault, 0, "the request-target is neither a path nor an http or https URI");
     }

@@ -25,11 +25,25 @@ const uint8_t field_char_classes[256] = {
 };
 /* clang-format on */
 
+/* RFC 9209 2.3 */
+static const char *response_error_type(uint16_t status)
+{
+    switch (status) {
+    case 414:
+    case 431:
+        return "http_response_header_section_size";
+    case 501:
+        return "http_response_transfer_coding";
+    default:
+        return "http_protocol_error";
+    }
+}
+
 bool fault_set(struct http_fault *fault, bool is_request, uint16_t status, size_t offset,
                const char *what)
 {
     fault->status = is_request ? status : 502;
-    fault->error = is_request ? "http_request_error" : "http_protocol_error";
+    fault->error = is_request ? "http_request_error" : response_error_type(status);
     fault->what = what;
     fault->offset = offset;
     return false;
@@ -46,7 +60,7 @@ bool span_is_all(struct span text, unsigned classes)
 }
 
 /* Among tokens, setting bit 5 folds the letters and makes no other byte equal to a letter, a digit
- * or '-'. */
+ * or '-'; '_' it changes. */
 static bool is_name(struct span name, const char *lower)
 {
     for (size_t i = 0; i < name.len; i++) {
@@ -55,12 +69,6 @@ static bool is_name(struct span name, const char *lower)
         }
     }
     return true;
-}
-
-/* As is_name, for the two names whose hyphen was made an underscore. */
-static bool is_disguised(struct span name, struct span lower)
-{
-    return span_equal_nocase(name, lower);
 }
 
 enum field_id field_identify(struct span name)
@@ -85,16 +93,16 @@ enum field_id field_identify(struct span name)
     case 12:
         return is_name(name, "max-forwards") ? FIELD_MAX_FORWARDS : FIELD_OTHER;
     case 14:
-        return is_name(name, "content-length")                      ? FIELD_CONTENT_LENGTH
-               : is_name(name, "http2-settings")                    ? FIELD_HTTP2_SETTINGS
-               : is_disguised(name, SPAN_LITERAL("content_length")) ? FIELD_DISGUISED
-                                                                    : FIELD_OTHER;
+        return is_name(name, "content-length")                           ? FIELD_CONTENT_LENGTH
+               : is_name(name, "http2-settings")                         ? FIELD_HTTP2_SETTINGS
+               : span_equal_nocase(name, SPAN_LITERAL("content_length")) ? FIELD_DISGUISED
+                                                                         : FIELD_OTHER;
     case 16:
         return is_name(name, "proxy-connection") ? FIELD_PROXY_CONNECTION : FIELD_OTHER;
     case 17:
-        return is_name(name, "transfer-encoding")                      ? FIELD_TRANSFER_ENCODING
-               : is_disguised(name, SPAN_LITERAL("transfer_encoding")) ? FIELD_DISGUISED
-                                                                       : FIELD_OTHER;
+        return is_name(name, "transfer-encoding") ? FIELD_TRANSFER_ENCODING
+               : span_equal_nocase(name, SPAN_LITERAL("transfer_encoding")) ? FIELD_DISGUISED
+                                                                            : FIELD_OTHER;
     case 18:
         return is_name(name, "proxy-authenticate") ? FIELD_PROXY_AUTHENTICATE : FIELD_OTHER;
     case 19:
@@ -115,6 +123,16 @@ bool list_next(struct span *rest, struct span *item)
         *item = span_trim(span_sub(*rest, 0, comma));
         *rest = span_skip(*rest, comma + 1);
         if (item->len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool upgrade_next(struct span *rest, struct span *protocol)
+{
+    while (list_next(rest, protocol)) {
+        if (!span_equal_nocase(*protocol, SPAN_LITERAL("h2c"))) {
             return true;
         }
     }
@@ -153,7 +171,7 @@ enum h1_result field_section_scan(struct h1_scan *scan, struct span bytes, uint3
             return H1_BAD;
         }
         if (at == rest.len) {
-            scan->line_length = (uint16_t)line;
+            scan->line_length = (uint32_t)line;
             scan->offset = bytes.len;
             return H1_MORE;
         }
@@ -361,7 +379,6 @@ bool field_section_read(struct http_head *head, const struct field_section *sect
     const uint8_t *end = begin + section->bytes.len;
     const uint8_t *at = begin;
 
-    ASSERT(section->count_max <= HTTP_FIELDS_MAX);
     head->field_count = 0;
     while (end - at < 2 || at[0] != '\r' || at[1] != '\n') {
         const uint8_t *line = at;
@@ -375,7 +392,7 @@ bool field_section_read(struct http_head *head, const struct field_section *sect
         if ((size_t)(at - line) > (size_t)section->line_bytes + 2) {
             return fault_set(fault, section->is_request, 431, offset, "a field line is too long");
         }
-        if (head->field_count == section->count_max) {
+        if (head->field_count == section->count_max || head->field_count == HTTP_FIELDS_MAX) {
             return fault_set(fault, section->is_request, 431, offset, "there are too many fields");
         }
         head->fields[head->field_count++] = field;

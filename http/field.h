@@ -57,6 +57,10 @@ enum field_id field_identify(struct span name);
  */
 bool list_next(struct span *rest, struct span *item);
 
+/* As list_next for Upgrade, without h2c: that would change the protocol of the connection between
+ * us and the next hop under our feet, and RFC 9113 3.1 has given it up. */
+bool upgrade_next(struct span *rest, struct span *protocol);
+
 /* RFC 9110 8.6, strict: digits alone, no leading zero, at most 2^63 - 1. */
 bool content_length_parse(uint64_t *length, struct span text);
 
@@ -64,7 +68,7 @@ struct field_section {
     struct span bytes;   /* from the first field line on; more may follow the blank line */
     size_t base;         /* offset of `bytes` in the head, for faults */
     uint32_t line_bytes; /* a field line at most */
-    uint32_t count_max;  /* fields at most, not more than HTTP_FIELDS_MAX */
+    uint32_t count_max;  /* fields at most; HTTP_FIELDS_MAX holds too */
     bool is_request;     /* what faults say */
 };
 
@@ -87,8 +91,10 @@ enum h1_result field_section_scan(struct h1_scan *scan, struct span bytes, uint3
                                   uint32_t section_bytes, bool is_request,
                                   struct http_fault *fault);
 
-/* Fills *fault with a request's fault of that status, or with a response's (502), whose error type
- * is http_protocol_error. Returns false. */
+/*
+ * Fills *fault; returns false. `status` is the one that a request is refused with; for a response
+ * it becomes 502, and what it stood for goes into the error type.
+ */
 bool fault_set(struct http_fault *fault, bool is_request, uint16_t status, size_t offset,
                const char *what);
 

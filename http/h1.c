@@ -66,7 +66,7 @@ static enum h1_result scan_start_line(struct h1_scan *scan, struct span bytes, b
                       is_request ? start_line_too_long : "the status line is too long");
             return H1_BAD;
         }
-        scan->line_length = (uint16_t)len;
+        scan->line_length = (uint32_t)len;
         scan->offset = at;
         if (at == bytes.len) {
             return H1_MORE;
@@ -93,7 +93,6 @@ static enum h1_result scan_start_line(struct h1_scan *scan, struct span bytes, b
 enum h1_result h1_scan_head(struct h1_scan *scan, struct span bytes, bool is_request,
                             const struct h1_limits *limits, struct http_fault *fault)
 {
-    ASSERT(limits->head_bytes <= HTTP_HEAD_BYTES_MAX && limits->line_bytes < UINT16_MAX - 1);
     ASSERT(scan->offset <= bytes.len);
     if (!(scan->state & SCAN_IN_FIELDS)) {
         enum h1_result result = scan_start_line(scan, bytes, is_request, limits, fault);
@@ -286,6 +285,7 @@ static void find_facts(struct findings *found, struct http_head *head, bool is_r
     head->host = span_make(NULL, 0);
     for (size_t i = 0; i < head->field_count; i++) {
         struct span value = head->fields[i].value;
+        struct span protocol;
 
         switch (field_identify(head->fields[i].name)) {
         case FIELD_HOST:
@@ -305,7 +305,7 @@ static void find_facts(struct findings *found, struct http_head *head, bool is_r
             found->expect = value;
             break;
         case FIELD_UPGRADE:
-            found->has_upgrade |= value.len != 0;
+            found->has_upgrade |= upgrade_next(&value, &protocol);
             break;
         case FIELD_CONNECTION:
             find_connection_tokens(found, value);
@@ -615,8 +615,7 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
     }
     head->len = at + section.bytes.len;
     if (head->len > limits->head_bytes) {
-        fault_set(fault, false, 502, limits->head_bytes, "the head is too long");
-        fault->error = "http_response_header_section_size";
+        fault_set(fault, false, 431, limits->head_bytes, "the head is too long");
         return H1_BAD;
     }
     judgement = judge_response(head, request_method);
@@ -624,11 +623,8 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
         judgement = refuse(502, nowhere, "two parsers read these fields differently");
     }
     if (judgement.what) {
-        fault_set(fault, false, 502, judgement.where ? (size_t)(judgement.where - bytes.data) : at,
-                  judgement.what);
-        if (judgement.status == 501) {
-            fault->error = "http_response_transfer_coding";
-        }
+        fault_set(fault, false, judgement.status,
+                  judgement.where ? (size_t)(judgement.where - bytes.data) : at, judgement.what);
         return H1_BAD;
     }
     return H1_DONE;

@@ -171,7 +171,7 @@ static enum h1_body_result fail(struct h1_body *body, size_t offset, const char 
                                 struct http_fault *fault)
 {
     body->state = BAD;
-    fault_set(fault, true, 400, offset, what);
+    fault_set(fault, !body->is_response, 400, offset, what);
     return H1_BODY_BAD;
 }
 
@@ -250,25 +250,28 @@ static bool is_forbidden_trailer(struct span name)
     return false;
 }
 
-static bool read_trailers(struct http_head *trailers, struct span bytes, struct http_fault *fault)
+static bool read_trailers(struct http_head *trailers, bool is_request, struct span bytes,
+                          struct http_fault *fault)
 {
     struct field_section section = {.bytes = bytes,
                                     .line_bytes = H1_TRAILER_BYTES_MAX,
                                     .count_max = HTTP_FIELDS_MAX,
-                                    .is_request = true};
+                                    .is_request = is_request};
 
     if (!field_section_read(trailers, &section, &trailers->len, fault)) {
         return false;
     }
     for (size_t i = 0; i < trailers->field_count; i++) {
         if (is_forbidden_trailer(trailers->fields[i].name)) {
-            return fault_set(fault, true, 400, (size_t)(trailers->fields[i].name.data - bytes.data),
+            return fault_set(fault, is_request, 400,
+                             (size_t)(trailers->fields[i].name.data - bytes.data),
                              "a trailer field may not be one of framing, routing, authentication "
                              "or content coding");
         }
     }
     return field_section_confirm(trailers, span_sub(bytes, 0, trailers->len)) ||
-           fault_set(fault, true, 400, 0, "two parsers read these trailer fields differently");
+           fault_set(fault, is_request, 400, 0,
+                     "two parsers read these trailer fields differently");
 }
 
 /* A head with nothing in it but the fields of a trailer section. */
@@ -296,12 +299,16 @@ enum h1_result h1_body_trailers(struct h1_body *body, struct span bytes, struct 
         return H1_BAD;
     }
     result = field_section_scan(&body->trailer_scan, bytes, H1_TRAILER_BYTES_MAX,
-                                H1_TRAILER_BYTES_MAX, true, fault);
-    if (result == H1_DONE && !read_trailers(trailers, bytes, fault)) {
+                                H1_TRAILER_BYTES_MAX, !body->is_response, fault);
+    if (result == H1_DONE && !read_trailers(trailers, !body->is_response, bytes, fault)) {
         result = H1_BAD;
     }
     if (result != H1_MORE) {
         body->state = result == H1_DONE ? DONE : BAD;
+    }
+    /* RFC 9209 has another name for the same fault in trailers. */
+    if (result == H1_BAD && strcmp(fault->error, "http_response_header_section_size") == 0) {
+        fault->error = "http_response_trailer_section_size";
     }
     return result;
 }

@@ -130,24 +130,6 @@ static bool via_names(struct span value, struct span pseudonym)
     return false;
 }
 
-/* "h2c" would change the protocol under our feet; it is never offered on. */
-static bool is_passed_protocol(struct span protocol)
-{
-    return !span_equal_nocase(protocol, SPAN_LITERAL("h2c"));
-}
-
-static bool has_passed_protocol(struct span value)
-{
-    struct span protocol;
-
-    while (list_next(&value, &protocol)) {
-        if (is_passed_protocol(protocol)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_token(struct span value, struct span token)
 {
     struct span item;
@@ -171,6 +153,7 @@ static bool plan_fields(struct plan *plan, struct http_fault *fault)
         struct span value = head->fields[i].value;
         enum field_id id = field_identify(head->fields[i].name);
         const char *what = NULL;
+        struct span protocol;
 
         plan->ids[i] = (uint8_t)id;
         if (id == FIELD_CONNECTION || id == FIELD_PROXY_CONNECTION) {
@@ -181,7 +164,7 @@ static bool plan_fields(struct plan *plan, struct http_fault *fault)
             fault->error = "proxy_loop_detected";
             return false;
         } else if (id == FIELD_UPGRADE && may_upgrade) {
-            plan->upgrade |= has_passed_protocol(value);
+            plan->upgrade |= upgrade_next(&value, &protocol);
         } else if (id == FIELD_TE && head->version == HTTP_VERSION_1_1) {
             plan->te_trailers |= plan->is_request && has_token(value, SPAN_LITERAL("trailers"));
         }
@@ -246,18 +229,15 @@ static void write_upgrade(struct text *out, const struct http_field *field)
     struct span protocol;
     bool first = true;
 
-    if (!has_passed_protocol(field->value)) {
-        return;
-    }
-    text_bytes(out, field->name);
-    while (list_next(&rest, &protocol)) {
-        if (is_passed_protocol(protocol)) {
-            text_string(out, first ? ": " : ", ");
-            text_bytes(out, protocol);
-            first = false;
+    while (upgrade_next(&rest, &protocol)) {
+        if (first) {
+            text_bytes(out, field->name);
         }
+        text_string(out, first ? ": " : ", ");
+        text_bytes(out, protocol);
+        first = false;
     }
-    text_string(out, "\r\n");
+    text_string(out, first ? "" : "\r\n");
 }
 
 /* OPTIONS and TRACE count their hops (RFC 9110 7.6.2). */
@@ -396,6 +376,7 @@ static void plan_init(struct plan *plan, const struct http_head *head,
     plan->upgrade = plan->te_trailers = plan->keep_length = false;
     plan->framing_written = plan->host_written = false;
     plan->dropped_count = 0;
+    memset(plan->ids, FIELD_OTHER, sizeof(plan->ids));
 }
 
 bool h1_write_request(struct text *out, const struct http_head *head,

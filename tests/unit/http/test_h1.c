@@ -2,7 +2,7 @@
 #include "http/h1.h"
 
 #include "http/field.h"
-#include "wire.h"
+#include "tests/unit/http/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 static const struct wire_case cases[] = {
-#include "wire_cases.def"
+#include "tests/unit/http/wire_cases.def"
 };
 
 /* A copy of exactly that size, so that a sanitizer sees a read past its end. */
@@ -88,12 +88,14 @@ static void check_accepted(const struct wire_case *row)
 
 static void check_fault(const struct wire_case *row, const struct http_fault *fault)
 {
-    const char *error = row->method ? "http_" : "http_request_error";
+    const char *error = !row->method                            ? "http_request_error"
+                        : strcmp(row->words, "not served") == 0 ? "http_response_transfer_coding"
+                                                                : "http_protocol_error";
 
     if (fault->status != row->status || !strstr(fault->what, row->words)) {
         fail_msg("wire_cases.def:%d: %d %s", row->line, fault->status, fault->what);
     }
-    assert_true(strncmp(fault->error, error, strlen(error)) == 0);
+    assert_string_equal(fault->error, error);
     assert_true(fault->offset <= row->bytes.len);
 }
 
@@ -174,6 +176,9 @@ static void test_upgrade_and_expect(void **state)
     } rows[] = {
         {SPAN_LITERAL(GET("Connection: Upgrade\r\nUpgrade: websocket\r\n")), true, false},
         {SPAN_LITERAL(GET("Connection: keep-alive, upgrade\r\nUpgrade: x\r\n")), true, false},
+        {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade: h2c, y\r\n")), true, false},
+        {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade: H2C\r\n")), false, false},
+        {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade: ,\r\n")), false, false},
         {SPAN_LITERAL(GET("Upgrade: websocket\r\n")), false, false},
         {SPAN_LITERAL(GET("Connection: upgrade\r\n")), false, false},
         {SPAN_LITERAL(GET("Connection: upgrade\r\nUpgrade:\r\n")), false, false},
@@ -231,6 +236,10 @@ static uint16_t refused_with(struct span bytes, const struct h1_limits *limits, 
     if (scanned) {
         assert_int_equal(scan_fault.status, fault.status);
     }
+    if (parsed) {
+        assert_string_equal(fault.error, is_request ? "http_request_error"
+                                                    : "http_response_header_section_size");
+    }
     drop(bytes);
     return parsed ? fault.status : 0;
 }
@@ -275,6 +284,21 @@ static void test_head_limit_is_exact(void **state)
     assert_int_equal(refused_with(make_head(request, 5, 50), &limits, true), 0);
     limits.head_bytes--;
     assert_int_equal(refused_with(make_head(request, 5, 50), &limits, true), 431);
+}
+
+/* Limits larger than the field table and than 16 bits are kept as far as they can be. */
+static void test_large_limits(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n";
+    const struct h1_limits limits = {1 << 20, 1 << 20, 10000};
+    struct h1_limits smaller = limits;
+
+    (void)state;
+    assert_int_equal(refused_with(make_head(request, HTTP_FIELDS_MAX - 1, 1), &limits, true), 0);
+    assert_int_equal(refused_with(make_head(request, HTTP_FIELDS_MAX, 1), &limits, true), 431);
+    assert_int_equal(refused_with(make_head(request, 1, 200000), &limits, true), 0);
+    smaller.line_bytes = 200000;
+    assert_int_equal(refused_with(make_head(request, 1, 200000), &smaller, true), 431);
 }
 
 /* A peer that never ends a line, or never ends the head, is refused as soon as a limit is reached.
@@ -408,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_upgrade_and_expect),
         cmocka_unit_test(test_limits_are_exact),
         cmocka_unit_test(test_head_limit_is_exact),
+        cmocka_unit_test(test_large_limits),
         cmocka_unit_test(test_scan_refuses_endless_heads),
         cmocka_unit_test(test_find_and_tokens),
         cmocka_unit_test(test_character_classes),

@@ -334,10 +334,14 @@ static void test_trailer_limits_are_exact(void **state)
         memcpy(bytes, "A:", 2);
         memcpy(bytes + len - 4, "\r\n\r\n", 4);
         h1_body_init(&body, HTTP_CHUNKED, 0);
+        body.is_response = true;
         assert_int_equal(h1_body_feed(&body, SPAN_LITERAL("0\r\n"), &consumed, &payload, &fault),
                          H1_BODY_TRAILERS);
         assert_int_equal(h1_body_trailers(&body, span_make(bytes, len), &trailers, &fault),
                          extra ? H1_BAD : H1_DONE);
+        if (extra) {
+            assert_string_equal(fault.error, "http_response_trailer_section_size");
+        }
     }
     for (size_t count = HTTP_FIELDS_MAX; count <= HTTP_FIELDS_MAX + 1; count++) {
         struct h1_body body;
@@ -446,6 +450,47 @@ static void test_bad_stays_bad(void **state)
     assert_false(h1_body_may_end_here(&body));
 }
 
+/* A fault is the side's whose body it is, in chunks and in trailers. */
+static void test_faults_name_the_side(void **state)
+{
+    static const struct {
+        const char *trailers;
+        bool is_response;
+    } rows[] = {{"x", false},
+                {"x", true},
+                {"A\r\n\r\n", false},
+                {"A\r\n\r\n", true},
+                {"\n", true},
+                {"Host: a\r\n\r\n", false},
+                {"Host: a\r\n\r\n", true}};
+    struct http_head trailers;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct h1_body body;
+        struct http_fault fault;
+        struct span payload;
+        size_t consumed;
+
+        h1_body_init(&body, HTTP_CHUNKED, 0);
+        body.is_response = rows[i].is_response;
+        if (rows[i].trailers[0] == 'x') {
+            assert_int_equal(h1_body_feed(&body, SPAN_LITERAL("x"), &consumed, &payload, &fault),
+                             H1_BODY_BAD);
+        } else {
+            assert_int_equal(
+                h1_body_feed(&body, SPAN_LITERAL("0\r\n"), &consumed, &payload, &fault),
+                H1_BODY_TRAILERS);
+            assert_int_equal(
+                h1_body_trailers(&body, span_from_string(rows[i].trailers), &trailers, &fault),
+                H1_BAD);
+        }
+        assert_int_equal(fault.status, rows[i].is_response ? 502 : 400);
+        assert_string_equal(fault.error,
+                            rows[i].is_response ? "http_protocol_error" : "http_request_error");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +503,7 @@ int main(void)
         cmocka_unit_test(test_content_length),
         cmocka_unit_test(test_no_body_and_until_close),
         cmocka_unit_test(test_bad_stays_bad),
+        cmocka_unit_test(test_faults_name_the_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

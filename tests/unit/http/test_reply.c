@@ -3,7 +3,7 @@
 
 #include "core/base/assert.h"
 #include "http/h1.h"
-#include "wire.h"
+#include "tests/unit/http/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
