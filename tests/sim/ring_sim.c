@@ -7,14 +7,9 @@
  *
  * What the caller did wrong is found here, see ring_sim.h; sim_fail() never returns.
  */
-#include "core/engine/ring.h"
-
-#include "core/base/clock.h"
-#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_kernel.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -28,115 +23,6 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-enum {
-    FD_FIRST = 1000, /* so that no real descriptor is meant by mistake */
-    FD_COUNT = 4096,
-    BACKLOG_MAX = 64,
-    SHOTS_MAX = 32,     /* of a multishot receive in a row */
-    SPIN_TURNS = 20000, /* in a millisecond of virtual time */
-    PIPE_CAP_MIN = 512,
-    PIPE_CAP_MAX = 65536,
-};
-
-#define WALL_START_NS (INT64_C(1800000000) * NS_PER_S)
-#define DRAIN_NS      (2 * NS_PER_S)
-
-struct pipe {
-    uint8_t *data;
-    size_t cap;
-    size_t len;
-    bool open[2]; /* the read end, the write end */
-};
-
-enum descriptor_kind { FD_FREE, FD_LISTENER, FD_SOCKET, FD_PIPE_READ, FD_PIPE_WRITE };
-
-struct descriptor {
-    enum descriptor_kind kind;
-    struct sim_conn *conn; /* sockets, once connected */
-    int side;
-    int family;
-    bool reset; /* SO_LINGER 0 */
-    bool shut_read;
-    bool shut_write;
-    struct pipe *pipe;
-    struct sockaddr_storage name; /* listeners */
-    struct sim_conn *backlog[BACKLOG_MAX];
-    size_t backlog_count;
-    uint32_t in_flight, receives, sends; /* operations whose last event was not delivered */
-};
-
-struct operation {
-    struct list_node link;
-    uint64_t sequence;
-    enum ring_kind kind;
-    struct ring_owner owner;
-    int fd;
-    bool tried;
-    bool over;             /* the last completion is posted */
-    int64_t completion_ns; /* of the last one that was posted */
-    enum ring_group group;
-    size_t cap;
-    bool poll_first;
-    uint8_t *memory;
-    size_t len;
-    struct iovec iov[RING_SEND_IOVECS_MAX];
-    int iov_count;
-    size_t total, sent;
-    uint64_t checksum;
-    short poll_mask;
-    struct sockaddr_storage address;
-};
-
-struct completion {
-    struct list_node link;
-    struct operation *operation;
-    struct ring_event event;
-};
-
-/* In the order of submission. */
-struct submission {
-    struct operation *operation; /* null: a cancel */
-    bool by_fd;
-    int fd;
-    enum ring_kind kind;
-    struct ring_owner owner;
-    uint64_t sequence; /* older operations are meant */
-};
-
-enum place { PLACE_KERNEL, PLACE_TAKEN };
-
-struct group {
-    struct buf *bufs;
-    uint8_t *memory;
-    uint8_t *place;
-    uint32_t count, size;
-    uint16_t *free; /* published ids, first in first out */
-    uint32_t free_head, free_len;
-    uint16_t *returned; /* given back since the last turn */
-    uint32_t returned_len;
-    uint32_t held; /* with a taker */
-};
-
-struct ring {
-    struct sim *sim;
-    struct ring_options options;
-    struct buf_cache *cache;
-    struct group groups[RING_GROUP_COUNT];
-    struct submission *submissions; /* options.sq_entries */
-    uint32_t submission_count;
-    struct list_node operations;
-    struct list_node ready; /* completions that are visible */
-    atomic_bool woken;
-    int64_t spin_start_ns;
-    uint32_t spin_turns;
-    struct ring_stats stats;
-};
-
-struct sim_kernel {
-    struct descriptor fds[FD_COUNT];
-    struct ring *ring;
-};
-
 const struct ring_options ring_options_default = {
     .sq_entries = 1024,
     .cq_entries = 8192,
@@ -146,7 +32,7 @@ const struct ring_options ring_options_default = {
 
 /* ---- Descriptors ---- */
 
-static struct descriptor *fd_find(struct sim *sim, int fd)
+struct descriptor *sim_fd_find(struct sim *sim, int fd)
 {
     struct descriptor *d;
 
@@ -168,18 +54,19 @@ static int fd_new(struct sim *sim, enum descriptor_kind kind)
         if (d->kind == FD_FREE) {
             memset(d, 0, sizeof(*d));
             d->kind = kind;
+            sim->kernel->fd_top = i < sim->kernel->fd_top ? sim->kernel->fd_top : i + 1;
             return FD_FIRST + i;
         }
     }
     return -EMFILE;
 }
 
-static int fd_of_conn(struct sim *sim, struct sim_conn *conn, int side)
+int sim_fd_of_conn(struct sim *sim, struct sim_conn *conn, int side)
 {
     int fd = fd_new(sim, FD_SOCKET);
 
     if (fd >= 0) {
-        struct descriptor *d = fd_find(sim, fd);
+        struct descriptor *d = sim_fd_find(sim, fd);
         d->conn = conn;
         d->side = side;
         d->family = conn->end[side].name.ss_family;
@@ -188,16 +75,16 @@ static int fd_of_conn(struct sim *sim, struct sim_conn *conn, int side)
     return fd;
 }
 
-void kernel_new(struct sim *sim)
+void sim_kernel_new(struct sim *sim)
 {
     sim->kernel = calloc(1, sizeof(*sim->kernel));
     ASSERT(sim->kernel);
 }
 
-void kernel_free(struct sim *sim)
+void sim_kernel_free(struct sim *sim)
 {
     ASSERT(!sim->kernel->ring);
-    for (int i = 0; i < FD_COUNT; i++) {
+    for (int i = 0; i < sim->kernel->fd_top; i++) {
         if (sim->kernel->fds[i].kind != FD_FREE) {
             sim_fail(sim, "descriptor %d was left open", FD_FIRST + i);
         }
@@ -210,7 +97,7 @@ int sim_listen(struct sim *sim, const struct sockaddr *address, socklen_t addres
     int fd = fd_new(sim, FD_LISTENER);
 
     ASSERT(fd >= 0);
-    memcpy(&fd_find(sim, fd)->name, address, address_len);
+    memcpy(&sim_fd_find(sim, fd)->name, address, address_len);
     return fd;
 }
 
@@ -233,16 +120,16 @@ static bool listener_takes(const struct descriptor *d, const struct sockaddr_sto
     return memcmp(&own6->sin6_addr, &any, sizeof(any)) == 0 && own6->sin6_port == to6->sin6_port;
 }
 
-bool kernel_backlog(struct sim *sim, struct sim_conn *conn, const struct sockaddr_storage *to)
+bool sim_kernel_backlog(struct sim *sim, struct sim_conn *conn, const struct sockaddr_storage *to)
 {
-    for (int i = 0; i < FD_COUNT; i++) {
+    for (int i = 0; i < sim->kernel->fd_top; i++) {
         struct descriptor *d = &sim->kernel->fds[i];
         if (listener_takes(d, to)) {
             d->backlog[d->backlog_count++] = conn;
             if (conn->end[0].peer) {
                 sim_peer_opened(conn->end[0].peer);
             }
-            kernel_kick(sim, FD_FIRST + i);
+            sim_kernel_kick(sim, FD_FIRST + i);
             return true;
         }
     }
@@ -259,7 +146,7 @@ static void run_visible(struct sim *sim, void *object, uint64_t argument)
     list_push_back(&sim->kernel->ring->ready, &completion->link);
 }
 
-static void post(struct ring *ring, struct operation *op, int res, bool more, struct buf *b)
+void sim_post(struct ring *ring, struct operation *op, int res, bool more, struct buf *b)
 {
     struct completion *completion = calloc(1, sizeof(*completion));
     struct sim *sim = ring->sim;
@@ -292,7 +179,7 @@ static uint64_t payload_checksum(const struct operation *op)
 /* The last event of an operation reaches its owner. */
 static void operation_end(struct ring *ring, struct operation *op)
 {
-    struct descriptor *d = fd_find(ring->sim, op->fd);
+    struct descriptor *d = sim_fd_find(ring->sim, op->fd);
 
     if (op->kind == RING_SEND && payload_checksum(op) != op->checksum) {
         sim_fail(ring->sim, "payload of a send on descriptor %d changed in flight", op->fd);
@@ -318,8 +205,8 @@ static struct ring_event deliver(struct ring *ring, struct completion *completio
     ring->stats.send_bytes += event.kind == RING_SEND && event.res > 0 ? (uint32_t)event.res : 0;
     ring->stats.buffers_empty += event.kind == RING_RECV && event.res == -ENOBUFS;
     ring->stats.cqes++;
-    sim_trace(ring->sim, "event kind %d owner %u.%u res %d%s", (int)event.kind, event.owner.slot,
-              event.owner.generation, event.res, event.more ? " more" : "");
+    sim_trace(ring->sim, "event kind slot generation res more", (int)event.kind, event.owner.slot,
+              event.owner.generation, event.res, event.more);
     if (!event.more && completion->operation) {
         operation_end(ring, completion->operation);
     }
@@ -341,7 +228,7 @@ static void buffer_place(struct group *group, struct buf *b, enum place place)
 #endif
 }
 
-static struct buf *buffer_take(struct group *group)
+struct buf *sim_buffer_take(struct group *group)
 {
     struct buf *b;
 
@@ -402,377 +289,13 @@ uint32_t ring_group_size(const struct ring *ring, enum ring_group group)
     return ring->groups[group].size;
 }
 
-/* ---- What operations do ---- */
-
-static int take_error(struct sim_end *end)
-{
-    int error = end->error;
-
-    end->error = 0;
-    return error;
-}
-
-static size_t shortened(struct sim *sim, size_t len)
-{
-    if (len > 1 && sim_chance(sim, sim->profile->short_recv)) {
-        return 1 + (size_t)sim_below(sim, len < 8 ? len - 1 : 7);
-    }
-    return len;
-}
-
-/* Whether a receive would return: bytes, an end, an error. */
-static bool is_readable(const struct descriptor *d)
-{
-    const struct sim_stream *in = &d->conn->stream[!d->side];
-
-    return in->visible > 0 || in->fin_visible || d->shut_read || d->conn->end[d->side].dead;
-}
-
-/* What a receive gets when there are no bytes left; call it when is_readable(). */
-static int read_end(const struct descriptor *d)
-{
-    return -take_error(&d->conn->end[d->side]);
-}
-
-static void recv_shot(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    struct sim *sim = ring->sim;
-    bool ends_early = sim_chance(sim, sim->profile->multishot_end);
-    struct buf *b;
-    size_t len;
-
-    if (ends_early && sim_below(sim, 2) == 0) {
-        post(ring, op, -ENOBUFS, false, NULL);
-        return;
-    }
-    b = buffer_take(&ring->groups[op->group]);
-    if (!b) {
-        post(ring, op, -ENOBUFS, false, NULL);
-        return;
-    }
-    len = shortened(sim, d->conn->stream[!d->side].visible);
-    len = conn_read(d->conn, d->side, b->data, len < b->cap ? len : b->cap);
-    b->end = (uint32_t)len;
-    if (ring_has_recv_cap(ring)) {
-        ends_early = ends_early || len >= op->cap;
-        op->cap -= len < op->cap ? len : op->cap;
-    }
-    post(ring, op, (int)len, !ends_early, b);
-}
-
-static void run_kick(struct sim *sim, void *object, uint64_t argument)
-{
-    struct descriptor *d = object;
-
-    if (d->kind != FD_FREE && sim->kernel->ring) {
-        kernel_kick(sim, (int)argument);
-    }
-}
-
-static void recv_try(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    static const int errors[] = {-ENOMEM, -ENOBUFS};
-
-    if (!is_readable(d)) {
-        if (!op->tried && !op->poll_first && ring->groups[op->group].free_len == 0) {
-            post(ring, op, -ENOBUFS, false, NULL); /* even on an idle socket */
-        }
-        return;
-    }
-    if (sim_chance(ring->sim, ring->sim->profile->recv_error)) {
-        post(ring, op, sim_pick(ring->sim, errors, COUNT_OF(errors)), false, NULL);
-        return;
-    }
-    for (int i = 0; !op->over && i < SHOTS_MAX && d->conn->stream[!d->side].visible > 0; i++) {
-        recv_shot(ring, op, d);
-    }
-    if (!op->over && d->conn->stream[!d->side].visible == 0 && is_readable(d)) {
-        post(ring, op, read_end(d), false, NULL);
-    } else if (!op->over && d->conn->stream[!d->side].visible > 0) {
-        sim_schedule(ring->sim, ring->sim->now_ns + NS_PER_US, run_kick, d, (uint64_t)op->fd);
-    }
-}
-
-static void recv_into_try(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    if (!is_readable(d)) {
-        return;
-    }
-    if (sim_chance(ring->sim, ring->sim->profile->recv_error)) {
-        post(ring, op, -ENOMEM, false, NULL);
-    } else if (d->conn->stream[!d->side].visible > 0) {
-        size_t len = shortened(ring->sim, d->conn->stream[!d->side].visible);
-        len = conn_read(d->conn, d->side, op->memory, len < op->len ? len : op->len);
-        post(ring, op, (int)len, false, NULL);
-    } else {
-        post(ring, op, read_end(d), false, NULL);
-    }
-}
-
-/* Some bytes into the stream; false when it is full or everything is there. */
-static bool send_some(struct operation *op, struct descriptor *d)
-{
-    size_t skip = op->sent;
-
-    for (int i = 0; i < op->iov_count; i++) {
-        if (skip < op->iov[i].iov_len) {
-            struct span rest =
-                span_make((uint8_t *)op->iov[i].iov_base + skip, op->iov[i].iov_len - skip);
-            size_t len = conn_write(d->conn, d->side, rest);
-            op->sent += len;
-            return len > 0;
-        }
-        skip -= op->iov[i].iov_len;
-    }
-    return false;
-}
-
-/* At the start of a send: true when it ended by a fault. */
-static bool send_fault(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    struct sim *sim = ring->sim;
-
-    if (op->tried || !sim_chance(sim, sim->profile->send_error)) {
-        return false;
-    }
-    switch (sim_below(sim, 3)) {
-    case 0:
-        post(ring, op, -ENOMEM, false, NULL);
-        return true;
-    case 1:
-        post(ring, op, -ENOBUFS, false, NULL);
-        return true;
-    default: /* the connection dies; what was sent until then is told, see send_try() */
-        send_some(op, d);
-        conn_reset(d->conn, d->side, ECONNRESET);
-        d->conn->end[d->side].dead = true;
-        d->conn->end[d->side].error = ETIMEDOUT;
-        return false;
-    }
-}
-
-static void send_try(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    struct sim_end *end = &d->conn->end[d->side];
-
-    if (d->conn->stream[d->side].fin_sent || d->shut_write) {
-        post(ring, op, op->sent > 0 ? (int)op->sent : -EPIPE, false, NULL);
-        return;
-    }
-    if (!end->dead && send_fault(ring, op, d)) {
-        return;
-    }
-    if (end->dead) {
-        int res = (int)op->sent;
-        if (res == 0) {
-            res = -take_error(end);
-            res = res ? res : -EPIPE;
-        }
-        post(ring, op, res, false, NULL);
-        /* A receive sees it too, as an end once the error was told here. */
-        sim_schedule(ring->sim, ring->sim->now_ns, run_kick, d, (uint64_t)op->fd);
-        return;
-    }
-    while (send_some(op, d)) {
-    }
-    if (op->sent == op->total) {
-        post(ring, op, (int)op->total, false, NULL);
-    }
-}
-
-static void poll_try(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    int ready = 0;
-
-    if (d->kind == FD_LISTENER) {
-        ready |= d->backlog_count > 0 ? POLLIN : 0;
-    } else {
-        bool dead = d->conn->end[d->side].dead;
-        ready |= is_readable(d) ? POLLIN : 0;
-        ready |= conn_room(d->conn, d->side) > 0 || dead ? POLLOUT : 0;
-        ready |= dead ? POLLHUP | POLLERR : 0;
-        ready |= d->conn->stream[!d->side].fin_visible ? POLLRDHUP : 0;
-    }
-    ready &= op->poll_mask | POLLHUP | POLLERR;
-    if (ready) {
-        post(ring, op, ready, false, NULL);
-    }
-}
-
-static void accept_try(struct ring *ring, struct operation *op, struct descriptor *d)
-{
-    static const int errors[] = {-EMFILE, -ENFILE, -ENOMEM, -ENOBUFS};
-
-    while (!op->over && d->backlog_count > 0) {
-        if (sim_chance(ring->sim, ring->sim->profile->accept_error)) {
-            post(ring, op, sim_pick(ring->sim, errors, COUNT_OF(errors)), false, NULL);
-            return;
-        }
-        int fd = fd_of_conn(ring->sim, d->backlog[0], 1);
-        if (fd >= 0) {
-            d->backlog_count--;
-            memmove(d->backlog, d->backlog + 1, d->backlog_count * sizeof(d->backlog[0]));
-        }
-        post(ring, op, fd, fd >= 0 && !sim_chance(ring->sim, ring->sim->profile->multishot_end),
-             NULL);
-    }
-}
-
-static struct operation *operation_find(struct ring *ring, uint64_t sequence)
-{
-    LIST_FOREACH (node, &ring->operations) {
-        struct operation *op = CONTAINER_OF(node, struct operation, link);
-        if (op->sequence == sequence && !op->over) {
-            return op;
-        }
-    }
-    return NULL;
-}
-
-/* The SYN has arrived. Its sender may have given up. */
-static void run_dial(struct sim *sim, void *object, uint64_t argument)
-{
-    struct ring *ring = object;
-    struct operation *op = sim->kernel->ring == ring ? operation_find(ring, argument) : NULL;
-    struct descriptor *d;
-    struct sim_conn *conn;
-    int res;
-
-    if (!op) {
-        return;
-    }
-    d = fd_find(sim, op->fd);
-    conn = conn_new(sim);
-    sim_name_client(sim, &conn->end[0].name, d->family);
-    conn->end[1].name = op->address;
-    res = kernel_backlog(sim, conn, &op->address) ? 0 : sim_serve(sim, conn, &op->address);
-    if (res == 0) {
-        d->conn = conn;
-        d->side = 0;
-        conn->end[0].fd = op->fd;
-        sim_trace(sim, "descriptor %d connected", op->fd);
-    } else {
-        conn->end[0].open = conn->end[1].open = false;
-    }
-    if (res != SIM_HANG) {
-        post(ring, op, res, false, NULL);
-    }
-}
-
-static void connect_try(struct ring *ring, struct operation *op)
-{
-    static const int errors[] = {-ECONNREFUSED, -EHOSTUNREACH,  -ENETUNREACH,
-                                 -ETIMEDOUT,    -EADDRNOTAVAIL, -ECONNRESET};
-    struct sim *sim = ring->sim;
-
-    if (op->tried) {
-        return;
-    }
-    if (sim_chance(sim, sim->profile->connect_error)) {
-        post(ring, op, sim_pick(sim, errors, COUNT_OF(errors)), false, NULL);
-    } else if (!sim_chance(sim, sim->profile->connect_hang)) {
-        sim_schedule(sim, sim->now_ns + sim_latency(sim), run_dial, ring, op->sequence);
-    }
-}
-
-static void operation_try(struct ring *ring, struct operation *op)
-{
-    struct descriptor *d = fd_find(ring->sim, op->fd);
-
-    if (op->over) {
-        return;
-    }
-    if (op->kind == RING_ACCEPT) {
-        accept_try(ring, op, d);
-    } else if (op->kind == RING_CONNECT) {
-        connect_try(ring, op);
-    } else if (!d->conn && d->kind != FD_LISTENER) {
-        post(ring, op, -ENOTCONN, false, NULL);
-    } else if (op->kind == RING_RECV) {
-        recv_try(ring, op, d);
-    } else if (op->kind == RING_RECV_INTO) {
-        recv_into_try(ring, op, d);
-    } else if (op->kind == RING_SEND) {
-        send_try(ring, op, d);
-    } else {
-        poll_try(ring, op, d);
-    }
-    op->tried = true;
-}
-
-void kernel_kick(struct sim *sim, int fd)
-{
-    struct ring *ring = sim->kernel->ring;
-
-    if (!ring) {
-        return;
-    }
-    LIST_FOREACH_SAFE (node, &ring->operations) {
-        struct operation *op = CONTAINER_OF(node, struct operation, link);
-        if (op->fd == fd && op->tried) {
-            operation_try(ring, op);
-        }
-    }
-}
-
-static void operation_cancel(struct ring *ring, struct operation *op)
-{
-    if (!op->over) {
-        bool begun = op->kind == RING_SEND && op->sent > 0;
-        post(ring, op, begun ? (int)op->sent : -ECANCELED, false, NULL);
-    }
-}
-
-static void cancel_matching(struct ring *ring, const struct submission *cancel)
-{
-    LIST_FOREACH (node, &ring->operations) {
-        struct operation *op = CONTAINER_OF(node, struct operation, link);
-        bool hit = cancel->by_fd
-                       ? op->fd == cancel->fd
-                       : op->kind == cancel->kind && op->owner.slot == cancel->owner.slot &&
-                             op->owner.generation == cancel->owner.generation;
-        if (hit && op->sequence < cancel->sequence) {
-            operation_cancel(ring, op);
-        }
-    }
-}
-
-static void run_cancel(struct sim *sim, void *object, uint64_t argument)
-{
-    (void)argument;
-    if (sim->kernel->ring) {
-        cancel_matching(sim->kernel->ring, object);
-    }
-    free(object);
-}
-
-static void submit(struct ring *ring)
-{
-    for (uint32_t i = 0; i < ring->submission_count; i++) {
-        struct submission *s = &ring->submissions[i];
-        if (s->operation) {
-            operation_try(ring, s->operation);
-        } else if (sim_below(ring->sim, 4) == 0) {
-            /* Late: its victims go on for a while. */
-            struct submission *late = malloc(sizeof(*late));
-            ASSERT(late);
-            *late = *s;
-            sim_schedule_owned(ring->sim, ring->sim->now_ns + sim_latency(ring->sim), run_cancel,
-                               late);
-        } else {
-            cancel_matching(ring, s);
-        }
-    }
-    ring->submission_count = 0;
-}
-
 /* ---- The interface: operations ---- */
 
 static struct submission *submission_new(struct ring *ring)
 {
     if (ring->submission_count == ring->options.sq_entries) {
         ring->stats.sq_full++;
-        submit(ring);
+        sim_submit(ring);
     }
     ring->stats.sqes++;
     ring->submissions[ring->submission_count] =
@@ -783,7 +306,7 @@ static struct submission *submission_new(struct ring *ring)
 static struct operation *operation_new(struct ring *ring, enum ring_kind kind, int fd,
                                        struct ring_owner owner)
 {
-    struct descriptor *d = fd_find(ring->sim, fd);
+    struct descriptor *d = sim_fd_find(ring->sim, fd);
     struct submission *s = submission_new(ring);
     struct operation *op = calloc(1, sizeof(*op));
 
@@ -796,14 +319,14 @@ static struct operation *operation_new(struct ring *ring, enum ring_kind kind, i
     op->owner = owner;
     s->operation = op;
     d->in_flight++;
-    sim_trace(ring->sim, "start kind %d fd %d owner %u.%u", (int)kind, fd, owner.slot,
-              owner.generation);
+    sim_trace(ring->sim, "start kind fd slot generation", (int)kind, fd, owner.slot,
+              owner.generation, 0);
     return op;
 }
 
 static void count_receive(struct ring *ring, int fd)
 {
-    if (fd_find(ring->sim, fd)->receives++ > 0) {
+    if (sim_fd_find(ring->sim, fd)->receives++ > 0) {
         sim_fail(ring->sim, "two receives at a time on descriptor %d", fd);
     }
 }
@@ -811,7 +334,7 @@ static void count_receive(struct ring *ring, int fd)
 void ring_accept(struct ring *ring, int fd, struct ring_owner owner)
 {
     operation_new(ring, RING_ACCEPT, fd, owner);
-    if (fd_find(ring->sim, fd)->kind != FD_LISTENER) {
+    if (sim_fd_find(ring->sim, fd)->kind != FD_LISTENER) {
         sim_fail(ring->sim, "accept on descriptor %d, which does not listen", fd);
     }
 }
@@ -843,7 +366,7 @@ void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct 
 {
     struct operation *op = operation_new(ring, RING_SEND, fd, owner);
 
-    if (fd_find(ring->sim, fd)->sends++ > 0) {
+    if (sim_fd_find(ring->sim, fd)->sends++ > 0) {
         sim_fail(ring->sim, "two sends at a time on descriptor %d", fd);
     }
     ASSERT(iov_count > 0 && iov_count <= RING_SEND_IOVECS_MAX);
@@ -868,7 +391,7 @@ void ring_connect(struct ring *ring, int fd, struct ring_owner owner,
 {
     struct operation *op = operation_new(ring, RING_CONNECT, fd, owner);
 
-    if (fd_find(ring->sim, fd)->conn) {
+    if (sim_fd_find(ring->sim, fd)->conn) {
         sim_fail(ring->sim, "descriptor %d is connected already", fd);
     }
     memcpy(&op->address, address, address_len);
@@ -880,17 +403,18 @@ void ring_cancel(struct ring *ring, enum ring_kind kind, struct ring_owner owner
 
     s->kind = kind;
     s->owner = owner;
-    sim_trace(ring->sim, "cancel kind %d owner %u.%u", (int)kind, owner.slot, owner.generation);
+    sim_trace(ring->sim, "cancel kind slot generation", (int)kind, owner.slot, owner.generation, 0,
+              0);
 }
 
 void ring_cancel_fd(struct ring *ring, int fd)
 {
     struct submission *s = submission_new(ring);
 
-    (void)fd_find(ring->sim, fd);
+    (void)sim_fd_find(ring->sim, fd);
     s->by_fd = true;
     s->fd = fd;
-    sim_trace(ring->sim, "cancel fd %d", fd);
+    sim_trace(ring->sim, "cancel fd", fd, 0, 0, 0, 0);
 }
 
 /* ---- The interface: turns ---- */
@@ -932,10 +456,10 @@ int ring_turn(struct ring *ring, int64_t wait_ns, struct ring_event *events, int
     ASSERT(cap > 0);
     ring->stats.enters++;
     publish_buffers(ring);
-    submit(ring);
+    sim_submit(ring);
     check_spin(ring);
     if (atomic_exchange(&ring->woken, false)) {
-        sim_trace(ring->sim, "woken");
+        sim_trace(ring->sim, "woken", 0, 0, 0, 0, 0);
         events[count++] = (struct ring_event){.kind = RING_WAKED};
         wait_ns = 0;
     }
@@ -984,25 +508,25 @@ int ring_socket(struct ring *ring, int family)
     }
     fd = fd_new(ring->sim, FD_SOCKET);
     if (fd >= 0) {
-        fd_find(ring->sim, fd)->family = family;
+        sim_fd_find(ring->sim, fd)->family = family;
     }
     return fd;
 }
 
 int ring_shutdown(struct ring *ring, int fd, int how)
 {
-    struct descriptor *d = fd_find(ring->sim, fd);
+    struct descriptor *d = sim_fd_find(ring->sim, fd);
 
     if (!d->conn || d->conn->end[d->side].dead) {
         return -ENOTCONN;
     }
-    sim_trace(ring->sim, "shutdown fd %d how %d", fd, how);
+    sim_trace(ring->sim, "shutdown fd how", fd, how, 0, 0, 0);
     if (how != SHUT_RD) {
         d->shut_write = true;
-        conn_fin(d->conn, d->side);
+        sim_conn_fin(d->conn, d->side);
     }
     d->shut_read = d->shut_read || how != SHUT_WR;
-    sim_schedule(ring->sim, ring->sim->now_ns, run_kick, d, (uint64_t)fd);
+    sim_schedule(ring->sim, ring->sim->now_ns, sim_run_kick, d, (uint64_t)fd);
     return 0;
 }
 
@@ -1017,22 +541,22 @@ static void pipe_close(struct descriptor *d)
 
 void ring_close(struct ring *ring, int fd)
 {
-    struct descriptor *d = fd_find(ring->sim, fd);
+    struct descriptor *d = sim_fd_find(ring->sim, fd);
 
     if (d->in_flight > 0) {
         sim_fail(ring->sim, "descriptor %d was closed with %u operations in flight", fd,
                  d->in_flight);
     }
-    sim_trace(ring->sim, "close fd %d", fd);
+    sim_trace(ring->sim, "close fd", fd, 0, 0, 0, 0);
     for (uint32_t i = 0; i < ring->submission_count; i++) {
         struct submission *s = &ring->submissions[i];
         s->fd = s->by_fd && s->fd == fd ? -1 : s->fd; /* as the real ring forgets it */
     }
     for (size_t i = 0; i < d->backlog_count; i++) {
-        conn_close(d->backlog[i], 1, true);
+        sim_conn_close(d->backlog[i], 1, true);
     }
     if (d->conn) {
-        conn_close(d->conn, d->side, d->reset);
+        sim_conn_close(d->conn, d->side, d->reset);
     }
     if (d->pipe) {
         pipe_close(d);
@@ -1042,18 +566,18 @@ void ring_close(struct ring *ring, int fd)
 
 void ring_set_reset(struct ring *ring, int fd)
 {
-    fd_find(ring->sim, fd)->reset = true;
+    sim_fd_find(ring->sim, fd)->reset = true;
 }
 
 int ring_set_nodelay(struct ring *ring, int fd)
 {
-    (void)fd_find(ring->sim, fd);
+    (void)sim_fd_find(ring->sim, fd);
     return 0;
 }
 
 static int end_name(struct ring *ring, int fd, int other, struct sockaddr_storage *name)
 {
-    struct descriptor *d = fd_find(ring->sim, fd);
+    struct descriptor *d = sim_fd_find(ring->sim, fd);
 
     memset(name, 0, sizeof(*name));
     if (d->kind == FD_LISTENER && !other) {
@@ -1095,7 +619,7 @@ int ring_pipe(struct ring *ring, int pipe_fds[2], size_t *capacity)
     pipe_fds[1] = fd_new(sim, FD_PIPE_WRITE);
     ASSERT(pipe_fds[0] >= 0 && pipe_fds[1] >= 0);
     for (int i = 0; i < 2; i++) {
-        fd_find(sim, pipe_fds[i])->pipe = pipe;
+        sim_fd_find(sim, pipe_fds[i])->pipe = pipe;
         pipe->open[i] = true;
     }
     *capacity = pipe->cap;
@@ -1108,14 +632,15 @@ static ssize_t splice_in(struct ring *ring, struct descriptor *from, struct pipe
     size_t room = pipe->cap - pipe->len;
 
     if (in->visible == 0) {
-        return is_readable(from) ? read_end(from) : -EAGAIN;
+        return sim_is_readable(from) ? sim_read_end(from) : -EAGAIN;
     }
     len = len < room ? len : room;
     len = len < in->visible ? len : in->visible;
     if (len == 0) {
         return -EAGAIN; /* the pipe is full */
     }
-    len = conn_read(from->conn, from->side, pipe->data + pipe->len, shortened(ring->sim, len));
+    len = sim_conn_read(from->conn, from->side, pipe->data + pipe->len,
+                        sim_shortened(ring->sim, len));
     pipe->len += len;
     return (ssize_t)len;
 }
@@ -1125,7 +650,7 @@ static ssize_t splice_out(struct ring *ring, struct pipe *pipe, struct descripto
     struct sim_end *end = &to->conn->end[to->side];
 
     if (end->dead) {
-        int error = take_error(end);
+        int error = sim_take_error(end);
         return error ? -error : -EPIPE;
     }
     if (to->shut_write) {
@@ -1135,7 +660,7 @@ static ssize_t splice_out(struct ring *ring, struct pipe *pipe, struct descripto
         return pipe->open[1] ? -EAGAIN : 0;
     }
     len = len < pipe->len ? len : pipe->len;
-    len = conn_write(to->conn, to->side, span_make(pipe->data, shortened(ring->sim, len)));
+    len = sim_conn_write(to->conn, to->side, span_make(pipe->data, sim_shortened(ring->sim, len)));
     if (len == 0) {
         return -EAGAIN;
     }
@@ -1146,8 +671,8 @@ static ssize_t splice_out(struct ring *ring, struct pipe *pipe, struct descripto
 
 ssize_t ring_splice(struct ring *ring, int from_fd, int to_fd, size_t len)
 {
-    struct descriptor *from = fd_find(ring->sim, from_fd);
-    struct descriptor *to = fd_find(ring->sim, to_fd);
+    struct descriptor *from = sim_fd_find(ring->sim, from_fd);
+    struct descriptor *to = sim_fd_find(ring->sim, to_fd);
 
     if (from->kind == FD_SOCKET && to->kind == FD_PIPE_WRITE && from->conn) {
         if (from->receives > 0) {
@@ -1236,9 +761,9 @@ bool ring_free(struct ring *ring)
     int64_t give_up_ns = sim->now_ns + DRAIN_NS;
     struct ring_event event;
 
-    submit(ring);
+    sim_submit(ring);
     LIST_FOREACH (node, &ring->operations) {
-        operation_cancel(ring, CONTAINER_OF(node, struct operation, link));
+        sim_operation_cancel(ring, CONTAINER_OF(node, struct operation, link));
     }
     while (!list_is_empty(&ring->operations) && sim->now_ns < give_up_ns) {
         if (ring_turn(ring, NS_PER_MS, &event, 1) == 1) {

@@ -87,21 +87,30 @@ const struct sim_profile sim_profile_storm = {
 
 /* ---- Trace ---- */
 
-void sim_trace(struct sim *sim, const char *format, ...)
+static void trace_print(const struct sim_trace_line *line)
 {
-    char *line = sim->trace[sim->trace_count++ % SIM_TRACE_LINES];
-    va_list arguments;
-    int len = snprintf(line, SIM_TRACE_LINE_MAX, "%10lld.%03d us ",
-                       (long long)(sim->now_ns / NS_PER_US), (int)(sim->now_ns % NS_PER_US));
-
-    va_start(arguments, format);
-    vsnprintf(line + len, SIM_TRACE_LINE_MAX - (size_t)len, format, arguments);
-    va_end(arguments);
-    for (const char *c = line; *c; c++) {
-        sim->trace_hash = (sim->trace_hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    fprintf(stderr, "%10lld.%03d us %s:", (long long)(line->now_ns / NS_PER_US),
+            (int)(line->now_ns % NS_PER_US), line->what);
+    for (int i = 0; i < SIM_TRACE_VALUES; i++) {
+        fprintf(stderr, " %lld", (long long)line->value[i]);
     }
+    fputc('\n', stderr);
+}
+
+void sim_trace(struct sim *sim, const char *what, int64_t a, int64_t b, int64_t c, int64_t d,
+               int64_t e)
+{
+    struct sim_trace_line *line = &sim->trace[sim->trace_count++ % SIM_TRACE_LINES];
+    uint64_t hash = sim->trace_hash ^ (uint64_t)sim->now_ns ^ (uint8_t)what[0];
+
+    *line = (struct sim_trace_line){sim->now_ns, what, {a, b, c, d, e}};
+    for (int i = 0; i < SIM_TRACE_VALUES; i++) {
+        hash = (hash ^ (uint64_t)line->value[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    sim->trace_hash = hash;
     if (sim->trace_print) {
-        fprintf(stderr, "%s\n", line);
+        trace_print(line);
     }
 }
 
@@ -115,7 +124,7 @@ void sim_fail(struct sim *sim, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     for (uint64_t i = first; i < sim->trace_count && !sim->trace_print; i++) {
-        fprintf(stderr, "%s\n", sim->trace[i % SIM_TRACE_LINES]);
+        trace_print(&sim->trace[i % SIM_TRACE_LINES]);
     }
     panic(__FILE__, __LINE__, "simulation, seed %llu, profile %s: %s",
           (unsigned long long)sim->seed, sim->profile->name, text);
@@ -257,7 +266,7 @@ static void run_timer_call(struct sim *sim, void *object, uint64_t argument)
 
     (void)argument;
     free(object);
-    sim_trace(sim, "script timer");
+    sim_trace(sim, "script timer", 0, 0, 0, 0, 0);
     call.callback(call.context);
 }
 
@@ -280,13 +289,13 @@ static void run_death(struct sim *sim, void *object, uint64_t argument)
     if (conn->end[0].open && conn->end[1].open && !conn->end[0].dead) {
         static const int errors[] = {ECONNRESET, ETIMEDOUT, EHOSTUNREACH, EPIPE};
         int error = sim_pick(sim, errors, COUNT_OF(errors));
-        sim_trace(sim, "a connection dies, errno %d", error);
-        conn_reset(conn, 0, error);
-        conn_reset(conn, 1, error);
+        sim_trace(sim, "death errno", error, 0, 0, 0, 0);
+        sim_conn_reset(conn, 0, error);
+        sim_conn_reset(conn, 1, error);
     }
 }
 
-struct sim_conn *conn_new(struct sim *sim)
+struct sim_conn *sim_conn_new(struct sim *sim)
 {
     uint32_t least = sim->profile->socket_buffer_min;
     uint32_t range = sim->profile->socket_buffer_max - least + 1;
@@ -320,7 +329,7 @@ static void end_kick(struct sim_conn *conn, int side)
     struct sim_peer *peer = end->peer;
 
     if (end->fd >= 0) {
-        kernel_kick(conn->sim, end->fd);
+        sim_kernel_kick(conn->sim, end->fd);
         return;
     }
     if (!peer || peer->over) {
@@ -328,7 +337,7 @@ static void end_kick(struct sim_conn *conn, int side)
     }
     if (end->dead) {
         peer->over = true;
-        sim_trace(conn->sim, "peer reset, errno %d", end->error);
+        sim_trace(conn->sim, "peer reset errno", end->error, 0, 0, 0, 0);
         if (peer->ops->on_reset) {
             peer->ops->on_reset(peer, peer->context, end->error);
         }
@@ -377,7 +386,7 @@ static void run_arrival(struct sim *sim, void *object, uint64_t argument)
     if (what == ARRIVES_BYTES) {
         conn->stream[from].visible += value;
         if (!end->open) { /* bytes for nobody */
-            conn_reset(conn, !from, ECONNRESET);
+            sim_conn_reset(conn, !from, ECONNRESET);
             return;
         }
     } else if (what == ARRIVES_FIN) {
@@ -397,15 +406,15 @@ static void send_arrival(struct sim_conn *conn, int from, int what, uint64_t val
                  (uint64_t)what | (uint64_t)from << 3 | value << 4);
 }
 
-size_t conn_room(const struct sim_conn *conn, int side)
+size_t sim_conn_room(const struct sim_conn *conn, int side)
 {
     return conn->stream[side].cap - conn->stream[side].len;
 }
 
-size_t conn_write(struct sim_conn *conn, int side, struct span bytes)
+size_t sim_conn_write(struct sim_conn *conn, int side, struct span bytes)
 {
     struct sim_stream *stream = &conn->stream[side];
-    size_t room = conn_room(conn, side);
+    size_t room = sim_conn_room(conn, side);
     size_t len = bytes.len < room ? bytes.len : room;
 
     if (len == 0) {
@@ -421,7 +430,7 @@ size_t conn_write(struct sim_conn *conn, int side, struct span bytes)
     return len;
 }
 
-size_t conn_read(struct sim_conn *conn, int side, void *memory, size_t len)
+size_t sim_conn_read(struct sim_conn *conn, int side, void *memory, size_t len)
 {
     struct sim_stream *stream = &conn->stream[!side];
 
@@ -440,7 +449,7 @@ size_t conn_read(struct sim_conn *conn, int side, void *memory, size_t len)
     return len;
 }
 
-void conn_fin(struct sim_conn *conn, int side)
+void sim_conn_fin(struct sim_conn *conn, int side)
 {
     if (!conn->stream[side].fin_sent && !conn->end[side].dead) {
         conn->stream[side].fin_sent = true;
@@ -448,12 +457,12 @@ void conn_fin(struct sim_conn *conn, int side)
     }
 }
 
-void conn_reset(struct sim_conn *conn, int side, int error)
+void sim_conn_reset(struct sim_conn *conn, int side, int error)
 {
     send_arrival(conn, side, ARRIVES_RESET, (uint64_t)error);
 }
 
-void conn_close(struct sim_conn *conn, int side, bool reset)
+void sim_conn_close(struct sim_conn *conn, int side, bool reset)
 {
     struct sim_end *end = &conn->end[side];
 
@@ -463,10 +472,10 @@ void conn_close(struct sim_conn *conn, int side, bool reset)
         return;
     }
     if (reset || conn->stream[!side].visible > 0) {
-        conn_reset(conn, side, ECONNRESET);
+        sim_conn_reset(conn, side, ECONNRESET);
         end->dead = true;
     } else {
-        conn_fin(conn, side);
+        sim_conn_fin(conn, side);
     }
 }
 
@@ -531,14 +540,14 @@ static void peer_push(struct sim_peer *peer)
     if (peer->over || out->fin_sent) {
         return;
     }
-    len = conn_write(peer->conn, peer->side, span_make(peer->unsent, peer->unsent_len));
+    len = sim_conn_write(peer->conn, peer->side, span_make(peer->unsent, peer->unsent_len));
     if (len > 0) {
         peer->unsent_len -= len;
         memmove(peer->unsent, peer->unsent + len, peer->unsent_len);
     }
     if (peer->unsent_len == 0) {
         if (peer->fin_wanted) {
-            conn_fin(peer->conn, peer->side);
+            sim_conn_fin(peer->conn, peer->side);
         }
         if (len > 0 && peer->ops->on_sent) {
             peer->ops->on_sent(peer, peer->context);
@@ -594,7 +603,7 @@ void sim_peer_consume(struct sim_peer *peer, size_t len)
     struct sim_stream *in = &peer->conn->stream[!peer->side];
 
     ASSERT(len <= in->visible);
-    conn_read(peer->conn, peer->side, NULL, len);
+    sim_conn_read(peer->conn, peer->side, NULL, len);
     if (len > 0 && in->fin_visible && in->len == 0) { /* the FIN was there before */
         sim_schedule(peer->sim, peer->sim->now_ns + NS_PER_US, run_peer_kick, peer, 0);
     }
@@ -610,7 +619,7 @@ void sim_peer_reset(struct sim_peer *peer)
 {
     if (!peer->over) {
         peer->over = true;
-        conn_close(peer->conn, peer->side, true);
+        sim_conn_close(peer->conn, peer->side, true);
     }
 }
 
@@ -618,7 +627,7 @@ void sim_peer_close(struct sim_peer *peer)
 {
     if (!peer->over) {
         peer->over = true;
-        conn_close(peer->conn, peer->side, false);
+        sim_conn_close(peer->conn, peer->side, false);
     }
 }
 
@@ -633,7 +642,7 @@ static void run_peer_dial(struct sim *sim, void *object, uint64_t argument)
     struct sim_conn *conn = peer->conn;
 
     (void)argument;
-    if (!peer->over && !kernel_backlog(sim, conn, &conn->end[1].name)) {
+    if (!peer->over && !sim_kernel_backlog(sim, conn, &conn->end[1].name)) {
         conn->end[0].dead = true;
         conn->end[0].error = ECONNREFUSED;
         end_kick(conn, 0);
@@ -643,7 +652,7 @@ static void run_peer_dial(struct sim *sim, void *object, uint64_t argument)
 struct sim_peer *sim_connect(struct sim *sim, const struct sockaddr *to, socklen_t to_len,
                              const struct sim_peer_ops *ops, void *context)
 {
-    struct sim_conn *conn = conn_new(sim);
+    struct sim_conn *conn = sim_conn_new(sim);
     struct sim_peer *peer = peer_new(sim, conn, 0);
 
     memcpy(&conn->end[1].name, to, to_len);
@@ -707,7 +716,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_profile *profile)
     list_init(&sim->conns);
     list_init(&sim->peers);
     list_init(&sim->servers);
-    kernel_new(sim);
+    sim_kernel_new(sim);
     sim_current = sim;
     return sim;
 }
@@ -716,7 +725,7 @@ void sim_free(struct sim *sim)
 {
     struct list_node *node;
 
-    kernel_free(sim);
+    sim_kernel_free(sim);
     for (size_t i = 0; i < sim->action_count; i++) {
         if (sim->actions[i].owned) {
             free(sim->actions[i].object);

@@ -47,7 +47,14 @@ struct sim_action {
     bool owned; /* the object is freed when the simulation ends before the action runs */
 };
 
-enum { SIM_TRACE_LINES = 64, SIM_TRACE_LINE_MAX = 120 };
+enum { SIM_TRACE_LINES = 64, SIM_TRACE_VALUES = 5 };
+
+/* One line of the trace; it becomes text only when somebody reads it. */
+struct sim_trace_line {
+    int64_t now_ns;
+    const char *what; /* a literal that names the values */
+    int64_t value[SIM_TRACE_VALUES];
+};
 
 struct sim {
     uint64_t seed;
@@ -66,13 +73,14 @@ struct sim {
     uint64_t trace_count;
     uint64_t faults;
     bool trace_print;
-    char trace[SIM_TRACE_LINES][SIM_TRACE_LINE_MAX];
+    struct sim_trace_line trace[SIM_TRACE_LINES];
     struct sim_kernel *kernel; /* descriptors and operations, ring_sim.c's */
 };
 
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *sim, const char *what, int64_t a, int64_t b, int64_t c, int64_t d,
+               int64_t e);
 
 uint64_t sim_below(struct sim *sim, uint64_t bound);    /* 0 to bound - 1 */
 bool sim_chance(struct sim *sim, uint32_t thousandths); /* counts a fault when true */
@@ -86,13 +94,13 @@ void sim_schedule_owned(struct sim *sim, int64_t at_ns, sim_action_fn run, void 
 /* Runs the earliest action if it is due at `until_ns`, moving the clock to it. */
 bool sim_step(struct sim *sim, int64_t until_ns);
 
-struct sim_conn *conn_new(struct sim *sim);
-size_t conn_room(const struct sim_conn *conn, int side);
-size_t conn_write(struct sim_conn *conn, int side, struct span bytes); /* as much as has room */
-size_t conn_read(struct sim_conn *conn, int side, void *memory, size_t len);
-void conn_fin(struct sim_conn *conn, int side);
-void conn_reset(struct sim_conn *conn, int side, int error); /* `side` ends it for the other */
-void conn_close(struct sim_conn *conn, int side, bool reset);
+struct sim_conn *sim_conn_new(struct sim *sim);
+size_t sim_conn_room(const struct sim_conn *conn, int side);
+size_t sim_conn_write(struct sim_conn *conn, int side, struct span bytes); /* as much as has room */
+size_t sim_conn_read(struct sim_conn *conn, int side, void *memory, size_t len);
+void sim_conn_fin(struct sim_conn *conn, int side);
+void sim_conn_reset(struct sim_conn *conn, int side, int error); /* `side` ends it for the other */
+void sim_conn_close(struct sim_conn *conn, int side, bool reset);
 
 /* What the other end of a dial is: looks for servers. 0, a negative errno, or SIM_HANG. */
 int sim_serve(struct sim *sim, struct sim_conn *conn, const struct sockaddr_storage *to);
@@ -101,10 +109,10 @@ void sim_name_client(struct sim *sim, struct sockaddr_storage *name, int family)
 void sim_peer_opened(struct sim_peer *peer);
 
 /* ring_sim.c's: something changed on a descriptor; a client wants to connect. */
-void kernel_kick(struct sim *sim, int fd);
-bool kernel_backlog(struct sim *sim, struct sim_conn *conn, const struct sockaddr_storage *to);
-void kernel_new(struct sim *sim);
-void kernel_free(struct sim *sim);
+void sim_kernel_kick(struct sim *sim, int fd);
+bool sim_kernel_backlog(struct sim *sim, struct sim_conn *conn, const struct sockaddr_storage *to);
+void sim_kernel_new(struct sim *sim);
+void sim_kernel_free(struct sim *sim);
 extern _Thread_local struct sim *sim_current;
 
 #endif
