@@ -69,7 +69,8 @@ int sim_listen(struct sim *sim, const struct sockaddr *address, socklen_t addres
 
 /*
  * What a peer does when something happens to it. Each may be null. None is called from within a
- * sim_peer_ function, nor after sim_peer_reset() or sim_peer_close().
+ * sim_peer_ function, nor after sim_peer_reset() or sim_peer_close(). Bytes that on_data leaves are
+ * not told of again until more happens: who reads late asks sim_peer_view() from sim_after().
  */
 struct sim_peer_ops {
     void (*on_open)(struct sim_peer *peer, void *context); /* sim_connect(): it is connected */
