@@ -15,6 +15,8 @@
  * io_uring_enter that consumes the entry has returned. It lies in an arena that is emptied whenever
  * the kernel has consumed everything.
  *
+ * ring_calls.c has the plain system calls, ring_self_test.c the start-up test.
+ *
  * user_data is kind (8 bits) | generation (32) | slot (24). Kinds from 0xf0 on are the ring's own.
  */
 #include "core/engine/ring.h"
@@ -23,9 +25,6 @@
 #include "core/engine/uring_abi.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +55,6 @@ enum {
 
     ARENA_BYTES_A_SQE = 96, /* most operations need nothing, a send of two iovecs 88 bytes */
     ARENA_BYTES_MIN = 4096,
-    PIPE_WANTED_BYTES = 256 * 1024,
-    PIPE_LEAST_BYTES = 64 * 1024, /* smaller ones cost more than they save */
 };
 
 #define DRAIN_NS (2 * NS_PER_S)  /* how long ring_free() waits for what it cancelled */
@@ -559,6 +556,36 @@ const struct ring_stats *ring_stats(const struct ring *ring)
     return &ring->stats;
 }
 
+/*
+ * A cancel by descriptor that was not submitted yet would hit whoever gets the number next: it
+ * becomes a no-operation. Nothing else of this descriptor may be in the queue.
+ */
+static void ring_forget_fd(struct ring *ring, int fd)
+{
+    for (unsigned i = *ring->sq_khead; i != ring->sq_tail; i++) {
+        struct io_uring_sqe *sqe = &ring->sqes[i & ring->sq_mask];
+        bool is_cancel = sqe->opcode == IORING_OP_ASYNC_CANCEL;
+        if (sqe->fd != fd || (is_cancel && !(sqe->cancel_flags & IORING_ASYNC_CANCEL_FD))) {
+            continue;
+        }
+        ASSERT_SLOW(is_cancel || sqe->opcode == IORING_OP_NOP);
+        io_uring_prep_nop(sqe);
+        sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+        sqe->user_data = (uint64_t)KIND_CANCEL << KIND_SHIFT;
+    }
+}
+
+void ring_close(struct ring *ring, int fd)
+{
+#ifdef WEIR_SLOW_CHECKS
+    ring_forget_fd(ring, fd);
+#endif
+    if (ring->fd_cancels > 0) {
+        ring_forget_fd(ring, fd);
+    }
+    close(fd); /* Linux frees the number whatever it returns */
+}
+
 /* ---- Life ---- */
 
 static const char *kernel_release(struct utsname *name)
@@ -927,6 +954,8 @@ int ring_new(struct ring **made, const struct ring_options *options, struct buf_
 
 fail:
     ring_explain(res, what, options, error, error_cap);
+    cache->ring_return = NULL;
+    cache->ring = NULL;
     ring_release(ring);
     return res;
 }
@@ -965,340 +994,4 @@ bool ring_free(struct ring *ring)
     ring->cache->ring = NULL;
     ring_release(ring);
     return true;
-}
-
-/* ---- Plain system calls ---- */
-
-static int result_of(int res)
-{
-    return res < 0 ? -errno : res;
-}
-
-int ring_accept_now(struct ring *ring, int fd)
-{
-    int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-    (void)ring;
-    return accepted < 0 ? -errno : accepted;
-}
-
-int ring_socket(struct ring *ring, int family)
-{
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    int res;
-
-    if (fd < 0) {
-        return -errno;
-    }
-    res = ring_set_nodelay(ring, fd);
-    if (res < 0) {
-        close(fd);
-        return res;
-    }
-    return fd;
-}
-
-int ring_shutdown(struct ring *ring, int fd, int how)
-{
-    (void)ring;
-    return result_of(shutdown(fd, how));
-}
-
-/*
- * A cancel by descriptor that was not submitted yet would hit whoever gets the number next: it
- * becomes a no-operation. Nothing else of this descriptor may be in the queue.
- */
-static void ring_forget_fd(struct ring *ring, int fd)
-{
-    for (unsigned i = *ring->sq_khead; i != ring->sq_tail; i++) {
-        struct io_uring_sqe *sqe = &ring->sqes[i & ring->sq_mask];
-        bool is_cancel = sqe->opcode == IORING_OP_ASYNC_CANCEL;
-        if (sqe->fd != fd || (is_cancel && !(sqe->cancel_flags & IORING_ASYNC_CANCEL_FD))) {
-            continue;
-        }
-        ASSERT_SLOW(is_cancel || sqe->opcode == IORING_OP_NOP);
-        io_uring_prep_nop(sqe);
-        sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
-        sqe->user_data = (uint64_t)KIND_CANCEL << KIND_SHIFT;
-    }
-}
-
-void ring_close(struct ring *ring, int fd)
-{
-    if (ring->fd_cancels > 0) {
-        ring_forget_fd(ring, fd);
-    }
-    close(fd); /* Linux frees the number whatever it returns */
-}
-
-void ring_set_reset(struct ring *ring, int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-
-    (void)ring;
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-}
-
-int ring_set_nodelay(struct ring *ring, int fd)
-{
-    int on = 1;
-
-    (void)ring;
-    return result_of(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
-}
-
-int ring_peer_name(struct ring *ring, int fd, struct sockaddr_storage *name)
-{
-    socklen_t len = sizeof(*name);
-
-    (void)ring;
-    memset(name, 0, sizeof(*name));
-    return result_of(getpeername(fd, (struct sockaddr *)name, &len));
-}
-
-int ring_local_name(struct ring *ring, int fd, struct sockaddr_storage *name)
-{
-    socklen_t len = sizeof(*name);
-
-    (void)ring;
-    memset(name, 0, sizeof(*name));
-    return result_of(getsockname(fd, (struct sockaddr *)name, &len));
-}
-
-int ring_pipe(struct ring *ring, int pipe_fds[2], size_t *capacity)
-{
-    int size;
-
-    (void)ring;
-    if (pipe2(pipe_fds, O_NONBLOCK | O_CLOEXEC) != 0) {
-        return -errno;
-    }
-    /* Above the user's soft limit of pipe pages it stays as small as it was born. */
-    (void)fcntl(pipe_fds[1], F_SETPIPE_SZ, PIPE_WANTED_BYTES);
-    size = fcntl(pipe_fds[1], F_GETPIPE_SZ);
-    if (size < PIPE_LEAST_BYTES) {
-        close(pipe_fds[0]);
-        close(pipe_fds[1]);
-        return -EPERM;
-    }
-    *capacity = (size_t)size;
-    return 0;
-}
-
-ssize_t ring_splice(struct ring *ring, int from_fd, int to_fd, size_t len)
-{
-    ssize_t res = splice(from_fd, NULL, to_fd, NULL, len, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-
-    (void)ring;
-    return res < 0 ? -errno : res;
-}
-
-/* ---- Self-test ---- */
-
-struct self_test {
-    struct ring *ring;
-    struct buf_cache cache;
-    const char *step; /* what is being tried, for the sentence */
-    int listener, client, server;
-    uint8_t bytes[256];     /* what is sent */
-    size_t received;        /* by RING_RECV, checked against `bytes` */
-    bool corrupt;           /* and found different */
-    struct ring_event last; /* what self_test_await() waited for */
-};
-
-enum { SELF_TEST_BUFFER = 64, SELF_TEST_CAP = 3 * SELF_TEST_BUFFER };
-
-/* Waits for the last event of that kind; received bytes are compared and counted on the way. */
-static int self_test_await(struct self_test *test, enum ring_kind kind, bool last)
-{
-    int64_t give_up_ns = clock_monotonic_ns() + RETRY_NS;
-
-    while (clock_monotonic_ns() < give_up_ns) {
-        struct ring_event *event = &test->last;
-        if (ring_turn(test->ring, 50 * NS_PER_MS, event, 1) != 1) {
-            continue;
-        }
-        if (event->buf) {
-            struct span got = buf_view(event->buf);
-            test->corrupt |= test->received + got.len > sizeof(test->bytes) ||
-                             memcmp(test->bytes + test->received, got.data, got.len) != 0;
-            test->received += test->corrupt ? 0 : got.len;
-            buf_put(&test->cache, event->buf);
-        }
-        if (event->kind == kind && (!last || !event->more)) {
-            return event->res;
-        }
-    }
-    return -ETIME;
-}
-
-static int self_test_connect(struct self_test *test)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct sockaddr_storage name;
-    int res;
-
-    test->step = "a loopback listener";
-    test->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    test->client = ring_socket(test->ring, AF_INET);
-    if (test->listener < 0 || test->client < 0) {
-        return -errno;
-    }
-    if (bind(test->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(test->listener, 4) != 0) {
-        return -errno;
-    }
-    res = ring_local_name(test->ring, test->listener, &name);
-    if (res < 0) {
-        return res;
-    }
-    test->step = "CONNECT";
-    ring_connect(test->ring, test->client, (struct ring_owner){1, 1}, (struct sockaddr *)&name,
-                 sizeof(address));
-    res = self_test_await(test, RING_CONNECT, true);
-    if (res < 0) {
-        return res;
-    }
-    test->step = "multishot ACCEPT";
-    ring_accept(test->ring, test->listener, (struct ring_owner){2, 1});
-    test->server = self_test_await(test, RING_ACCEPT, false);
-    if (test->server < 0) {
-        return test->server;
-    }
-    return test->last.more || test->ring->accept_oneshot ? 0 : -EPROTO;
-}
-
-static int self_test_stream(struct self_test *test)
-{
-    const struct ring_owner reader = {3, 1};
-    struct iovec two[2] = {{test->bytes + SELF_TEST_BUFFER, SELF_TEST_BUFFER},
-                           {test->bytes + 2 * SELF_TEST_BUFFER, SELF_TEST_BUFFER}};
-    struct iovec one = {test->bytes, SELF_TEST_BUFFER};
-    int res;
-
-    test->step = "SEND";
-    ring_recv(test->ring, test->server, reader, RING_GROUP_SMALL, SELF_TEST_CAP, true);
-    ring_send(test->ring, test->client, (struct ring_owner){1, 1}, &one, 1);
-    res = self_test_await(test, RING_SEND, true);
-    if (res != SELF_TEST_BUFFER) {
-        return res < 0 ? res : -EPROTO;
-    }
-    test->step = "SENDMSG";
-    ring_send(test->ring, test->client, (struct ring_owner){1, 1}, two, 2);
-    res = self_test_await(test, RING_SEND, true);
-    if (res != 2 * SELF_TEST_BUFFER) {
-        return res < 0 ? res : -EPROTO;
-    }
-    test->step = "multishot RECV";
-    while (!test->corrupt && test->received < SELF_TEST_CAP) {
-        res = self_test_await(test, RING_RECV, false);
-        if (res <= 0) {
-            return res < 0 ? res : -EPROTO;
-        }
-    }
-    if (test->corrupt) {
-        return -EPROTO;
-    }
-    if (ring_has_recv_cap(test->ring)) {
-        test->step = "the cap of a multishot RECV";
-        return test->last.more ? -EPROTO : 0;
-    }
-    test->step = "ASYNC_CANCEL by user_data";
-    ring_cancel(test->ring, RING_RECV, reader);
-    res = self_test_await(test, RING_RECV, true);
-    return res == -ECANCELED ? 0 : -EPROTO;
-}
-
-static int self_test_rest(struct self_test *test)
-{
-    struct iovec one = {test->bytes, SELF_TEST_BUFFER};
-    uint8_t bytes[SELF_TEST_BUFFER];
-    int pipe_fds[2];
-    size_t capacity;
-    int res;
-
-    test->step = "POLL_ADD";
-    ring_poll(test->ring, test->client, (struct ring_owner){4, 1}, RING_POLL_IN, POLLIN);
-    ring_send(test->ring, test->server, (struct ring_owner){3, 1}, &one, 1);
-    res = self_test_await(test, RING_POLL_IN, true);
-    if (res < 0 || !(res & POLLIN)) {
-        return res < 0 ? res : -EPROTO;
-    }
-    test->step = "RECV";
-    ring_recv_into(test->ring, test->client, (struct ring_owner){4, 1}, bytes, 1);
-    res = self_test_await(test, RING_RECV_INTO, true);
-    if (res != 1 || bytes[0] != test->bytes[0]) {
-        return res < 0 ? res : -EPROTO;
-    }
-    test->step = "splice";
-    res = ring_pipe(test->ring, pipe_fds, &capacity);
-    if (res == 0) { /* without a pipe, tunnels do without splice too */
-        res = (int)ring_splice(test->ring, test->client, pipe_fds[1], SELF_TEST_BUFFER);
-        close(pipe_fds[0]);
-        close(pipe_fds[1]);
-        if (res <= 0) {
-            return res < 0 ? res : -EPROTO;
-        }
-    }
-    test->step = "ASYNC_CANCEL by descriptor";
-    ring_recv(test->ring, test->server, (struct ring_owner){3, 1}, RING_GROUP_BULK, 1, false);
-    ring_cancel_fd(test->ring, test->server);
-    res = self_test_await(test, RING_RECV, true);
-    if (res != -ECANCELED) {
-        return res < 0 ? res : -EPROTO;
-    }
-    test->step = "READ of an eventfd";
-    ring_wake(test->ring);
-    res = self_test_await(test, RING_WAKED, true);
-    return res < 0 ? res : 0;
-}
-
-int ring_self_test(char *error, size_t error_cap)
-{
-    static const struct ring_options options = {
-        .sq_entries = 8,
-        .cq_entries = 16,
-        .group = {{.count = 4, .size = SELF_TEST_BUFFER}, {.count = 2, .size = SELF_TEST_BUFFER}},
-    };
-    struct self_test test = {.listener = -1, .client = -1, .server = -1};
-    struct utsname name;
-    int res;
-
-    buf_cache_init(&test.cache);
-    for (size_t i = 0; i < sizeof(test.bytes); i++) {
-        test.bytes[i] = (uint8_t)(i * 7 + 1);
-    }
-    res = ring_new(&test.ring, &options, &test.cache, error, error_cap);
-    if (res < 0) {
-        return res;
-    }
-    res = self_test_connect(&test);
-    if (res == 0) {
-        res = self_test_stream(&test);
-    }
-    if (res == 0) {
-        res = self_test_rest(&test);
-    }
-    snprintf(error, error_cap, "io_uring on kernel %s: receive cap %s, multishot accept %s",
-             kernel_release(&name), ring_has_recv_cap(test.ring) ? "yes" : "no",
-             test.ring->accept_oneshot ? "no" : "yes");
-    if (!ring_free(test.ring) && res == 0) {
-        test.step = "ASYNC_CANCEL of everything";
-        res = -EBUSY;
-    }
-    if (res < 0) {
-        snprintf(error, error_cap, "io_uring self-test: %s failed: %s (kernel %s)", test.step,
-                 res == -EPROTO ? "wrong result" : strerror(-res), kernel_release(&name));
-    }
-    if (test.server >= 0) {
-        close(test.server);
-    }
-    if (test.client >= 0) {
-        close(test.client);
-    }
-    if (test.listener >= 0) {
-        close(test.listener);
-    }
-    buf_cache_fini(&test.cache);
-    return res;
 }

@@ -18,6 +18,8 @@ static int faulty_init(unsigned entries, struct io_uring *ring, struct io_uring_
 #undef io_uring_queue_init_params
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -88,8 +90,29 @@ static void fixture_open(struct fixture *f, const struct ring_options *base)
     }
 }
 
+/* Whatever went through the ring, none of it may have needed a kernel worker thread. */
+static void assert_no_kernel_workers(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *entry;
+
+    assert_non_null(tasks);
+    while ((entry = readdir(tasks))) {
+        char path[300], name[64] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (file) {
+            (void)!fgets(name, sizeof(name), file);
+            fclose(file);
+        }
+        assert_null(strstr(name, "iou-wrk"));
+    }
+    closedir(tasks);
+}
+
 static void fixture_close(struct fixture *f)
 {
+    assert_no_kernel_workers();
     assert_true(ring_free(f->ring));
     buf_cache_fini(&f->cache);
 }
@@ -901,27 +924,6 @@ static void test_start_errors(void **state)
     buf_cache_fini(&cache);
 }
 
-/* Whatever went through the ring, none of it may have needed a kernel worker thread. */
-static void test_no_kernel_workers(void **state)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    struct dirent *entry;
-
-    (void)state;
-    assert_non_null(tasks);
-    while ((entry = readdir(tasks))) {
-        char path[300], name[64] = "";
-        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
-        FILE *file = fopen(path, "re");
-        if (file) {
-            (void)!fgets(name, sizeof(name), file);
-            fclose(file);
-        }
-        assert_null(strstr(name, "iou-wrk"));
-    }
-    closedir(tasks);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -943,7 +945,6 @@ int main(void)
         cmocka_unit_test(test_echo_storm_with_faulty_enter),
         cmocka_unit_test(test_free_with_operations_in_flight),
         cmocka_unit_test(test_start_errors),
-        cmocka_unit_test(test_no_kernel_workers),
     };
     int failures = cmocka_run_group_tests_name("ring", tests, NULL, NULL);
 
