@@ -14,6 +14,7 @@
 #include <openssl/err.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -902,6 +903,59 @@ static void test_no_allocation_while_data_flows(void **state)
     }
 }
 
+/* What one idle end takes, all allocations of the process counted. */
+static void measure_idle(uint16_t version, size_t *accept_bytes, size_t *connect_bytes)
+{
+    enum { PAIRS = 2000 }; /* many, as the free lists keep a few */
+    struct pair_options options = {.max_version = version, .piece = SIZE_MAX};
+    struct pair *pairs = calloc(PAIRS, sizeof(*pairs));
+    size_t before;
+    size_t both;
+
+    for (int i = 0; i < PAIRS; i++) {
+        pair_init(&pairs[i], &options);
+        shake_hands(&pairs[i]);
+        say(&pairs[i], &pairs[i].client, &pairs[i].server, "up");
+        say(&pairs[i], &pairs[i].server, &pairs[i].client, "down");
+        buf_cache_fini(&pairs[i].cache); /* bufs are the worker's, not the engine's */
+    }
+    both = mallinfo2().uordblks;
+    for (int i = 0; i < PAIRS; i++) {
+        tls_engine_free(pairs[i].server.engine);
+        pairs[i].server.engine = NULL;
+    }
+    before = mallinfo2().uordblks;
+    *accept_bytes = (both - before) / PAIRS;
+    for (int i = 0; i < PAIRS; i++) {
+        tls_engine_free(pairs[i].client.engine);
+        pairs[i].client.engine = NULL;
+    }
+    *connect_bytes = (before - mallinfo2().uordblks) / PAIRS;
+    for (int i = 0; i < PAIRS; i++) {
+        pair_fini(&pairs[i]);
+    }
+    free(pairs);
+}
+
+static void test_idle_memory(void **state)
+{
+    enum { BOTH_MAX = 24 * 1024 };
+    static const uint16_t versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    (void)state;
+
+    if (!HEAP_IS_WATCHED) {
+        skip(); /* a sanitizer's heap is of another kind */
+    }
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        size_t accept_bytes;
+        size_t connect_bytes;
+        measure_idle(versions[i], &accept_bytes, &connect_bytes);
+        print_message("idle TLS 1.%zu: %zu bytes towards the client, %zu towards the server\n",
+                      2 + i, accept_bytes, connect_bytes);
+        assert_in_range(accept_bytes + connect_bytes, 1000, BOTH_MAX);
+    }
+}
+
 static void make_path(char path[64])
 {
     int fd;
@@ -982,6 +1036,7 @@ int main(void)
         cmocka_unit_test(test_weak_clients),
         cmocka_unit_test(test_error_queue),
         cmocka_unit_test(test_no_allocation_while_data_flows),
+        cmocka_unit_test(test_idle_memory),
     };
 
     return cmocka_run_group_tests(tests, world_init, world_fini);
