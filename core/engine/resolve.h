@@ -28,9 +28,10 @@ struct resolve {
     struct list_node link;
     struct actor *owner; /* made ready when the state changes from PENDING */
     enum resolve_state state;
-    const char *error; /* a static sentence: "no such name", "no answer in time", ... */
-    bool cached;       /* answered without a query */
-    int64_t arrived_ns;  /* when the answer was there */
+    const char *error;  /* a static sentence: "no such name", "no answer in time", ... */
+    bool timed_out;     /* FAILED: no answer in time, as opposed to a bad one */
+    bool cached;        /* answered without a query */
+    int64_t arrived_ns; /* when the answer was there */
     size_t address_count;
     struct address addresses[RESOLVE_ADDRESSES_MAX]; /* ports are 0 */
 };
@@ -40,8 +41,9 @@ struct resolver;
 struct resolver_options {
     const char *const *servers; /* "address" or "address:port"; none: the system's */
     size_t server_count;
-    const char *hosts_file; /* null: /etc/hosts */
-    uint32_t timeout_ms;    /* of a lookup, all tries included */
+    const char *server_file; /* read when there are no servers; null: /etc/resolv.conf */
+    const char *hosts_file;  /* null: /etc/hosts */
+    uint32_t timeout_ms;     /* of a lookup, all tries included */
     uint32_t cache_count;
     uint32_t ttl_max_s;
     uint32_t negative_ttl_s;
@@ -49,8 +51,8 @@ struct resolver_options {
 
 /* Null with a sentence in error. The ring, wheel and ready queue are borrowed. */
 struct resolver *resolver_new(const struct resolver_options *options, struct ring *ring,
-                              struct timer_wheel *wheel, struct list_node *ready_queue,
-                              char *error, size_t error_cap) MUST_CHECK;
+                              struct timer_wheel *wheel, struct list_node *ready_queue, char *error,
+                              size_t error_cap) MUST_CHECK;
 /* No lookup may be pending. Operations on the ring must have ended first: resolver_stop() cancels
  * them, resolver_in_flight() counts what is left. */
 void resolver_stop(struct resolver *resolver);
