@@ -117,8 +117,8 @@ static void thread_end(void *argument)
     }
     pthread_mutex_lock(&memory_lock);
     list_remove(&here->link);
-    memory_ended_allocs += atomic_load(&here->allocs);
-    memory_ended_bytes += atomic_load(&here->bytes_live);
+    memory_ended_allocs += atomic_exchange(&here->allocs, 0);
+    memory_ended_bytes += atomic_exchange(&here->bytes_live, 0);
     pthread_mutex_unlock(&memory_lock);
     here->known = false;
     here->ended = true;

@@ -14,6 +14,7 @@
 #include <openssl/err.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -39,18 +40,34 @@ enum { ROUNDS_MAX = 200 * 1000, PIECE_RANDOM = 0 };
 #endif
 #if !defined(SANITIZED) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
 void *malloc(size_t size);
+void *calloc(size_t count, size_t size);
 
 static uint64_t heap_calls;
+static uint64_t heap_left = UINT64_MAX; /* calls that succeed before one fails, while armed */
+static bool heap_armed;
+
+static bool heap_fails(void)
+{
+    heap_calls++;
+    return heap_armed && heap_left-- == 0;
+}
 
 void *malloc(size_t size)
 {
-    heap_calls++;
-    return __libc_malloc(size);
+    return heap_fails() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return heap_fails() ? NULL : __libc_calloc(count, size);
 }
 #define HEAP_IS_WATCHED 1
 #else
 static uint64_t heap_calls;
+static uint64_t heap_left = UINT64_MAX;
+static bool heap_armed;
 #define HEAP_IS_WATCHED 0
 #endif
 
@@ -853,7 +870,147 @@ static void test_error_queue(void **state)
     pair_fini(&good);
 }
 
+/* Servers that are worse than what we take, each with a bare SSL object as server. */
+
+static SSL_CTX *bare_server_ctx(void)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
+    struct span der = cert_der(world.ecdsa);
+    CRYPTO_BUFFER *chain = CRYPTO_BUFFER_new(der.data, der.len, NULL);
+
+    assert_non_null(ctx);
+    assert_true(SSL_CTX_set_chain_and_key(ctx, &chain, 1, cert_key(world.ecdsa), NULL));
+    CRYPTO_BUFFER_free(chain);
+    return ctx;
+}
+
+static void run_bare_server(SSL_CTX *ctx, enum tls_status status, uint8_t sent, uint8_t received,
+                            const char *text)
+{
+    struct pair_options options = {0};
+    const struct tls_fault *fault;
+    struct pair pair;
+    uint8_t memory[16];
+    SSL *ssl;
+
+    pair_init(&pair, &options);
+    ssl = bare_client(ctx);
+    SSL_set_custom_verify(ssl, SSL_CTX_get_verify_mode(ctx), accept_any);
+    SSL_set_accept_state(ssl);
+    tls_engine_handshake(pair.client.engine);
+    shake_bare(ssl, &pair.client, &pair.cache);
+    tls_engine_read(pair.client.engine, memory, sizeof(memory));
+    fault = tls_engine_fault(pair.client.engine);
+    if (!strstr(fault->text, text)) {
+        fail_msg("got '%s'", fault->text);
+    }
+    assert_int_equal(tls_engine_status(pair.client.engine), status);
+    assert_int_equal(fault->alert_sent, sent);
+    assert_int_equal(fault->alert_received, received);
+    assert_int_equal(fault->verify, VERIFY_OK);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    pair_fini(&pair);
+}
+
+static void test_weak_servers(void **state)
+{
+    SSL_CTX *ctx = bare_server_ctx();
+    (void)state;
+
+    run_bare_server(ctx, TLS_OPEN, 0, 0, "");
+    ctx = bare_server_ctx();
+    assert_true(SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION));
+    assert_true(SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION));
+    run_bare_server(ctx, TLS_FAILED, 0, 70, "the server sent the alert protocol_version (70)");
+    ctx = bare_server_ctx();
+    assert_true(SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION));
+    assert_true(SSL_CTX_set_strict_cipher_list(ctx, "ECDHE-ECDSA-AES128-SHA"));
+    run_bare_server(ctx, TLS_FAILED, 0, 40, "the server sent the alert handshake_failure (40)");
+}
+
+/* In TLS 1.3 the server says so only after the handshake, to our first read. */
+static void test_client_certificate_required(void **state)
+{
+    SSL_CTX *ctx = bare_server_ctx();
+    (void)state;
+
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    run_bare_server(ctx, TLS_FAILED, 0, 116, "certificate_required (116)");
+    ctx = bare_server_ctx();
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    assert_true(SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION));
+    run_bare_server(ctx, TLS_FAILED, 0, 40, "handshake_failure (40)");
+}
+
 /* Memory. */
+
+/* Runs a handshake in which the heap fails once, after `left` calls. True: it never came to that.
+ */
+static bool shake_hands_without_memory(uint64_t left, uint16_t version,
+                                       struct ticket_store *tickets)
+{
+    struct leaf leaf = make_leaf(world.ecdsa);
+    struct tls_accept_options accept = {.leaf = &leaf, .alpn = SPAN_LITERAL("h2")};
+    struct tls_connect_options connect = {.sni = SPAN_LITERAL("example.test"),
+                                          .verify_name = SPAN_LITERAL("example.test"),
+                                          .alpn_offers = SPAN_LITERAL("\x02h2"),
+                                          .tickets = tickets,
+                                          .ticket_key = ticket_key};
+    struct tls_context *server = version == TLS1_2_VERSION ? world.old : world.context;
+    struct pair pair = {.piece = SIZE_MAX};
+    bool never;
+
+    buf_cache_init(&pair.cache);
+    heap_left = left;
+    heap_armed = true;
+    pair.server.engine =
+        tls_engine_accept(server, &accept, &pair.server.in, &pair.server.out, &pair.cache);
+    pair.client.engine =
+        tls_engine_connect(world.context, &connect, &pair.client.in, &pair.client.out, &pair.cache);
+    for (int round = 0; round < 6 && pair.server.engine && pair.client.engine; round++) {
+        uint8_t memory[64];
+        tls_engine_handshake(pair.client.engine);
+        buf_queue_move(&pair.server.in, &pair.client.out);
+        tls_engine_handshake(pair.server.engine);
+        if (tls_engine_write(pair.server.engine, SPAN_LITERAL("x"))) {
+            tls_engine_read(pair.client.engine, memory, sizeof(memory));
+        }
+        buf_queue_move(&pair.client.in, &pair.server.out);
+    }
+    heap_armed = false;
+    never = heap_left < UINT64_MAX / 2; /* it wraps when the failing call was made */
+    for (int i = 0; i < 2; i++) {
+        struct side *side = i ? &pair.server : &pair.client;
+        if (side->engine && tls_engine_status(side->engine) == TLS_FAILED) {
+            assert_string_not_equal(tls_engine_fault(side->engine)->text, "");
+        }
+        side_fini(side, &pair.cache);
+    }
+    CRYPTO_BUFFER_free(leaf.chain[0]);
+    buf_cache_fini(&pair.cache);
+    ERR_clear_error();
+    return never;
+}
+
+static void test_memory_exhausted(void **state)
+{
+    static const uint16_t versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    (void)state;
+
+    if (!HEAP_IS_WATCHED) {
+        skip();
+    }
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        struct ticket_store *tickets = ticket_store_new(4);
+        uint64_t left = 0;
+        while (left < 5000 && !shake_hands_without_memory(left, versions[i], tickets)) {
+            left++;
+        }
+        assert_in_range(left, 50, 4999);
+        ticket_store_free(tickets);
+    }
+}
 
 static void pump(struct pair *pair, size_t bytes)
 {
@@ -899,6 +1056,59 @@ static void test_no_allocation_while_data_flows(void **state)
         assert_int_equal(allocs, allocs_before);
         assert_int_equal(pair.cache.heap_allocs, heap_before);
         pair_fini(&pair);
+    }
+}
+
+/* What one idle end takes, all allocations of the process counted. */
+static void measure_idle(uint16_t version, size_t *accept_bytes, size_t *connect_bytes)
+{
+    enum { PAIRS = 2000 }; /* many, as the free lists keep a few */
+    struct pair_options options = {.max_version = version, .piece = SIZE_MAX};
+    struct pair *pairs = calloc(PAIRS, sizeof(*pairs));
+    size_t before;
+    size_t both;
+
+    for (int i = 0; i < PAIRS; i++) {
+        pair_init(&pairs[i], &options);
+        shake_hands(&pairs[i]);
+        say(&pairs[i], &pairs[i].client, &pairs[i].server, "up");
+        say(&pairs[i], &pairs[i].server, &pairs[i].client, "down");
+        buf_cache_fini(&pairs[i].cache); /* bufs are the worker's, not the engine's */
+    }
+    both = mallinfo2().uordblks;
+    for (int i = 0; i < PAIRS; i++) {
+        tls_engine_free(pairs[i].server.engine);
+        pairs[i].server.engine = NULL;
+    }
+    before = mallinfo2().uordblks;
+    *accept_bytes = (both - before) / PAIRS;
+    for (int i = 0; i < PAIRS; i++) {
+        tls_engine_free(pairs[i].client.engine);
+        pairs[i].client.engine = NULL;
+    }
+    *connect_bytes = (before - mallinfo2().uordblks) / PAIRS;
+    for (int i = 0; i < PAIRS; i++) {
+        pair_fini(&pairs[i]);
+    }
+    free(pairs);
+}
+
+static void test_idle_memory(void **state)
+{
+    enum { BOTH_MAX = 24 * 1024 };
+    static const uint16_t versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    (void)state;
+
+    if (!HEAP_IS_WATCHED) {
+        skip(); /* a sanitizer's heap is of another kind */
+    }
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        size_t accept_bytes;
+        size_t connect_bytes;
+        measure_idle(versions[i], &accept_bytes, &connect_bytes);
+        print_message("idle TLS 1.%zu: %zu bytes towards the client, %zu towards the server\n",
+                      2 + i, accept_bytes, connect_bytes);
+        assert_in_range(accept_bytes + connect_bytes, 1000, BOTH_MAX);
     }
 }
 
@@ -981,7 +1191,11 @@ int main(void)
         cmocka_unit_test(test_hello_retry_request),
         cmocka_unit_test(test_weak_clients),
         cmocka_unit_test(test_error_queue),
+        cmocka_unit_test(test_weak_servers),
+        cmocka_unit_test(test_client_certificate_required),
+        cmocka_unit_test(test_memory_exhausted),
         cmocka_unit_test(test_no_allocation_while_data_flows),
+        cmocka_unit_test(test_idle_memory),
     };
 
     return cmocka_run_group_tests(tests, world_init, world_fini);
