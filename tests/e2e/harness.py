@@ -358,6 +358,9 @@ class WeirCase(unittest.TestCase):
             return
         self.assertTrue(self.weir.is_running(), "weir ended before this test:\n"
                         + self.weir.stderr()[-4000:])
+        for server in list(vars(type(self)).values()):
+            if isinstance(server, origins.Server):
+                server.errors.clear()
         self.descriptors_before = wait_stable(self.weir.descriptors)
         self.addCleanup(self._check_weir)  # first in, so last of all cleanups
 

@@ -120,7 +120,8 @@ class Commands(harness.WeirCase):
                 done = harness.run(
                     ["strace", "-f", "-qq", "-o", "/dev/null", "-e",
                      f"inject=io_uring_setup:error={error}", harness.BINARY, "run", "--config",
-                     weir.config_path], env={"ASAN_OPTIONS": "detect_leaks=0"})
+                     weir.config_path], timeout=60,
+                    env={"ASAN_OPTIONS": "detect_leaks=0"})
                 self.assertEqual(done.returncode, harness.EXIT_OSERR, done.stderr)
                 self.assertRegex(done.stderr.decode(), words)
 

@@ -61,7 +61,7 @@ class Hostile(harness.WeirCase):
                              ("target of 16 KiB + 1", 414), ("head of 64 KiB + 1", 431),
                              ("129 fields", 431)):
             with self.subTest(row=name):
-                got, _ = self.send(wire_cases.REFUSE[name])
+                got, _ = self.send(wire_cases.REFUSE[name], end=False)
                 head = got.partition(b"\r\n\r\n")[0].lower()
                 self.assertTrue(head.startswith(b"http/1.1 %d " % status), head[:80])
                 self.assertIn(b"proxy-status:", head)
