@@ -36,6 +36,8 @@ WAIT_S = 30 if SANITIZED else 15  # for anything that should happen at once
 COMPLAINTS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|"
                         r"assertion|ASSERT|panic", re.IGNORECASE)
 
+PIPES_MAX = 2 * 2 * 256  # two ends, two workers, and what each keeps at most
+
 # An exit status of the program; sysexits.h has the numbers.
 EXIT_OK, EXIT_USAGE, EXIT_OSERR, EXIT_CANTCREAT, EXIT_CONFIG = 0, 64, 71, 73, 78
 
@@ -161,7 +163,22 @@ class Weir:
             pass # the process or the thread has ended
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        """Open descriptors, without the pipes for splicing: those are kept for the next tunnel, a
+        bounded number of them, which pipes() counts."""
+        return len(self._links()) - self.pipes()
+
+    def pipes(self):
+        return sum(1 for link in self._links() if link.startswith("pipe:"))
+
+    def _links(self):
+        links = []
+        folder = f"/proc/{self.process.pid}/fd"
+        for name in os.listdir(folder):
+            try:
+                links.append(os.readlink(f"{folder}/{name}"))
+            except OSError:
+                pass  # closed meanwhile
+        return links
 
     def private_bytes(self):
         """Memory that is this process's alone."""
@@ -378,6 +395,7 @@ class WeirCase(unittest.TestCase):
         except AssertionError:
             self.fail(f"weir keeps {weir.descriptors()} descriptors, before the test it had "
                       f"{self.descriptors_before}")
+        self.assertLessEqual(weir.pipes(), PIPES_MAX)
         weir.sample_threads()
         self.assertEqual(weir.helpers_seen, set(), "io_uring fell back to kernel helper threads")
         self.assertEqual(weir.complaints(), [])
@@ -403,6 +421,19 @@ class WeirCase(unittest.TestCase):
             length = answer.get("content-length")
             answer.body = reader.exactly(int(length)) if length else read_to_end(sock)[0]
         return sock, reader, answer
+
+    def connect_outcome(self, authority):
+        """The answer to CONNECT, or, where weir lets the client's TLS begin before it knows whether
+        the target can be reached, the page that is inside."""
+        sock, _, answer = self.connect_answer(authority)
+        if answer.status != 200:
+            return answer
+        host = authority.rpartition(":")[0].strip("[]").rstrip(".")
+        tls = self.keep(client_context(self.weir.ca, ["http/1.1"]).wrap_socket(
+            sock, server_hostname=host))
+        answer = self.get(tls, "/", host=host)
+        tls.close()
+        return answer
 
     def tunnel(self, authority, weir=None):
         """A socket behind CONNECT. Bytes that came right behind the answer must not be lost, so

@@ -87,14 +87,14 @@ class Commands(harness.WeirCase):
         self.assertIn("/nonexistent/weir.yaml", err)
 
     def test_port_taken(self):
-        """A listener's port that is taken: 71, and the message names the address."""
+        """A listener's port that is taken: 73, and the message names the address."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             weir = self.new_weir("taken")
             port = taken.getsockname()[1]
             weir.config["listeners"] = [{"address": f"127.0.0.1:{port}", "mode": "forward"}]
             weir.write_config()
             code, _, err = self.weir_command("run", "--config", weir.config_path)
-            self.assertEqual(code, harness.EXIT_OSERR, err)
+            self.assertEqual(code, harness.EXIT_CANTCREAT, err)
             self.assertIn(f"127.0.0.1:{port}", err)
 
     def test_ca_cannot_be_made(self):

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Malformed and hostile messages by raw sockets, a table row each (wire_cases.py)."""
+import re
 import socket
 import time
 
 import harness
 import origins
 import wire_cases
+
+
+def answers_in(data):
+    """How many status lines there are (a page's text may say HTTP/1.1, too)."""
+    return len(re.findall(rb"HTTP/1\.1 \d\d\d ", data))
 
 
 class Hostile(harness.WeirCase):
@@ -46,7 +52,7 @@ class Hostile(harness.WeirCase):
                 got, _ = self.send(data)
                 if got:
                     self.assertRegex(got[:60], rb"^HTTP/1\.1 (4|5)\d\d ")
-                    self.assertEqual(got.count(b"HTTP/1.1 "), 1, "answered twice")
+                    self.assertEqual(answers_in(got), 1, got)
                 self.assertEqual(len(self.origin.requests), before,
                                  f"the origin saw {self.origin.requests[before:]}")
                 self.check_serves()
@@ -54,7 +60,7 @@ class Hostile(harness.WeirCase):
     def test_answers_say_why(self):
         """A refusal is an answer: of the rows that are whole messages, those below get a 400 (or
         the exact status) with Proxy-Status, not just an end."""
-        for name, status in (("CL.TE", 400), ("TE b'xchunked'", 400),
+        for name, status in (("CL.TE", 400), ("TE b'xchunked'", 501),
                              ("CL b'+5'", 400), ("no Host", 400), ("two Hosts", 400),
                              ("bare LF everywhere", 400), ("origin-form", 400),
                              ("userinfo", 400), ("version b'HTTP/2.0'", 505),
@@ -119,7 +125,7 @@ class Hostile(harness.WeirCase):
         """Bytes behind a refused request are not read as another one."""
         before = len(self.origin.requests)
         got, _ = self.send(wire_cases.REFUSE["two Hosts"] + wire_cases.request())
-        self.assertEqual(got.count(b"HTTP/1.1 "), 1)
+        self.assertEqual(answers_in(got), 1, got)
         self.assertEqual(len(self.origin.requests), before)
 
     def test_own_address(self):

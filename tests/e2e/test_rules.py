@@ -114,7 +114,7 @@ class SafeDefaults(harness.WeirCase):
                  "255.255.255.255", "origin.test", "origin.test.", "private.test", "localhost"]
         for host in hosts:
             with self.subTest(host=host):
-                _, _, answer = self.connect_answer(f"{host}:443")
+                answer = self.connect_outcome(f"{host}:443")
                 self.assertEqual(answer.status, 403, answer.body)
                 answer = self.get_plain(f"http://{host}:{self.server.port}/")
                 self.assertEqual(answer.status, 403, answer.body)

@@ -130,26 +130,13 @@ class Unreachable(harness.WeirCase):
         """A refused connection is a 502 that says so; for a CONNECT too."""
         self.check(self.get_plain(f"http://origin.test:{self.refusing_port}/"), 502,
                    "connection_refused")
-        self.check(self.ask_connect(f"origin.test:{self.refusing_port}"), 502,
+        self.check(self.connect_outcome(f"origin.test:{self.refusing_port}"), 502,
                    "connection_refused")
 
     def test_no_such_name(self):
         """A name that does not exist is a 502 dns_error."""
         self.check(self.get_plain("http://no-such-host.invalid/"), 502, "dns_error")
-        self.check(self.ask_connect("no-such-host.invalid:443"), 502, "dns_error")
-
-    def ask_connect(self, authority):
-        """The answer to CONNECT, or, where weir lets the client's TLS begin before it has dialled,
-        the page that is behind it."""
-        sock, _, answer = self.connect_answer(authority)
-        if answer.status != 200:
-            return answer
-        host = authority.rpartition(":")[0]
-        context = harness.client_context(self.weir.ca, ["http/1.1"])
-        tls = self.keep(context.wrap_socket(sock, server_hostname=host))
-        answer = self.get(tls, "/", host=host)
-        tls.close()
-        return answer
+        self.check(self.connect_outcome("no-such-host.invalid:443"), 502, "dns_error")
 
 
 class NoVerify(harness.WeirCase):
