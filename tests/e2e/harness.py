@@ -36,7 +36,7 @@ WAIT_S = 30 if SANITIZED else 15  # for anything that should happen at once
 COMPLAINTS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|"
                         r"assertion|ASSERT|panic", re.IGNORECASE)
 
-PIPES_MAX = 2 * 2 * 256  # two ends, two workers, and what each keeps at most
+PIPES_MAX = 2 * 2 * 32  # two ends, two workers, and what each keeps at most
 
 # An exit status of the program; sysexits.h has the numbers.
 EXIT_OK, EXIT_USAGE, EXIT_OSERR, EXIT_CANTCREAT, EXIT_CONFIG = 0, 64, 71, 73, 78
