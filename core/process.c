@@ -515,8 +515,9 @@ static uint32_t worker_count(const struct config *config)
 
 static int start(struct process *p)
 {
-    int (*const act[])(struct process *) = {raise_descriptor_limit, open_ca,      make_shared,
-                                            bind_listeners,         open_signals, start_threads};
+    /* Signals first: every thread made later inherits that it does not take them. */
+    int (*const act[])(struct process *) = {open_signals, raise_descriptor_limit, open_ca,
+                                            make_shared,  bind_listeners,         start_threads};
     int status = EXIT_STATUS_OK;
 
     for (size_t i = 0; i < COUNT_OF(act) && status == EXIT_STATUS_OK; i++) {

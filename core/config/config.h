@@ -73,7 +73,7 @@ struct config {
 
     struct {
         bool via;        /* add Via (RFC 9110 7.6.3) */
-        char *pseudonym; /* our name in Via and Proxy-Status */
+        char *pseudonym; /* our name in Via and Proxy-Status; empty: made from the CA's */
     } http;
 
     struct {
@@ -106,7 +106,7 @@ struct config {
         uint32_t connections;       /* client connections of the process; 0: from RLIMIT_NOFILE */
         uint32_t buffer_high_bytes; /* queued a direction before reading stops */
         uint32_t buffer_low_bytes;  /* and goes on */
-        uint32_t splice;            /* a receive of this many bytes is bulk; 0: never spliced */
+        uint32_t splice_bytes;      /* moved one way before a tunnel is spliced; 0: never */
     } limits;
 
     struct {

@@ -5,7 +5,7 @@
 
 enum {
     TURN_BYTES_MAX = 256 * 1024, /* moved by one pipe before the others get their turn */
-    BULK_BYTES = 512 * 1024,     /* moved before a stream may count as bulk */
+    BULK_BYTES = 512 * 1024,     /* of one receive that has no cap: then it is bulk */
     BULK_MEAN = 3072,            /* bytes a receive */
     SPLICE_SMALL = 4096,         /* below this splicing loses to copying */
     SPLICE_SMALL_MAX = 8,        /* so many in a row, and the stream is interactive again */
@@ -144,7 +144,7 @@ static bool is_bulk(const struct pipe *p)
 {
     const struct conn *from = p->from;
 
-    if (!p->may_splice || p->bytes < BULK_BYTES) {
+    if (!p->splice_after || p->bytes < p->splice_after) {
         return false;
     }
     if (from->receiving == CONN_RECV_IDLE) {
@@ -236,7 +236,7 @@ static void splice_bytes(struct pipe *p)
         p->has_kernel_pipe = worker_take_splice_pipe(p->from->worker, &p->kernel_pipe);
     }
     if (!p->has_kernel_pipe) {
-        p->may_splice = false;
+        p->splice_after = 0;
         back_to_copying(p);
         return;
     }

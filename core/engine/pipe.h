@@ -31,7 +31,7 @@ struct pipe {
     uint64_t bytes;         /* payload moved */
     int64_t moved_ns;       /* when something last moved */
     enum pipe_end end;
-    bool may_splice;
+    uint64_t splice_after;  /* bytes moved before this may be spliced; 0: never */
     enum pipe_splice splice;
     uint8_t small_splices;  /* in a row */
     bool has_kernel_pipe;

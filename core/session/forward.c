@@ -43,6 +43,7 @@ struct forward {
     bool may_retry;            /* idempotent, no body, nothing answered yet */
     bool bound;                /* authentication binds the connection to this client */
     bool wants_upgrade;
+    bool wants_trailers;       /* the client takes trailers (RFC 9110 10.1.4) */
     bool is_head;
     bool answered;
     uint8_t interim_count;
@@ -91,7 +92,7 @@ bool session_answer(struct session *s, const struct answer *answer)
         .error = answer->error,
         .detail = answer->detail,
         .target = answer->target,
-        .pseudonym = config->http.via ? config->http.pseudonym : NULL,
+        .pseudonym = config->http.via ? s->hold->snapshot->pseudonym : NULL,
         .session_id = s->id,
         .keep_alive = answer->keep_alive,
         .head_only = answer->head_only,
@@ -221,6 +222,7 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     f->client_version = head->version;
     f->client_keep_alive = head->keep_alive;
     f->wants_upgrade = head->upgrade;
+    f->wants_trailers = http_has_token(head, SPAN_LITERAL("TE"), SPAN_LITERAL("trailers"));
     f->is_head = span_equal(head->method, SPAN_LITERAL("HEAD"));
     f->up_done = head->framing == HTTP_NO_BODY;
     f->up_chunked = head->framing == HTTP_CHUNKED;
@@ -257,7 +259,7 @@ static bool write_head(struct session *s, const struct http_head *head,
     struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
     const struct h1_rewrite_options options = {
         .via = config->http.via,
-        .pseudonym = config->http.pseudonym,
+        .pseudonym = s->hold->snapshot->pseudonym,
         .keep_alive = true,
         .upgrade = head->upgrade,
         .framing = head->framing,
@@ -448,6 +450,9 @@ static enum body_flow pass_trailers(struct session *s, struct h1_body *body, str
     case H1_DONE:
         break;
     }
+    if (from == s->server && !s->forward->wants_trailers) {
+        trailers.field_count = 0;
+    }
     text_string(&t, "0\r\n");
     h1_write_trailers(&t, &trailers);
     buf_queue_consume(&from->rx, bufs_of(s), trailers.len);
@@ -575,7 +580,7 @@ static bool write_response(struct session *s, const struct http_head *head, bool
     struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
     struct h1_rewrite_options options = {
         .via = config->http.via,
-        .pseudonym = config->http.pseudonym,
+        .pseudonym = s->hold->snapshot->pseudonym,
         .keep_alive = true,
         .upgrade = head->status == 101,
         .framing = head->framing,
@@ -642,6 +647,7 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     }
     if (!interim) {
         h1_body_init(&f->down, head->framing, head->content_length);
+        f->down.is_response = true;
         f->server_keep_alive = head->keep_alive && head->framing != HTTP_UNTIL_CLOSE;
         f->down_done = head->framing == HTTP_NO_BODY;
         f->phase = FORWARD_BODY;

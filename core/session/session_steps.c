@@ -662,11 +662,13 @@ static enum step ask_for_leaf(struct session *s)
 {
     struct session_talk *talk = s->talk;
     struct span certificate = {NULL, 0};
-    const char *name = s->sni ? s->sni : s->target_is_ip && !talk->error_mode ? "" : s->target;
+    /* Names that nobody has verified are not copied: then the leaf is for what was asked alone. */
+    bool copies_names = !talk->error_mode && session_config(s)->upstream.verify;
+    const char *name = s->sni ? s->sni : s->target_is_ip && copies_names ? "" : s->target;
     struct leaf_key key = {.asked_name = span_from_string(name), .kind = talk->leaf_kind};
     bool is_ip = false;
 
-    if (!talk->error_mode) {
+    if (copies_names) {
         certificate = tls_engine_peer_certificate(s->server->tls);
         memcpy(key.server_digest, talk->server_digest, sizeof(key.server_digest));
     }
@@ -954,8 +956,10 @@ static void begin_relay(struct session *s)
         s->down.look = look_down;
         s->down.look_context = s;
     }
-    s->up.may_splice = clear && !s->tap && session_config(s)->limits.splice;
-    s->down.may_splice = s->up.may_splice;
+    if (clear && !s->tap) {
+        s->up.splice_after = session_config(s)->limits.splice_bytes;
+        s->down.splice_after = s->up.splice_after;
+    }
     talk_free(s);
     session_set_deadline(s, session_config(s)->limits.send_stall_ms);
 }

@@ -1,8 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/session/snapshot.h"
 
+#include "core/base/text.h"
+#include "tls/digest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
+
+static void name_ourselves(struct snapshot *s, struct span own_ca_der)
+{
+    const char *configured = s->config->http.pseudonym;
+    struct text name = text_make(s->pseudonym, sizeof(s->pseudonym) - 1);
+    uint8_t digest[DIGEST_LEN];
+
+    text_string(&name, configured[0] ? configured : "weir-");
+    if (!configured[0]) {
+        digest_sha256(digest, own_ca_der);
+        text_hex(&name, span_make(digest, 4));
+    }
+}
 
 struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct span own_ca_der,
                               int64_t (*wall_s)(void), char *error, size_t error_cap)
@@ -18,6 +34,7 @@ struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct spa
     s->config = config;
     s->serial = serial;
     atomic_init(&s->references, 1);
+    name_ourselves(s, own_ca_der);
     trust = trust_new(config->upstream.system_trust,
                       (const char *const *)config->upstream.trust_files,
                       config->upstream.trust_file_count, own_ca_der, error, error_cap);

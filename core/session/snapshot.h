@@ -17,6 +17,8 @@ struct snapshot {
     uint64_t serial;             /* counts up with every reload */
     struct config *config;       /* owned */
     struct tls_context *tls;     /* owned */
+    /* Our name in Via: unlike that of another weir, or a chain of two would look like a loop. */
+    char pseudonym[72];
 };
 
 /* Takes over the configuration, also on failure. own_ca_der: never trusted upstream. Null with a

@@ -288,7 +288,7 @@ static void test_values(void **state)
     assert_int_equal(c->limits.buffer_low_bytes, 16384);
     assert_int_equal(c->limits.buffer_high_bytes, 1048576);
     assert_int_equal(c->limits.tunnel_idle_ms, 86400000);
-    assert_int_equal(c->limits.splice, 0);
+    assert_int_equal(c->limits.splice_bytes, 0);
     assert_int_equal(c->drain.grace_ms, 0);
     unload(&l);
 }

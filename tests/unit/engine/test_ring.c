@@ -254,7 +254,7 @@ static void test_accept_and_connect(void **state)
     struct sockaddr_storage name, peer;
     struct sockaddr_in address;
     struct fixture f;
-    int listener, client, server;
+    int listener, client, server = -1;
 
     (void)state;
     fixture_open(&f, &tiny);
