@@ -107,7 +107,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->connect.ports[0], 443);
     assert_false(c->connect.allow_private);
     assert_true(c->http.via);
-    assert_string_equal(c->http.pseudonym, "weir");
+    assert_string_equal(c->http.pseudonym, "");
     assert_int_equal(c->dns.server_count, 0);
     assert_string_equal(c->dns.hosts_file, "/etc/hosts");
     assert_int_equal(c->dns.timeout_ms, 5000);
