@@ -258,8 +258,9 @@ static void on_info(const SSL *ssl, int type, int value)
     }
     if (type & SSL_CB_WRITE) {
         engine->fault.alert_sent = alert;
-    } else if (value >> 8 == SSL3_AL_FATAL || SSL_version(ssl) >= TLS1_3_VERSION) {
-        engine->fault.alert_received = alert;
+    } else if (value >> 8 == SSL3_AL_FATAL ||
+               (SSL_version(ssl) >= TLS1_3_VERSION && alert != SSL_AD_USER_CANCELLED)) {
+        engine->fault.alert_received = alert; /* RFC 8446 6: the level means nothing any more */
     }
 }
 
@@ -390,6 +391,7 @@ static bool set_connect_options(struct tls_engine *engine,
         return false;
     }
     if (options->tickets) {
+        ASSERT(options->ticket_key);
         engine->tickets = options->tickets;
         memcpy(engine->ticket_key, options->ticket_key, TICKET_KEY_LEN);
         return offer_session(engine);
