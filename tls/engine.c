@@ -185,8 +185,13 @@ static void text_reason(struct text *t, uint32_t error)
         return;
     }
     for (; *reason; reason++) {
-        char c = *reason == '_' ? ' ' : *reason;
-        text_char(t, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+        char c = *reason;
+        if (c == '_') {
+            c = ' ';
+        } else if (c >= 'A' && c <= 'Z') {
+            c = (char)(c - 'A' + 'a');
+        }
+        text_char(t, c);
     }
 }
 
