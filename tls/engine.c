@@ -157,8 +157,7 @@ static bool set_bio(struct tls_engine *engine)
 {
     BIO *bio;
 
-    pthread_once(&queue_method_once, make_queue_method);
-    bio = queue_method ? BIO_new(queue_method) : NULL;
+    bio = BIO_new(queue_method);
     if (!bio) {
         return false;
     }
@@ -448,13 +447,15 @@ static bool set_accept_options(struct tls_engine *engine, const struct tls_accep
 
 /* Both. */
 
-void tls_engine_hook(SSL_CTX *accept, SSL_CTX *connect)
+bool tls_engine_hook(SSL_CTX *accept, SSL_CTX *connect)
 {
+    pthread_once(&queue_method_once, make_queue_method);
     SSL_CTX_set_info_callback(accept, on_info);
     SSL_CTX_set_info_callback(connect, on_info);
     SSL_CTX_set_alpn_select_cb(accept, on_alpn, NULL);
     SSL_CTX_set_custom_verify(connect, SSL_VERIFY_PEER, on_verify);
     SSL_CTX_sess_set_new_cb(connect, on_new_session);
+    return queue_method;
 }
 
 static struct tls_engine *engine_new(struct tls_context *context, bool is_accept,
