@@ -112,11 +112,11 @@ struct tls_context *tls_context_new(const struct tls_context_options *options, c
     context->wall_s = options->wall_s ? options->wall_s : system_wall_s;
     context->accept = new_ssl_ctx(accept_ciphers);
     context->connect = new_connect_ctx();
-    if (!context->accept || !context->connect) {
+    if (!context->accept || !context->connect ||
+        !tls_engine_hook(context->accept, context->connect)) {
         goto failed;
     }
     context->trust = options->trust ? trust_get(options->trust) : NULL;
-    tls_engine_hook(context->accept, context->connect);
     return context;
 
 failed:

@@ -17,7 +17,8 @@ struct tls_context {
     int64_t (*wall_s)(void);
 };
 
-/* What the library calls while it works for an engine; implemented by the engine. */
-void tls_engine_hook(SSL_CTX *accept, SSL_CTX *connect);
+/* What the library calls while it works for an engine; implemented by the engine. False: memory is
+ * exhausted. */
+bool tls_engine_hook(SSL_CTX *accept, SSL_CTX *connect) MUST_CHECK;
 
 #endif

@@ -157,8 +157,7 @@ static bool set_bio(struct tls_engine *engine)
 {
     BIO *bio;
 
-    pthread_once(&queue_method_once, make_queue_method);
-    bio = queue_method ? BIO_new(queue_method) : NULL;
+    bio = BIO_new(queue_method);
     if (!bio) {
         return false;
     }
@@ -185,8 +184,13 @@ static void text_reason(struct text *t, uint32_t error)
         return;
     }
     for (; *reason; reason++) {
-        char c = *reason == '_' ? ' ' : *reason;
-        text_char(t, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+        char c = *reason;
+        if (c == '_') {
+            c = ' ';
+        } else if (c >= 'A' && c <= 'Z') {
+            c = (char)(c - 'A' + 'a');
+        }
+        text_char(t, c);
     }
 }
 
@@ -258,8 +262,9 @@ static void on_info(const SSL *ssl, int type, int value)
     }
     if (type & SSL_CB_WRITE) {
         engine->fault.alert_sent = alert;
-    } else if (value >> 8 == SSL3_AL_FATAL || SSL_version(ssl) >= TLS1_3_VERSION) {
-        engine->fault.alert_received = alert;
+    } else if (value >> 8 == SSL3_AL_FATAL ||
+               (SSL_version(ssl) >= TLS1_3_VERSION && alert != SSL_AD_USER_CANCELLED)) {
+        engine->fault.alert_received = alert; /* RFC 8446 6: the level means nothing any more */
     }
 }
 
@@ -390,6 +395,7 @@ static bool set_connect_options(struct tls_engine *engine,
         return false;
     }
     if (options->tickets) {
+        ASSERT(options->ticket_key);
         engine->tickets = options->tickets;
         memcpy(engine->ticket_key, options->ticket_key, TICKET_KEY_LEN);
         return offer_session(engine);
@@ -441,13 +447,15 @@ static bool set_accept_options(struct tls_engine *engine, const struct tls_accep
 
 /* Both. */
 
-void tls_engine_hook(SSL_CTX *accept, SSL_CTX *connect)
+bool tls_engine_hook(SSL_CTX *accept, SSL_CTX *connect)
 {
+    pthread_once(&queue_method_once, make_queue_method);
     SSL_CTX_set_info_callback(accept, on_info);
     SSL_CTX_set_info_callback(connect, on_info);
     SSL_CTX_set_alpn_select_cb(accept, on_alpn, NULL);
     SSL_CTX_set_custom_verify(connect, SSL_VERIFY_PEER, on_verify);
     SSL_CTX_sess_set_new_cb(connect, on_new_session);
+    return queue_method;
 }
 
 static struct tls_engine *engine_new(struct tls_context *context, bool is_accept,

@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,9 @@ static bool add_root(struct trust *trust, X509 *root)
     if (trust->own_ca && same_public_key(trust->own_ca, root)) {
         return true;
     }
+    /* The library reads a certificate's extensions at first use and remembers a failure for good.
+     * Read here, a heap that is exhausted later cannot spoil a root for the life of the process. */
+    X509_check_purpose(root, -1, 0);
     if (!X509_STORE_add_cert(trust->store, root)) {
         return false;
     }

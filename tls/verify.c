@@ -16,6 +16,7 @@
 #include <openssl/evp.h>
 #include <openssl/mem.h>
 #include <openssl/nid.h>
+#include <openssl/obj.h>
 #include <openssl/pool.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
@@ -163,6 +164,43 @@ static bool refuse_certificate(struct check *check, enum verify_class class,
 
 /* Strength. */
 
+/*
+ * RSASSA-PSS-params (RFC 4055 3.1) begin with [0] { AlgorithmIdentifier } of the digest; without
+ * it, the digest is SHA-1. True: one of SHA-256, SHA-384 and SHA-512.
+ */
+static bool is_strong_pss(const X509 *certificate)
+{
+    const ASN1_BIT_STRING *signature;
+    const X509_ALGOR *algorithm;
+    const void *value;
+    int type;
+    CBS params;
+    CBS sequence;
+    CBS tagged;
+    CBS digest;
+
+    X509_get0_signature(&signature, &algorithm, certificate);
+    X509_ALGOR_get0(NULL, &type, &value, algorithm);
+    if (type != V_ASN1_SEQUENCE) {
+        return false;
+    }
+    CBS_init(&params, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+    if (!CBS_get_asn1(&params, &sequence, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1(&sequence, &tagged, CBS_ASN1_CONSTRUCTED | CBS_ASN1_CONTEXT_SPECIFIC | 0) ||
+        !CBS_get_asn1(&tagged, &digest, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1(&digest, &tagged, CBS_ASN1_OBJECT)) {
+        return false;
+    }
+    switch (OBJ_cbs2nid(&tagged)) {
+    case NID_sha256:
+    case NID_sha384:
+    case NID_sha512:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool is_weak_signature(const X509 *certificate)
 {
     switch (X509_get_signature_nid(certificate)) {
@@ -176,6 +214,8 @@ static bool is_weak_signature(const X509 *certificate)
     case NID_dsaWithSHA1:
     case NID_dsaWithSHA1_2:
         return true;
+    case NID_rsassaPss:
+        return !is_strong_pss(certificate);
     default:
         return false;
     }

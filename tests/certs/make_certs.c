@@ -98,6 +98,7 @@ static const EVP_MD *digest_of(enum cert_digest digest, const EVP_PKEY *signer)
     case CERT_SHA384:
         return EVP_sha384();
     case CERT_SHA1:
+    case CERT_PSS_SHA1:
         return EVP_sha1();
     case CERT_MD5:
         return EVP_md5();
@@ -140,6 +141,25 @@ static void add_extensions(X509 *x509, X509 *issuer, const char *const *extensio
     }
 }
 
+static bool sign(X509 *x509, EVP_PKEY *signer, enum cert_digest digest)
+{
+    const EVP_MD *md = digest_of(digest, signer);
+    EVP_PKEY_CTX *key_context;
+    EVP_MD_CTX context;
+    bool done;
+
+    if (digest != CERT_PSS_SHA256 && digest != CERT_PSS_SHA1) {
+        return X509_sign(x509, signer, md) > 0;
+    }
+    EVP_MD_CTX_init(&context);
+    MUST(EVP_DigestSignInit(&context, &key_context, md, NULL, signer));
+    MUST(EVP_PKEY_CTX_set_rsa_padding(key_context, RSA_PKCS1_PSS_PADDING));
+    MUST(EVP_PKEY_CTX_set_rsa_pss_saltlen(key_context, -1)); /* as long as the digest */
+    done = X509_sign_ctx(x509, &context) > 0;
+    EVP_MD_CTX_cleanup(&context);
+    return done;
+}
+
 struct cert *cert_make(const struct cert_spec *spec)
 {
     struct cert *cert = calloc(1, sizeof(*cert));
@@ -170,8 +190,8 @@ struct cert *cert_make(const struct cert_spec *spec)
     if (!spec->version_1) {
         add_extensions(cert->x509, issuer, spec->extensions);
     }
-    if (X509_sign(cert->x509, signer, digest_of(spec->digest, signer)) <= 0) {
-        MUST(spec->digest == CERT_MD5);
+    if (!sign(cert->x509, signer, spec->digest)) {
+        MUST(spec->digest == CERT_MD5 || spec->digest == CERT_PSS_SHA1);
         ERR_clear_error();
         cert_free(cert);
         return NULL;

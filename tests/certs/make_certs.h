@@ -23,7 +23,8 @@ enum cert_key {
     CERT_KEY_COUNT,
 };
 
-enum cert_digest { CERT_SHA256, CERT_SHA384, CERT_SHA1, CERT_MD5 };
+/* The last two are RSASSA-PSS, for issuers with an RSA key. */
+enum cert_digest { CERT_SHA256, CERT_SHA384, CERT_SHA1, CERT_MD5, CERT_PSS_SHA256, CERT_PSS_SHA1 };
 
 struct cert;
 
@@ -47,7 +48,7 @@ struct cert_spec {
     bool broken_signature; /* the last byte of the signature is changed */
 };
 
-/* Null only for CERT_MD5, where the TLS library is too new to sign with it. */
+/* Null only for CERT_MD5 and CERT_PSS_SHA1, where the TLS library is too new to sign so. */
 struct cert *cert_make(const struct cert_spec *spec);
 
 /* A root with keyUsage and basicConstraints, P-256. */
