@@ -296,6 +296,11 @@ static void connect_try(struct ring *ring, struct operation *op)
     }
 }
 
+static bool is_poll(enum ring_kind kind)
+{
+    return kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_RESOLVE;
+}
+
 static void operation_try(struct ring *ring, struct operation *op)
 {
     struct descriptor *d = sim_fd_find(ring->sim, op->fd);
@@ -307,7 +312,7 @@ static void operation_try(struct ring *ring, struct operation *op)
         accept_try(ring, op, d);
     } else if (op->kind == RING_CONNECT) {
         connect_try(ring, op);
-    } else if (!d->conn && d->kind != FD_LISTENER) {
+    } else if (!d->conn && (d->kind != FD_LISTENER || !is_poll(op->kind))) {
         sim_post(ring, op, -ENOTCONN, false, NULL);
     } else if (op->kind == RING_RECV) {
         recv_try(ring, op, d);

@@ -416,6 +416,41 @@ static void test_receive_and_cap(void **state)
     fixture_close(&f);
 }
 
+/* The probe must find the cap where the kernel has it, since 6.17. */
+static void test_cap_is_found(void **state)
+{
+    struct utsname name;
+    struct fixture f;
+    int major = 0, minor = 0;
+
+    (void)state;
+    fixture_open(&f, &tiny);
+    assert_int_equal(uname(&name), 0);
+    assert_int_equal(sscanf(name.release, "%d.%d", &major, &minor), 2);
+    assert_int_equal(ring_has_recv_cap(f.ring),
+                     !without_recv_cap && (major > 6 || (major == 6 && minor >= 17)));
+    fixture_close(&f);
+}
+
+/* A completion that names a buffer without bytes in it: the buffer is not lost. */
+static void test_buffer_without_bytes(void **state)
+{
+    struct io_uring_cqe cqe = {.flags = IORING_CQE_F_BUFFER | 2U << IORING_CQE_BUFFER_SHIFT};
+    struct ring_event event;
+    struct fixture f;
+
+    (void)state;
+    fixture_open(&f, &tiny);
+    cqe.user_data = user_data_make(RING_RECV, some_owner);
+    cqe.res = -ECONNRESET;
+    f.ring->in_flight++;
+    assert_true(event_fill(f.ring, &event, &cqe));
+    assert_null(event.buf);
+    assert_int_equal(event.res, -ECONNRESET);
+    assert_int_equal(ring_group_free(f.ring, RING_GROUP_SMALL), 4);
+    fixture_close(&f);
+}
+
 /* Without POLL_FIRST an idle socket would fail at once and for ever on an empty group. */
 static void test_no_buffers(void **state)
 {
@@ -933,6 +968,8 @@ int main(void)
         cmocka_unit_test(test_accept_and_connect),
         cmocka_unit_test(test_accept_out_of_descriptors),
         cmocka_unit_test(test_receive_and_cap),
+        cmocka_unit_test(test_cap_is_found),
+        cmocka_unit_test(test_buffer_without_bytes),
         cmocka_unit_test(test_no_buffers),
         cmocka_unit_test(test_half_close_and_poll),
         cmocka_unit_test(test_reset),
