@@ -986,7 +986,7 @@ static enum step relay_failed(struct session *s)
 
     for (size_t i = 0; i < COUNT_OF(pipes); i++) {
         const struct conn *from = pipes[i]->from;
-        if (from->error) {
+        if (from->error) { /* each conn is the `from` of one of them */
             return end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
         }
         if (from->tls && tls_engine_status(from->tls) == TLS_FAILED) {
