@@ -245,7 +245,8 @@ static void splice_bytes(struct pipe *p)
         if (!splice_out(p)) {
             return;
         }
-        ssize_t len = ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
+        ssize_t len =
+            ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
         if (len == -EAGAIN) {
             /* Only a blocked direction keeps a pipe: there are few. */
             give_kernel_pipe(p);

@@ -40,8 +40,7 @@ static void mint_order(struct minter *m, struct order *order)
         .days = m->options.days,
     };
     char error[256] = "";
-    struct leaf *leaf =
-        leaf_mint(m->options.ca, m->options.keys, &request, error, sizeof(error));
+    struct leaf *leaf = leaf_mint(m->options.ca, m->options.keys, &request, error, sizeof(error));
 
     if (!leaf) {
         log_write(LOG_WARN, "no certificate could be minted for %s: %s", order->asked_name, error);
