@@ -66,32 +66,35 @@ struct tap_h1 {
 
 struct tap_h2_side {
     nghttp2_hd_inflater *inflater; /* of the header blocks that this side sends */
+    uint32_t table_max;            /* the largest dynamic table that it may use, bytes */
+    uint32_t block_stream;         /* 0: no header block is under way */
     struct tap_gather block;
-    uint32_t block_stream; /* 0: no header block is under way */
     uint16_t block_frames;
     bool block_is_promise;
     bool block_ends_stream;
-
-    uint8_t preface_len; /* bytes of the connection preface seen: 24 when done */
-    bool had_settings;   /* the first frame came and was SETTINGS */
+    bool had_settings; /* the first frame came and was SETTINGS */
     uint8_t phase;
     uint8_t small_len;  /* bytes in `small` */
     uint8_t small_want; /* bytes that must be there before the next step */
-    uint8_t small[9];   /* a frame header; what stands before the body; one setting */
-    uint8_t type;       /* of the current frame, and so on */
+    uint8_t small[9];   /* a frame header; what stands before a body; one setting */
+    uint8_t type;       /* these five: of the current frame */
     uint8_t flags;
     uint32_t stream_id;
     uint32_t body_left; /* bytes */
-    uint32_t pad_left;
+    uint32_t pad_left;  /* bytes */
+};
+
+struct tap_stream {
+    uint32_t id;
+    struct tap_open *open;
 };
 
 struct tap_h2 {
     struct tap_h2_side sides[2];
-    uint32_t *ids; /* of the open streams, count of them, in no order */
-    struct tap_open **streams;
+    struct tap_stream *streams; /* that are followed, in no order */
     uint32_t count;
     uint32_t cap;
-    uint32_t newest_id; /* of the streams that the client opened */
+    uint32_t newest_id; /* of the streams that the client opened, followed or not */
 };
 
 enum tap_kind { TAP_UNDECIDED, TAP_H1, TAP_H2 };
