@@ -143,12 +143,16 @@ static struct order *order_new(const struct leaf_key *key, bool asked_is_ip, int
     ASSERT(key->asked_name.len <= LEAF_NAME_MAX);
     list_init(&order->link);
     order->key = *key;
-    memcpy(order->asked_name, key->asked_name.data, key->asked_name.len);
+    if (key->asked_name.len) {
+        memcpy(order->asked_name, key->asked_name.data, key->asked_name.len);
+    }
     order->key.asked_name = span_make(order->asked_name, key->asked_name.len);
     order->asked_is_ip = asked_is_ip;
     order->now_s = now_s;
     order->certificate_len = certificate.len;
-    memcpy(order->certificate, certificate.data, certificate.len);
+    if (certificate.len) {
+        memcpy(order->certificate, certificate.data, certificate.len);
+    }
     return order;
 }
 
