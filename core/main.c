@@ -1,8 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* main: options, configuration, start, signals. The only place that exits the process. */
+#include "core/process.h"
+#include "core/options.h"
+
+#include "core/base/log.h"
+#include "core/config/config.h"
+#include "tls/context.h"
+
 #include <stdio.h>
 
-int main(void)
+static int check_config(const struct options *options)
 {
-    fprintf(stderr, "weir: not built yet\n");
-    return 1;
+    struct config_report report = {.out = stderr};
+    struct config *config = config_load(options->config_file, &report);
+
+    if (!config) {
+        return EXIT_STATUS_CONFIG;
+    }
+    config_put(config);
+    printf("%s: ok\n", options->config_file);
+    return EXIT_STATUS_OK;
+}
+
+static int print_version(const struct options *options)
+{
+    if (options->json) {
+        printf("{\"weir\":\"%s\",\"tls\":\"%s\"}\n", WEIR_VERSION, tls_library_version());
+    } else {
+        printf("weir %s, %s\n", WEIR_VERSION, tls_library_version());
+    }
+    return EXIT_STATUS_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int status = options_parse(argc, argv, &options);
+
+    if (status >= 0) {
+        return status;
+    }
+    switch (options.command) {
+    case COMMAND_RUN:
+        return process_run(&options);
+    case COMMAND_CHECK:
+        return check_config(&options);
+    case COMMAND_VERSION:
+        return print_version(&options);
+    case COMMAND_CONFIG_EXAMPLE:
+        config_write_example(stdout);
+        return EXIT_STATUS_OK;
+    }
+    return EXIT_STATUS_USAGE;
 }

@@ -12,18 +12,19 @@
 enum http_scheme { HTTP_SCHEME_HTTP, HTTP_SCHEME_HTTPS };
 
 struct http_authority {
-    char host[HTTP_HOST_MAX + 1]; /* lower case, without brackets and without a trailing dot */
+    char host[HTTP_HOST_MAX + 1]; /* lower case, without brackets or a trailing dot; NUL after */
     size_t host_len;
-    bool is_ip;    /* host is an IPv4 dotted quad or an IPv6 address */
+    bool is_ip; /* host is an IPv4 dotted quad or an IPv6 address */
     bool is_ipv6;
     uint16_t port; /* 1 to 65535; 0 where none was written and none is implied */
 };
 
 /*
- * "host:port" with the port required (CONNECT). IPv6 in brackets, without a zone. A host is a DNS
- * name (letters, digits, '-', '_' and '.', labels of 63 bytes at most, 253 in all), or an IPv4
- * address in four plain decimal numbers; a name whose last label is all digits, or 0x-prefixed,
- * and which is no such address, is refused. Ports: 1 to 5 digits without sign or leading zero.
+ * "host:port" with the port required (CONNECT). IPv6 in brackets, without a zone (*authority has it
+ * in the one spelling of RFC 5952). A host is a DNS name (letters, digits, '-', '_' and '.', labels
+ * of 63 bytes at most, 253 in all), or an IPv4 address in four plain decimal numbers; a name whose
+ * last label is all digits, or 0x-prefixed, and which is no such address, is refused. Ports: 1 to 5
+ * digits without sign or leading zero.
  */
 bool authority_parse_connect(struct http_authority *authority, struct span text,
                              struct http_fault *fault);
@@ -33,8 +34,8 @@ bool authority_parse_host(struct http_authority *authority, struct span text,
                           struct http_fault *fault);
 
 /* An absolute http or https URI: scheme, authority (userinfo refused, a missing port implied), and
- * the rest as origin-form: *path is a view of the target, empty when the URI has no path. A
- * fragment is refused. */
+ * the rest as origin-form: *path is a view of the target, empty when the URI has no path, and
+ * beginning with '?' when it has a query alone. A fragment is refused. */
 bool authority_parse_absolute(struct http_authority *authority, enum http_scheme *scheme,
                               struct span *path, struct span target, struct http_fault *fault);
 

@@ -14,14 +14,14 @@ enum h1_result { H1_MORE, H1_DONE, H1_BAD };
 struct h1_limits {
     uint32_t head_bytes;  /* whole head: 431, or 502 from a server */
     uint32_t line_bytes;  /* request line: 414; a field line: 431 */
-    uint32_t field_count; /* at most HTTP_FIELDS_MAX */
+    uint32_t field_count; /* more than HTTP_FIELDS_MAX is taken for that */
 };
 
 /* Search for the end of a head over several reads, without looking at a byte twice. */
 struct h1_scan {
     size_t offset;
+    uint32_t line_length; /* bytes of the line that is not over yet */
     uint8_t state;
-    uint16_t line_length;
 };
 
 /*

@@ -10,7 +10,7 @@
 #include "http/h1.h"
 
 enum {
-    H1_CHUNK_EXTENSION_MAX = 256,       /* bytes a chunk */
+    H1_CHUNK_EXTENSION_MAX = 256,              /* bytes a chunk */
     H1_CHUNK_EXTENSIONS_TOTAL_MAX = 16 * 1024, /* bytes a message */
     H1_TRAILER_BYTES_MAX = 8 * 1024,
 };
@@ -25,7 +25,8 @@ enum h1_body_result {
 
 struct h1_body {
     enum http_framing framing;
-    uint64_t left; /* HTTP_LENGTH, or of the current chunk: bytes */
+    bool is_response; /* set after init: faults are the server's (502), not the client's (400) */
+    uint64_t left;    /* HTTP_LENGTH, or of the current chunk: bytes */
     uint8_t state;
     uint8_t size_digits;
     uint16_t extension_len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * h1_rewrite: writes the head that goes on to the other side of an explicit proxy: request-target in
- * origin-form, Host from the authority (RFC 9112 3.2.2), hop-by-hop fields and those that
+ * h1_rewrite: writes the head that goes on to the other side of an explicit proxy: request-target
+ * in origin-form, Host from the authority (RFC 9112 3.2.2), hop-by-hop fields and those that
  * Connection names left out (RFC 9110 7.6.1), Via added (7.6.3), framing fields written anew by us,
  * everything else as it came, in its order and case.
  */
@@ -12,26 +12,34 @@
 #include "http/authority.h"
 
 struct h1_rewrite_options {
-    bool via;                   /* add ourselves to Via */
-    const char *pseudonym;      /* our name in it */
-    bool keep_alive;            /* the next hop's connection stays open after this message */
-    bool upgrade;               /* pass Upgrade and Connection: upgrade on */
-    enum http_framing framing;  /* how we frame what follows */
-    uint64_t content_length;    /* HTTP_LENGTH */
+    bool via;                       /* add ourselves to Via */
+    const char *pseudonym;          /* our name in it */
+    bool keep_alive;                /* the next hop's connection stays open after this message */
+    bool upgrade;                   /* pass Upgrade and Connection: upgrade on */
+    enum http_framing framing;      /* how we frame what follows */
+    uint64_t content_length;        /* HTTP_LENGTH */
     enum http_version peer_version; /* responses: the client's version */
 };
 
 /*
  * A request for a server. False with a fault if it may not be forwarded: Connection names a field
- * that must not be dropped, TE and the like out of place, or our own pseudonym is in Via (a loop:
- * status 508). `path` empty: "/" (or "*" for OPTIONS).
+ * that must not be dropped or has more than 32 options, our own pseudonym is in Via (a loop: status
+ * 508; so give every installation its own), Max-Forwards of an OPTIONS or TRACE is used up (501),
+ * or `out` is too small (431). `path` empty: "/" (or "*" for OPTIONS); a query alone gets its "/".
+ * Of TE, "trailers" is passed on; Upgrade loses h2c; an Expect that head->expect_continue does not
+ * count is dropped. head->method is not CONNECT, and framing not HTTP_UNTIL_CLOSE.
  */
 bool h1_write_request(struct text *out, const struct http_head *head,
                       const struct http_authority *authority, enum http_scheme scheme,
                       struct span path, const struct h1_rewrite_options *options,
                       struct http_fault *fault);
 
-/* A response for a client. */
+/*
+ * A response for a client. False with a fault (502) as above, and for a 101 unless options->upgrade
+ * is set and the response names a protocol. An interim response (1xx) says nothing about the
+ * connection. With HTTP_NO_BODY, Content-Length is kept where it states a fact (answers to HEAD,
+ * 304). HTTP_CHUNKED is never for a client of HTTP/1.0, HTTP_UNTIL_CLOSE never with keep_alive.
+ */
 bool h1_write_response(struct text *out, const struct http_head *head,
                        const struct h1_rewrite_options *options, struct http_fault *fault);
 

@@ -39,7 +39,7 @@ struct http_head {
     enum http_framing framing;
     uint64_t content_length; /* HTTP_LENGTH */
     bool keep_alive;         /* the sender is willing to keep the connection (RFC 9112 9.3) */
-    bool upgrade;            /* Connection names upgrade and Upgrade is there */
+    bool upgrade;            /* Connection names it, and Upgrade a protocol other than h2c */
     bool expect_continue;    /* Expect: 100-continue */
     struct span host;        /* the one Host field; empty if there is none (HTTP/1.0) */
 };

@@ -24,7 +24,8 @@ struct http_reply {
     enum http_version version;
 };
 
-/* Writes the whole answer; at most HTTP_REPLY_MAX bytes. */
+/* Writes the whole answer; at most HTTP_REPLY_MAX bytes. Detail and target are cut when longer than
+ * a few hundred bytes. A 407 asks for Basic credentials. */
 void http_write_reply(struct text *out, const struct http_reply *reply);
 
 /* "HTTP/1.1 200 Connection established\r\n\r\n", and nothing else: fields break some clients. */

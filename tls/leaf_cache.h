@@ -8,6 +8,7 @@
  *     LEAF_HIT      *leaf is yours to leaf_put()
  *     LEAF_YOURS    nobody has it: mint it, then leaf_cache_fill(), also with null on failure
  *     LEAF_PENDING  somebody is minting: the waiter's wake() is called when it is filled
+ *     LEAF_REFUSED  no memory, or too many are being minted: fail this one, the waiter is not used
  */
 #ifndef WEIR_TLS_LEAF_CACHE_H
 #define WEIR_TLS_LEAF_CACHE_H
@@ -17,7 +18,7 @@
 
 struct leaf_cache;
 
-enum leaf_answer { LEAF_HIT, LEAF_YOURS, LEAF_PENDING };
+enum leaf_answer { LEAF_HIT, LEAF_YOURS, LEAF_PENDING, LEAF_REFUSED };
 
 struct leaf_key {
     uint8_t server_digest[LEAF_DIGEST_LEN]; /* of the server's leaf; zeros for an error page */
@@ -33,6 +34,7 @@ struct leaf_waiter {
     void (*wake)(struct leaf_waiter *waiter, struct leaf *leaf);
 };
 
+/* At most entry_cap leaves, as many visits, and as many that are being minted. */
 struct leaf_cache *leaf_cache_new(uint32_t entry_cap) MUST_CHECK;
 void leaf_cache_free(struct leaf_cache *cache); /* nothing may be pending */
 
@@ -41,7 +43,8 @@ void leaf_cache_free(struct leaf_cache *cache); /* nothing may be pending */
 enum leaf_answer leaf_cache_get(struct leaf_cache *cache, const struct leaf_key *key, int64_t now_s,
                                 struct leaf_waiter *waiter, struct leaf **leaf) MUST_CHECK;
 
-/* Publishes (null: minting failed, the entry is dropped) and wakes everybody who waits. */
+/* Publishes (null: minting failed, the entry is dropped) and wakes everybody who waits. Takes a
+ * reference; the caller keeps its own. */
 void leaf_cache_fill(struct leaf_cache *cache, const struct leaf_key *key, struct leaf *leaf);
 
 /*
@@ -57,6 +60,7 @@ struct leaf_visit {
     uint8_t alpn[VISIT_ALPN_MAX];
 };
 
+/* Takes a reference to the leaf. */
 void leaf_cache_remember(struct leaf_cache *cache, const uint8_t visit[VISIT_KEY_LEN],
                          const struct leaf_visit *seen, struct leaf *leaf);
 /* True: *seen is filled and *leaf is yours to put. Never an expired leaf. */

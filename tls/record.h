@@ -17,11 +17,14 @@ enum record_result {
 
 enum { RECORD_BYTES_MAX = 96 * 1024 }; /* wire bytes looked at for one ClientHello */
 
-/* Progress between calls, so that a hello that comes a byte at a time is not scanned anew. */
+/* Progress between calls, so that a hello that comes a byte at a time is not scanned anew. All
+ * zero at the start. */
 struct record_scan {
-    size_t offset;      /* of the first record header not yet looked at */
+    size_t offset;      /* of the first record that is not whole yet */
     size_t message_len; /* handshake bytes in the records before it */
     size_t record_count;
+    size_t empty_count;   /* of them without any content */
+    size_t message_total; /* bytes of the message as its header says; 0: not known yet */
     size_t want;        /* wire bytes needed before the next call can get further */
     struct client_hello_fault fault; /* offset counts wire bytes here */
 };

@@ -18,8 +18,8 @@ void log_set_level(enum log_level level)
     atomic_store_explicit(&log_level, (int)level, memory_order_relaxed);
 }
 
-static void write_line(enum log_level level, uint64_t suppressed, const char *format,
-                       va_list arguments)
+__attribute__((format(printf, 3, 0))) static void
+write_line(enum log_level level, uint64_t suppressed, const char *format, va_list arguments)
 {
     static const char *const level_name[] = {"error", "warn", "info", "debug"};
     char line[LOG_LINE_CAP];

@@ -21,7 +21,7 @@ enum listener_mode { LISTENER_FORWARD };
 enum log_format { LOG_FORMAT_JSON };
 
 struct config_listener {
-    char *address; /* as written */
+    char *address; /* as written; ":8080" is [::]:8080, to be bound for IPv4 too */
     struct sockaddr_storage socket_address;
     socklen_t socket_address_len;
     enum listener_mode mode;
@@ -29,12 +29,12 @@ struct config_listener {
 
 /* A rule matches when every pattern that it has matches. The first rule that matches decides. */
 struct config_rule {
-    char *name;           /* for the log; "rule N" when not given */
-    char **hosts;         /* patterns on the target's host; none: any */
+    char *name;   /* for the log; "rule N" when not given */
+    char **hosts; /* patterns on the target's host; none: any */
     size_t host_count;
-    char **snis;          /* patterns on the ClientHello's SNI; none: any; "" matches no SNI */
+    char **snis; /* patterns on the ClientHello's SNI; none: any; "" matches no SNI */
     size_t sni_count;
-    uint16_t *ports;      /* none: any */
+    uint16_t *ports; /* none: any */
     size_t port_count;
     enum decision action;
 };
@@ -52,7 +52,7 @@ struct config {
         char *ca_dir;
         struct config_rule *rules;
         size_t rule_count;
-        uint32_t leaf_days;       /* validity of minted certificates */
+        uint32_t leaf_days;        /* validity of minted certificates */
         uint32_t leaf_cache_count; /* entries */
     } intercept;
 
@@ -72,16 +72,16 @@ struct config {
     } connect;
 
     struct {
-        bool via;          /* add Via (RFC 9110 7.6.3) */
-        char *pseudonym;   /* our name in Via and Proxy-Status */
+        bool via;        /* add Via (RFC 9110 7.6.3) */
+        char *pseudonym; /* our name in Via and Proxy-Status */
     } http;
 
     struct {
         char **servers; /* address or address:port; none: /etc/resolv.conf */
         size_t server_count;
         char *hosts_file;
-        uint32_t timeout_ms;    /* of one lookup, all tries included */
-        uint32_t cache_count;   /* names, a worker */
+        uint32_t timeout_ms;  /* of one lookup, all tries included */
+        uint32_t cache_count; /* names, a worker */
         uint32_t ttl_max_s;
         uint32_t negative_ttl_s;
     } dns;
@@ -96,17 +96,17 @@ struct config {
         uint32_t head_bytes;
         uint32_t line_bytes;
         uint32_t field_count;
-        uint32_t head_ms;           /* to receive a whole request head */
-        uint32_t hello_ms;          /* to receive a whole ClientHello */
-        uint32_t connect_ms;        /* per address */
-        uint32_t handshake_ms;      /* TLS, either side */
-        uint32_t keepalive_ms;      /* idle client connection between requests */
+        uint32_t head_ms;      /* to receive a whole request head */
+        uint32_t hello_ms;     /* to receive a whole ClientHello */
+        uint32_t connect_ms;   /* per address */
+        uint32_t handshake_ms; /* TLS, either side */
+        uint32_t keepalive_ms; /* idle client connection between requests */
         uint32_t tunnel_idle_ms;
         uint32_t send_stall_ms;     /* no progress on a pending send */
         uint32_t connections;       /* client connections of the process; 0: from RLIMIT_NOFILE */
         uint32_t buffer_high_bytes; /* queued a direction before reading stops */
         uint32_t buffer_low_bytes;  /* and goes on */
-        uint32_t splice;            /* 0: tunnels are never spliced */
+        uint32_t splice;            /* a receive of this many bytes is bulk; 0: never spliced */
     } limits;
 
     struct {
@@ -130,6 +130,14 @@ struct config *config_load_text(const char *name, struct span text, struct confi
 
 struct config *config_get(struct config *config); /* one more reference; any thread */
 void config_put(struct config *config);           /* one less; the last frees it */
+
+/*
+ * The path of the first key in which two configurations differ, in the order of the table, or null.
+ * With restart_only it looks only at the keys that a reload cannot change: what it then names, the
+ * running process goes on without.
+ */
+const char *config_first_difference(const struct config *a, const struct config *b,
+                                    bool restart_only);
 
 /* Writes the commented example: every key with its default and its sentence. */
 void config_write_example(FILE *out);

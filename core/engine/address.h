@@ -35,11 +35,16 @@ void address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);
 void address_format_ip(const struct address *address, char text[ADDRESS_TEXT_MAX]);
 
 /*
- * Why this address may not be dialled, or null. Checked on the address that is then connected, after
- * resolution, so that no name can smuggle one in. Always refused: unspecified, multicast, broadcast,
- * documentation-free reserved space. Refused unless allow_private: loopback, link-local (the cloud
- * metadata services live there), private and unique-local space, carrier-grade NAT, and IPv4
- * addresses inside IPv6 forms (mapped, NAT64 64:ff9b::/96, 6to4 2002::/16) by the IPv4 rules.
+ * Why this address may not be dialled (a static sentence), or null. Checked on the address that is
+ * then connected, after resolution, so that no name can smuggle one in.
+ *
+ * Always refused: unspecified (0.0.0.0/8, ::), multicast, broadcast, Teredo, and space that is
+ * reserved or assigned to no host (240.0.0.0/4, 192.0.0.0/24, 192.88.99.0/24, 2001::/23, all IPv6
+ * outside 2000::/3 that is not named here). Refused unless allow_private: loopback, link-local (the
+ * cloud metadata services live there), site-local, private and unique local space, carrier-grade
+ * NAT, local-use NAT64 64:ff9b:1::/48, and the documentation and benchmarking ranges, which only
+ * somebody's own network can route. IPv4 addresses inside IPv6 (mapped, NAT64 64:ff9b::/96, 6to4
+ * 2002::/16) are judged by the IPv4 rules.
  */
 const char *address_refusal(const struct address *address, bool allow_private);
 

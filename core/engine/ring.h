@@ -37,7 +37,8 @@ enum ring_kind {
     RING_WAKED,      /* ring_wake() was called, once or more often since the last one */
 };
 
-/* Whom an event is for; copied into the kernel's user_data (kind 8 bits, generation 32, slot 24). */
+/* Whom an event is for; copied into the kernel's user_data (kind 8 bits, generation 32, slot 24).
+ */
 struct ring_owner {
     uint32_t slot; /* below 2^24 */
     uint32_t generation;
@@ -76,12 +77,12 @@ struct ring_options {
 extern const struct ring_options ring_options_default;
 
 struct ring_stats {
-    uint64_t enters;         /* io_uring_enter calls */
-    uint64_t sqes;           /* operations submitted */
-    uint64_t cqes;           /* completions seen */
-    uint64_t sq_full;        /* submissions forced by a full queue */
-    uint64_t cq_overflows;   /* turns that found the overflow flag set */
-    uint64_t buffers_empty;  /* receives that ended with ENOBUFS */
+    uint64_t enters;        /* io_uring_enter calls */
+    uint64_t sqes;          /* operations submitted */
+    uint64_t cqes;          /* completions seen */
+    uint64_t sq_full;       /* submissions forced by a full queue */
+    uint64_t cq_overflows;  /* turns that found the overflow flag set */
+    uint64_t buffers_empty; /* receives that ended with ENOBUFS */
     uint64_t recv_bytes;
     uint64_t send_bytes;
 };
@@ -98,8 +99,9 @@ int ring_new(struct ring **ring, const struct ring_options *options, struct buf_
 
 /*
  * Start-up self-test: does, on loopback sockets of its own, everything that weir relies on, and
- * says which optional features work. Returns 0, or -errno with a sentence as ring_new() does.
- * Any thread; makes and drops a ring of its own.
+ * says which optional features work. Returns 0 with a sentence for the log in `error` (the kernel
+ * and the features), or -errno with a sentence as ring_new() does. Any thread; makes and drops a
+ * ring of its own.
  */
 int ring_self_test(char *error, size_t error_cap) MUST_CHECK;
 
@@ -122,9 +124,9 @@ uint32_t ring_group_size(const struct ring *ring, enum ring_group group);
  */
 int ring_turn(struct ring *ring, int64_t wait_ns, struct ring_event *events, int cap);
 
-int64_t ring_now(const struct ring *ring);      /* monotonic, read once a turn */
-int64_t ring_wall(const struct ring *ring);     /* since 1970-01-01 UTC, read once a turn */
-void ring_wake(struct ring *ring);              /* any thread: makes a turn end with RING_WAKED */
+int64_t ring_now(const struct ring *ring);  /* monotonic, read once a turn */
+int64_t ring_wall(const struct ring *ring); /* since 1970-01-01 UTC, read once a turn */
+void ring_wake(struct ring *ring);          /* any thread: makes a turn end with RING_WAKED */
 
 /* Operations. */
 void ring_accept(struct ring *ring, int fd, struct ring_owner owner); /* multishot */
@@ -148,11 +150,14 @@ void ring_cancel_fd(struct ring *ring, int fd);
 
 /* Plain system calls on sockets, cheap and inline: their io_uring twins would run in kernel worker
  * threads. All return 0 (or what is said) or -errno. */
+/* accept(2) from the backlog, for the last ones before a listener closes: a descriptor like those of
+ * RING_ACCEPT, or -errno. */
+int ring_accept_now(struct ring *ring, int fd);
 int ring_socket(struct ring *ring, int family); /* TCP, non-blocking, close-on-exec, no delay */
 int ring_shutdown(struct ring *ring, int fd, int how);
-void ring_close(struct ring *ring, int fd);       /* only when nothing is in flight on fd */
-void ring_set_reset(struct ring *ring, int fd);   /* SO_LINGER 0: the close sends RST */
-int ring_set_nodelay(struct ring *ring, int fd);  /* for accepted sockets */
+void ring_close(struct ring *ring, int fd);      /* only when nothing is in flight on fd */
+void ring_set_reset(struct ring *ring, int fd);  /* SO_LINGER 0: the close sends RST */
+int ring_set_nodelay(struct ring *ring, int fd); /* for accepted sockets */
 int ring_peer_name(struct ring *ring, int fd, struct sockaddr_storage *name);
 int ring_local_name(struct ring *ring, int fd, struct sockaddr_storage *name);
 /* splice(2) pipes for bulk tunnels. ring_pipe() gives the read end in [0]; -EMFILE and -EPERM mean:

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/engine/conn.h"
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+enum {
+    COALESCE_MAX = 1024,      /* bytes: smaller receives are appended to what already waits */
+    STARVED_REARM_MAX = 16,   /* conns a turn */
+    BULK_RECEIVE_MIN = 3072,  /* mean bytes a receive that make a stream bulk */
+};
+
+#define STARVED_NS      (50 * NS_PER_MS) /* then one receive into memory of its own */
+#define FLUSH_NS        (30 * NS_PER_S)
+#define LINGER_NS       (2 * NS_PER_S)
+#define CLOSE_OVERDUE_NS (5 * NS_PER_S)
+
+static struct ring_owner ring_owner(const struct conn *c)
+{
+    return (struct ring_owner){c->pool.slot, c->pool.generation};
+}
+
+static void run_closing(struct actor *actor);
+
+static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
+{
+    struct conn *c = pool_new(&w->conns);
+
+    if (!c) {
+        return NULL;
+    }
+    c->worker = w;
+    c->fd = fd;
+    c->owner = owner;
+    c->tx_wake = SIZE_MAX;
+    actor_init(&c->self, &w->ready, run_closing);
+    timer_init(&c->timer, &c->self);
+    list_init(&c->starved_link);
+    return c;
+}
+
+struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
+{
+    struct conn *c = conn_new(w, fd, owner);
+    struct sockaddr_storage name;
+
+    if (!c) {
+        return NULL;
+    }
+    c->state = CONN_OPEN;
+    ring_set_nodelay(w->ring, fd);
+    if (ring_peer_name(w->ring, fd, &name) == 0) {
+        c->peer = address_from_storage(&name);
+    }
+    return c;
+}
+
+struct conn *conn_dial(struct worker *w, const struct address *address, struct actor *owner,
+                       int *error)
+{
+    int fd = ring_socket(w->ring, address->u.any.sa_family);
+    struct conn *c;
+
+    if (fd < 0) {
+        *error = fd;
+        return NULL;
+    }
+    c = conn_new(w, fd, owner);
+    if (!c) {
+        ring_close(w->ring, fd);
+        *error = -ENOMEM;
+        return NULL;
+    }
+    c->state = CONN_CONNECTING;
+    c->peer = *address;
+    c->in_flight++;
+    ring_connect(w->ring, fd, ring_owner(c), &address->u.any, address->len);
+    w->stats.dialled++;
+    return c;
+}
+
+void conn_set_owner(struct conn *c, struct actor *owner)
+{
+    c->owner = owner;
+}
+
+/* ---- receiving ---- */
+
+static void leave_starved(struct conn *c)
+{
+    list_remove(&c->starved_link);
+    timer_clear(&c->worker->timers, &c->timer);
+}
+
+static void arm_receive(struct conn *c, size_t cap, bool poll_first)
+{
+    if (c->arm_count >= 4) {
+        c->bulk = c->arm_bytes / c->arm_count >= BULK_RECEIVE_MIN;
+    }
+    c->arm_bytes = 0;
+    c->arm_count = 0;
+    c->was_capped = false;
+    c->receiving = CONN_RECV_ARMED;
+    c->in_flight++;
+    ring_recv(c->worker->ring, c->fd, ring_owner(c), c->bulk ? RING_GROUP_BULK : RING_GROUP_SMALL,
+              cap, poll_first);
+}
+
+void conn_receive(struct conn *c, size_t limit)
+{
+    if (limit <= c->rx.len) {
+        return;
+    }
+    c->rx_limit = (uint32_t)limit;
+    if (c->receiving != CONN_RECV_IDLE || c->state != CONN_OPEN) {
+        return;
+    }
+    /* A receive that ended by its cap has more waiting; any other time the socket is likely idle
+     * and asking for a buffer before there is data would only find out that there is none. */
+    arm_receive(c, limit - c->rx.len, !c->was_capped);
+}
+
+void conn_receive_stop(struct conn *c)
+{
+    if (c->receiving == CONN_RECV_ARMED) {
+        c->receiving = CONN_RECV_CANCELLING;
+        ring_cancel(c->worker->ring, RING_RECV, ring_owner(c));
+    } else if (c->receiving == CONN_RECV_STARVED) {
+        leave_starved(c);
+        c->receiving = CONN_RECV_IDLE;
+    }
+}
+
+static void take_received(struct conn *c, struct buf *b)
+{
+    struct buf *last = c->rx.last;
+    size_t len = b->end - b->start;
+
+    c->received_bytes += len;
+    c->arm_bytes += (uint32_t)len;
+    c->arm_count++;
+    if (last && len <= COALESCE_MAX && last->size_class != BUF_CLASS_RING &&
+        buf_room(last) >= len) {
+        memcpy(last->data + last->end, b->data + b->start, len);
+        last->end += (uint32_t)len;
+        c->rx.len += len;
+        buf_put(&c->worker->bufs, b);
+        return;
+    }
+    buf_queue_push(&c->rx, b);
+}
+
+static void receive_failed(struct conn *c, int error)
+{
+    c->receiving = CONN_RECV_ENDED;
+    if (!c->error) {
+        c->error = error;
+    }
+}
+
+static void starve(struct conn *c)
+{
+    struct worker *w = c->worker;
+
+    c->receiving = CONN_RECV_STARVED;
+    w->stats.starved++;
+    list_push_back(&w->starved, &c->starved_link);
+    timer_set(&w->timers, &c->timer, worker_now(w) + STARVED_NS);
+}
+
+static void on_receive(struct conn *c, const struct ring_event *event)
+{
+    bool cancelling = c->receiving == CONN_RECV_CANCELLING;
+
+    if (!event->more && c->receiving != CONN_RECV_ENDED) {
+        c->receiving = CONN_RECV_IDLE;
+    }
+    if (event->res > 0) {
+        take_received(c, event->buf);
+        c->was_capped = !event->more;
+        if (c->receiving == CONN_RECV_ARMED && c->rx.len >= c->rx_limit &&
+            !ring_has_recv_cap(c->worker->ring)) {
+            conn_receive_stop(c);
+        }
+    } else if (event->res == 0) {
+        c->eof = true;
+        c->receiving = CONN_RECV_ENDED;
+    } else if (event->res == -ENOBUFS) {
+        if (c->state == CONN_OPEN) {
+            starve(c);
+        }
+    } else if (event->res == -ECANCELED) {
+        c->was_capped = cancelling;
+    } else if (event->res != -EAGAIN && event->res != -EINTR) {
+        receive_failed(c, -event->res);
+    }
+}
+
+static void on_private_receive(struct conn *c, const struct ring_event *event)
+{
+    struct buf *b = c->private_buf;
+
+    c->private_buf = NULL;
+    c->receiving = CONN_RECV_IDLE;
+    if (event->res > 0) {
+        b->end = (uint32_t)event->res;
+        take_received(c, b);
+        c->was_capped = true;
+        return;
+    }
+    buf_put(&c->worker->bufs, b);
+    if (event->res == 0) {
+        c->eof = true;
+        c->receiving = CONN_RECV_ENDED;
+    } else if (event->res != -ECANCELED && event->res != -EAGAIN && event->res != -EINTR) {
+        receive_failed(c, -event->res);
+    }
+}
+
+/* Progress must not depend on other connections giving buffers back. */
+static void receive_privately(struct conn *c)
+{
+    struct buf *b = buf_new(&c->worker->bufs, BUF_RECORD_CAP);
+
+    leave_starved(c);
+    if (!b) {
+        receive_failed(c, ENOMEM);
+        actor_ready(c->owner);
+        return;
+    }
+    c->worker->stats.private_receives++;
+    c->private_buf = b;
+    c->receiving = CONN_RECV_PRIVATE;
+    c->in_flight++;
+    ring_recv_into(c->worker->ring, c->fd, ring_owner(c), b->data, b->cap);
+}
+
+void conn_serve_starved(struct worker *w)
+{
+    for (int served = 0; served < STARVED_REARM_MAX && !list_is_empty(&w->starved); served++) {
+        struct conn *c = CONTAINER_OF(w->starved.next, struct conn, starved_link);
+        enum ring_group group = c->bulk ? RING_GROUP_BULK : RING_GROUP_SMALL;
+        if (ring_group_free(w->ring, group) * 4 < ring_group_size(w->ring, group)) {
+            return;
+        }
+        leave_starved(c);
+        c->receiving = CONN_RECV_IDLE;
+        arm_receive(c, c->rx_limit > c->rx.len ? c->rx_limit - c->rx.len : 1, true);
+    }
+}
+
+/* A private copy of a ring buf, which goes back; or the buf itself when there is no memory. */
+static struct buf *copy_out(struct worker *w, struct buf *b)
+{
+    struct span bytes = buf_view(b);
+    struct buf *copy = buf_new(&w->bufs, bytes.len);
+
+    if (!copy) {
+        return b;
+    }
+    memcpy(copy->data, bytes.data, bytes.len);
+    copy->end = (uint32_t)bytes.len;
+    w->stats.parked_bytes += bytes.len;
+    buf_put(&w->bufs, b);
+    return copy;
+}
+
+static bool buffers_are_few(const struct worker *w, const struct buf *b, uint32_t quarters)
+{
+    return b->size_class == BUF_CLASS_RING && ring_group_free(w->ring, b->group) * 4 <
+                                                  ring_group_size(w->ring, b->group) * quarters;
+}
+
+void conn_park(struct conn *c)
+{
+    struct worker *w = c->worker;
+    struct buf_queue kept = {NULL, NULL, 0};
+    struct buf *b;
+
+    if (!c->rx.first || !(buffers_are_few(w, c->rx.first, 1) || buffers_are_few(w, c->rx.last, 1))) {
+        return;
+    }
+    while ((b = buf_queue_pop(&c->rx))) {
+        buf_queue_push(&kept, buffers_are_few(w, b, 1) ? copy_out(w, b) : b);
+    }
+    c->rx = kept;
+}
+
+/* ---- sending ---- */
+
+bool conn_write(struct conn *c, struct span bytes)
+{
+    if (!buf_queue_append(&c->tx, &c->worker->bufs, bytes)) {
+        receive_failed(c, ENOMEM);
+        return false;
+    }
+    return true;
+}
+
+void conn_push(struct conn *c, struct buf *b)
+{
+    /* A peer that reads slowly must not hold the buffers that the others receive into. */
+    if (buffers_are_few(c->worker, b, 2)) {
+        b = copy_out(c->worker, b);
+    }
+    buf_queue_push(&c->tx, b);
+}
+
+static void finish_if_empty(struct conn *c)
+{
+    if (c->fin_wanted && !c->fin_sent && !c->sending && c->tx.len == 0) {
+        c->fin_sent = true;
+        int result = ring_shutdown(c->worker->ring, c->fd, SHUT_WR);
+        if (result < 0 && !c->error) {
+            c->error = -result;
+        }
+    }
+}
+
+void conn_flush(struct conn *c)
+{
+    struct iovec iov[RING_SEND_IOVECS_MAX];
+    size_t total = 0;
+    int count = 0;
+
+    if (c->sending || c->error || (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
+        return;
+    }
+    for (struct buf *b = c->tx.first; b && count < RING_SEND_IOVECS_MAX; b = b->next) {
+        size_t len = b->end - b->start;
+        if (len == 0) {
+            continue;
+        }
+        if (total && total + len > RING_SEND_BYTES_MAX) {
+            break;
+        }
+        iov[count].iov_base = b->data + b->start;
+        iov[count++].iov_len = len;
+        total += len;
+    }
+    if (count == 0) {
+        finish_if_empty(c);
+        return;
+    }
+    c->sending = true;
+    c->in_flight++;
+    c->send_since_ns = worker_now(c->worker);
+    ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
+}
+
+void conn_finish(struct conn *c)
+{
+    c->fin_wanted = true;
+    finish_if_empty(c);
+}
+
+static void on_send(struct conn *c, const struct ring_event *event)
+{
+    c->sending = false;
+    c->send_since_ns = 0;
+    if (event->res < 0) {
+        if (!c->error && event->res != -ECANCELED) {
+            c->error = -event->res;
+        }
+    } else {
+        c->sent_bytes += (uint64_t)event->res;
+        buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        conn_flush(c);
+    }
+    if (c->error || c->tx.len <= c->tx_wake) {
+        c->tx_wake = SIZE_MAX;
+        actor_ready(c->owner);
+    }
+}
+
+/* ---- readiness, for splicing ---- */
+
+void conn_poll(struct conn *c, bool in)
+{
+    bool *polling = in ? &c->polling_in : &c->polling_out;
+
+    if (*polling || c->state != CONN_OPEN) {
+        return;
+    }
+    *polling = true;
+    c->in_flight++;
+    ring_poll(c->worker->ring, c->fd, ring_owner(c), in ? RING_POLL_IN : RING_POLL_OUT,
+              in ? POLLIN | POLLRDHUP : POLLOUT);
+}
+
+/* ---- events ---- */
+
+void conn_on_event(struct conn *c, const struct ring_event *event)
+{
+    bool wake_owner = true;
+
+    if (!event->more) {
+        ASSERT(c->in_flight > 0);
+        c->in_flight--;
+    }
+    switch (event->kind) {
+    case RING_RECV:
+        on_receive(c, event);
+        /* Starving and ends that change nothing are the engine's own business. */
+        wake_owner = event->res >= 0 || c->receiving == CONN_RECV_ENDED ||
+                     c->receiving == CONN_RECV_IDLE;
+        break;
+    case RING_RECV_INTO:
+        on_private_receive(c, event);
+        break;
+    case RING_SEND:
+        on_send(c, event);
+        wake_owner = false;
+        break;
+    case RING_CONNECT:
+        if (event->res < 0) {
+            c->error = -event->res;
+        } else if (c->state == CONN_CONNECTING) {
+            c->state = CONN_OPEN;
+        }
+        break;
+    case RING_POLL_IN:
+        c->polling_in = false;
+        break;
+    case RING_POLL_OUT:
+        c->polling_out = false;
+        break;
+    default:
+        panic(__FILE__, __LINE__, "event of kind %d on a connection", (int)event->kind);
+    }
+    if (wake_owner || c->owner == &c->self) {
+        actor_ready(c->owner);
+    }
+}
+
+/* ---- closing: stop, join, free ---- */
+
+static void conn_free(struct conn *c)
+{
+    struct worker *w = c->worker;
+
+    ASSERT(c->in_flight == 0 && !list_is_linked(&c->starved_link));
+    ring_close(w->ring, c->fd);
+    buf_queue_clear(&c->rx, &w->bufs);
+    buf_queue_clear(&c->tx, &w->bufs);
+    timer_clear(&w->timers, &c->timer);
+    actor_fini(&c->self);
+    pool_free(&w->conns, c);
+}
+
+static void stop(struct conn *c, bool reset)
+{
+    struct ring *ring = c->worker->ring;
+    bool connecting = c->state == CONN_CONNECTING;
+
+    if (c->receiving == CONN_RECV_STARVED) {
+        leave_starved(c);
+        c->receiving = CONN_RECV_IDLE;
+    }
+    c->state = CONN_CLOSING;
+    if (reset) {
+        ring_set_reset(ring, c->fd);
+    }
+    if (c->in_flight == 0) {
+        conn_free(c);
+        return;
+    }
+    if (reset || connecting || c->error || ring_shutdown(ring, c->fd, SHUT_RDWR) < 0) {
+        ring_cancel_fd(ring, c->fd);
+    }
+    timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + CLOSE_OVERDUE_NS);
+}
+
+/* What arrives after the end is read and dropped, so that the kernel sends no RST that would make
+ * the peer lose our last bytes. */
+static void linger(struct conn *c)
+{
+    buf_queue_clear(&c->rx, &c->worker->bufs);
+    if (c->error || c->receiving == CONN_RECV_ENDED || c->timer.fired) {
+        stop(c, false);
+        return;
+    }
+    if (c->receiving == CONN_RECV_IDLE) {
+        arm_receive(c, c->worker->buffer_high, true);
+    }
+}
+
+static void flush_rest(struct conn *c)
+{
+    buf_queue_clear(&c->rx, &c->worker->bufs);
+    if (c->error || c->timer.fired) {
+        stop(c, true);
+        return;
+    }
+    conn_flush(c);
+    conn_finish(c);
+    if (c->fin_sent) {
+        c->state = CONN_LINGERING;
+        timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + LINGER_NS);
+        linger(c);
+    }
+}
+
+static void closing_overdue(struct conn *c)
+{
+    static struct log_limit limit;
+
+    c->worker->stats.close_overdue++;
+    log_limited(&limit, worker_now(c->worker), LOG_WARN,
+                "worker=%u a close is overdue: fd=%d in_flight=%u receiving=%d sending=%d "
+                "poll=%d%d; cancelling again",
+                c->worker->index, c->fd, c->in_flight, c->receiving, c->sending, c->polling_in,
+                c->polling_out);
+    ring_cancel_fd(c->worker->ring, c->fd);
+    timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + CLOSE_OVERDUE_NS);
+}
+
+/* The conn as its own actor: while it waits for a buffer, and after its owner let go of it. */
+static void run_closing(struct actor *actor)
+{
+    struct conn *c = CONTAINER_OF(actor, struct conn, self);
+
+    switch ((enum conn_state)c->state) {
+    case CONN_CONNECTING:
+    case CONN_OPEN:
+        if (c->receiving == CONN_RECV_STARVED && c->timer.fired) {
+            receive_privately(c);
+        }
+        break;
+    case CONN_FLUSHING:
+        flush_rest(c);
+        break;
+    case CONN_LINGERING:
+        linger(c);
+        break;
+    case CONN_CLOSING:
+        if (c->in_flight == 0) {
+            conn_free(c);
+        } else if (c->timer.fired) {
+            closing_overdue(c);
+        }
+        break;
+    }
+}
+
+void conn_close(struct conn *c, enum conn_close_how how)
+{
+    ASSERT(c->state <= CONN_OPEN);
+    c->owner = &c->self;
+    c->tx_wake = SIZE_MAX;
+    tls_engine_free(c->tls);
+    c->tls = NULL;
+    if (how != CONN_CLOSE_FLUSH || c->state != CONN_OPEN || c->error) {
+        stop(c, how == CONN_CLOSE_RESET);
+        return;
+    }
+    if (c->receiving == CONN_RECV_STARVED) {
+        leave_starved(c);
+        c->receiving = CONN_RECV_IDLE;
+    }
+    c->state = CONN_FLUSHING;
+    c->tx_wake = 0;
+    timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + FLUSH_NS);
+    flush_rest(c);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn: one TCP connection, whichever side it is on. It receives into `rx`, sends from `tx`, and
+ * remembers what happened; it never decides anything. Whoever owns it (a session, the idle pool) is
+ * made ready when something changed, looks, and says what to do next.
+ *
+ * Life: conn_accepted() or conn_dial(), then conn_close(), after which the owner must not touch it:
+ * the conn flushes if asked to, and is freed by itself once nothing of it is left in the kernel.
+ * Closing has three acts, never mixed: stop (shut down or cancel), join (every operation's last
+ * event is back), free (close the descriptor, then the memory).
+ */
+#ifndef WEIR_ENGINE_CONN_H
+#define WEIR_ENGINE_CONN_H
+
+#include "core/engine/worker.h"
+#include "tls/engine.h"
+
+enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_FLUSHING, CONN_LINGERING, CONN_CLOSING };
+
+enum conn_receiving {
+    CONN_RECV_IDLE,
+    CONN_RECV_ARMED,
+    CONN_RECV_CANCELLING, /* its last event is still to come */
+    CONN_RECV_STARVED,    /* in the worker's starved list */
+    CONN_RECV_PRIVATE,    /* armed, into memory of its own */
+    CONN_RECV_ENDED,      /* FIN or error seen */
+};
+
+struct conn {
+    struct pool_slot pool;
+    struct worker *worker;
+    struct actor *owner; /* never null: the conn itself after conn_close() */
+    struct actor self;
+    struct tls_engine *tls; /* null: clear text; owned */
+    struct buf_queue rx; /* received, not consumed; ciphertext when tls */
+    struct buf_queue tx; /* to be sent; the front may be in flight */
+    struct timer timer;  /* starvation while open, time limits while closing */
+    struct list_node starved_link;
+    struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
+    struct address peer;
+
+    int fd;
+    int error; /* 0, or the errno that ended it */
+    uint16_t in_flight;
+    uint8_t state;     /* enum conn_state */
+    uint8_t receiving; /* enum conn_receiving */
+    bool sending;
+    bool polling_in;
+    bool polling_out;
+    bool eof;         /* the peer's FIN was seen */
+    bool fin_wanted;  /* send ours once tx is empty */
+    bool fin_sent;
+    bool bulk;        /* receive into big buffers */
+    bool was_capped;  /* the last receive ended because its cap was full: more is waiting */
+    uint32_t arm_bytes; /* received by the current or last armed receive */
+    uint32_t arm_count;
+    uint32_t rx_limit;  /* kernels without a receive cap: cancel above this many bytes in rx */
+    size_t tx_wake;     /* make the owner ready when tx is down to this; SIZE_MAX: never */
+    int64_t send_since_ns; /* when the send in flight was started; 0: none */
+    uint64_t received_bytes;
+    uint64_t sent_bytes;
+};
+
+/* Both return null when the pool is full or no descriptor is to be had (*error: -errno). */
+struct conn *conn_accepted(struct worker *worker, int fd, struct actor *owner);
+struct conn *conn_dial(struct worker *worker, const struct address *address, struct actor *owner,
+                       int *error);
+
+/* Hands the conn to another owner. */
+void conn_set_owner(struct conn *conn, struct actor *owner);
+
+/* An event of this conn's; by the worker. */
+void conn_on_event(struct conn *conn, const struct ring_event *event);
+
+/*
+ * Wants to have up to `limit` bytes in rx: arms a receive for what is missing, if none is armed.
+ * Nothing is taken back when the limit is lower than before.
+ */
+void conn_receive(struct conn *conn, size_t limit);
+/* Stops an armed receive; bytes already on their way still arrive. */
+void conn_receive_stop(struct conn *conn);
+
+/* Queue for sending; conn_flush() starts it. False when memory is exhausted (the conn then carries
+ * ENOMEM as its error). */
+bool conn_write(struct conn *conn, struct span bytes) MUST_CHECK;
+void conn_push(struct conn *conn, struct buf *buf);
+void conn_flush(struct conn *conn);
+/* FIN after everything queued so far. With TLS the caller has written close_notify before. */
+void conn_finish(struct conn *conn);
+
+/* Copies what stays in rx out of ring buffers when those are getting few. At the end of a run. */
+void conn_park(struct conn *conn);
+
+/* For splicing: one-shot readiness; the owner is made ready. */
+void conn_poll(struct conn *conn, bool in);
+
+enum conn_close_how {
+    CONN_CLOSE_FLUSH, /* send what is queued, FIN, wait a little for the peer's FIN */
+    CONN_CLOSE_NOW,   /* FIN at once; what was queued is dropped */
+    CONN_CLOSE_RESET, /* RST */
+};
+void conn_close(struct conn *conn, enum conn_close_how how);
+
+/* Can anything still be received, or is it over (FIN or error, and rx empty)? */
+static inline bool conn_is_drained(const struct conn *conn)
+{
+    return conn->receiving == CONN_RECV_ENDED && conn->rx.len == 0;
+}
+
+/* The worker's, once a turn: gives buffers to conns that had none. */
+void conn_serve_starved(struct worker *worker);
+
+#endif

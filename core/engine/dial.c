@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/engine/dial.h"
+
+#include "core/base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define RACE_NS (250 * NS_PER_MS) /* RFC 8305 5, Connection Attempt Delay */
+
+const char *dial_error_type(enum dial_error error)
+{
+    static const char *const type[DIAL_ERROR_COUNT] = {
+        [DIAL_OK] = "",
+        [DIAL_DNS_ERROR] = "dns_error",
+        [DIAL_DNS_TIMEOUT] = "dns_timeout",
+        [DIAL_PROHIBITED] = "destination_ip_prohibited",
+        [DIAL_UNROUTABLE] = "destination_ip_unroutable",
+        [DIAL_REFUSED] = "connection_refused",
+        [DIAL_TIMEOUT] = "connection_timeout",
+        [DIAL_LIMIT] = "connection_limit_reached",
+        [DIAL_FAILED_OTHER] = "destination_unavailable",
+    };
+    return type[error];
+}
+
+static enum dial_error classify(int error)
+{
+    switch (error) {
+    case ECONNREFUSED:
+        return DIAL_REFUSED;
+    case ETIMEDOUT:
+        return DIAL_TIMEOUT;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EAFNOSUPPORT:
+        return DIAL_UNROUTABLE;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EAGAIN:
+        return DIAL_LIMIT;
+    default:
+        return DIAL_FAILED_OTHER;
+    }
+}
+
+static size_t attempts_running(const struct dial *d)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < DIAL_ATTEMPTS_MAX; i++) {
+        count += d->attempts[i] != NULL;
+    }
+    return count;
+}
+
+static void settle(struct dial *d, enum dial_state state)
+{
+    d->state = state;
+    d->end_ns = worker_now(d->worker);
+    timer_clear(&d->worker->timers, &d->timer);
+    for (size_t i = 0; i < DIAL_ATTEMPTS_MAX; i++) {
+        if (d->attempts[i]) {
+            conn_close(d->attempts[i], CONN_CLOSE_RESET);
+            d->attempts[i] = NULL;
+        }
+    }
+    actor_ready(d->owner);
+}
+
+static void fail(struct dial *d, enum dial_error error, const char *text)
+{
+    d->error = error;
+    snprintf(d->text, sizeof(d->text), "%s", text);
+    settle(d, DIAL_FAILED);
+}
+
+static void fail_with_last(struct dial *d)
+{
+    char shown[ADDRESS_TEXT_MAX];
+    char text[sizeof(d->text)];
+    size_t count = d->lookup.address_count;
+
+    address_format(&d->lookup.addresses[count - 1], shown);
+    if (d->last_errno == 0) {
+        snprintf(text, sizeof(text), "%s is a %s, and such destinations are not allowed", shown,
+                 d->refusal);
+        fail(d, DIAL_PROHIBITED, text);
+        return;
+    }
+    if (count == 1) {
+        snprintf(text, sizeof(text), "%s: %s", shown, strerror(d->last_errno));
+    } else {
+        snprintf(text, sizeof(text), "none of %zu addresses answered; the last, %s: %s", count,
+                 shown, strerror(d->last_errno));
+    }
+    fail(d, classify(d->last_errno), text);
+}
+
+/* Starts the next address that may be dialled. False: there is none left. */
+static bool start_attempt(struct dial *d)
+{
+    int64_t now_ns = worker_now(d->worker);
+
+    while (d->next_address < d->lookup.address_count) {
+        struct address address = d->lookup.addresses[d->next_address++];
+        const char *refusal;
+        int error = 0;
+        size_t slot = 0;
+
+        address_set_port(&address, d->port);
+        refusal = address_refusal(&address, d->allow_private);
+        if (refusal) {
+            d->refusal = refusal;
+            continue;
+        }
+        while (d->attempts[slot]) {
+            slot++;
+        }
+        d->attempts[slot] = conn_dial(d->worker, &address, &d->self, &error);
+        if (!d->attempts[slot]) {
+            d->last_errno = -error;
+            continue;
+        }
+        d->attempt_deadline_ns[slot] = now_ns + d->connect_limit_ns;
+        d->race_ns = d->next_address < d->lookup.address_count ? now_ns + RACE_NS : 0;
+        return true;
+    }
+    d->race_ns = 0;
+    return false;
+}
+
+/* True when one has won. */
+static bool look_at_attempts(struct dial *d)
+{
+    int64_t now_ns = worker_now(d->worker);
+
+    for (size_t i = 0; i < DIAL_ATTEMPTS_MAX; i++) {
+        struct conn *c = d->attempts[i];
+        if (!c) {
+            continue;
+        }
+        if (c->state == CONN_OPEN && !c->error) {
+            d->attempts[i] = NULL;
+            d->conn = c;
+            d->address = c->peer;
+            conn_set_owner(c, d->owner);
+            return true;
+        }
+        if (c->error || now_ns >= d->attempt_deadline_ns[i]) {
+            d->last_errno = c->error ? c->error : ETIMEDOUT;
+            conn_close(c, CONN_CLOSE_RESET);
+            d->attempts[i] = NULL;
+            d->race_ns = now_ns; /* no need to wait any longer for the next one */
+        }
+    }
+    return false;
+}
+
+static void set_timer(struct dial *d)
+{
+    int64_t next_ns = d->race_ns;
+
+    for (size_t i = 0; i < DIAL_ATTEMPTS_MAX; i++) {
+        if (d->attempts[i] && (next_ns == 0 || d->attempt_deadline_ns[i] < next_ns)) {
+            next_ns = d->attempt_deadline_ns[i];
+        }
+    }
+    timer_set(&d->worker->timers, &d->timer, next_ns);
+}
+
+static void run_dial(struct actor *actor)
+{
+    struct dial *d = CONTAINER_OF(actor, struct dial, self);
+
+    if (d->state != DIAL_PENDING || d->lookup.state == RESOLVE_PENDING) {
+        return;
+    }
+    if (d->lookup.state == RESOLVE_FAILED) {
+        d->resolved_ns = worker_now(d->worker);
+        fail(d, d->lookup.timed_out ? DIAL_DNS_TIMEOUT : DIAL_DNS_ERROR, d->lookup.error);
+        return;
+    }
+    if (d->resolved_ns == 0) {
+        d->resolved_ns = worker_now(d->worker);
+        d->race_ns = d->resolved_ns;
+    }
+    if (look_at_attempts(d)) {
+        settle(d, DIAL_DONE);
+        return;
+    }
+    while (attempts_running(d) == 0 ||
+           (d->race_ns && worker_now(d->worker) >= d->race_ns &&
+            attempts_running(d) < DIAL_ATTEMPTS_MAX)) {
+        if (!start_attempt(d)) {
+            break;
+        }
+    }
+    if (attempts_running(d) == 0) {
+        fail_with_last(d);
+        return;
+    }
+    set_timer(d);
+}
+
+struct dial *dial_new(struct worker *w, const struct dial_options *options, struct actor *owner)
+{
+    struct dial *d = pool_new(&w->dials);
+
+    if (!d) {
+        return NULL;
+    }
+    d->worker = w;
+    d->owner = owner;
+    d->port = options->port;
+    d->allow_private = options->allow_private;
+    d->connect_limit_ns = options->connect_ms * NS_PER_MS;
+    d->begin_ns = worker_now(w);
+    actor_init(&d->self, &w->ready, run_dial);
+    timer_init(&d->timer, &d->self);
+    resolve_start(w->resolver, &d->lookup, options->host, &d->self);
+    run_dial(&d->self);
+    return d;
+}
+
+struct conn *dial_take(struct dial *d)
+{
+    struct conn *c = d->conn;
+
+    ASSERT(d->state == DIAL_DONE && c);
+    d->conn = NULL;
+    return c;
+}
+
+void dial_free(struct dial *d)
+{
+    struct worker *w = d->worker;
+
+    if (d->lookup.state == RESOLVE_PENDING) {
+        resolve_cancel(w->resolver, &d->lookup);
+    }
+    for (size_t i = 0; i < DIAL_ATTEMPTS_MAX; i++) {
+        if (d->attempts[i]) {
+            conn_close(d->attempts[i], CONN_CLOSE_RESET);
+        }
+    }
+    if (d->conn) {
+        conn_close(d->conn, CONN_CLOSE_RESET);
+    }
+    timer_clear(&w->timers, &d->timer);
+    actor_fini(&d->self);
+    pool_free(&w->dials, d);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/engine/idle.h"
+
+#include "core/base/hash.h"
+#include "core/base/table.h"
+
+#include <stdlib.h>
+
+struct idle_entry {
+    struct actor actor;
+    struct table_node node;
+    struct list_node age_link; /* oldest first */
+    struct idle_pool *pool;
+    struct conn *conn;
+    struct timer timer;
+    size_t key_len;
+    uint8_t key[];
+};
+
+struct idle_pool {
+    struct worker *worker;
+    struct table table;
+    struct list_node age;
+    uint32_t cap;
+    int64_t idle_ns;
+};
+
+struct idle_pool *idle_pool_new(struct worker *worker, uint32_t cap, int64_t idle_ns)
+{
+    struct idle_pool *pool = calloc(1, sizeof(*pool));
+
+    if (!pool) {
+        return NULL;
+    }
+    if (table_init(&pool->table, 64) < 0) {
+        free(pool);
+        return NULL;
+    }
+    pool->worker = worker;
+    pool->cap = cap;
+    pool->idle_ns = idle_ns;
+    list_init(&pool->age);
+    return pool;
+}
+
+/* Out of the pool; the connection is the caller's. */
+static struct conn *take_out(struct idle_entry *e)
+{
+    struct conn *c = e->conn;
+
+    table_remove(&e->pool->table, &e->node);
+    list_remove(&e->age_link);
+    timer_clear(&e->pool->worker->timers, &e->timer);
+    actor_fini(&e->actor);
+    free(e);
+    return c;
+}
+
+/* Anything that happens to an idle connection ends it: FIN, an error, time, or bytes nobody asked
+ * for, after which its framing could not be trusted. */
+static void run_entry(struct actor *actor)
+{
+    struct idle_entry *e = CONTAINER_OF(actor, struct idle_entry, actor);
+    struct conn *c = e->conn;
+
+    if (e->timer.fired || c->receiving == CONN_RECV_ENDED || c->rx.len || c->error) {
+        take_out(e);
+        conn_close(c, CONN_CLOSE_NOW);
+        return;
+    }
+    conn_receive(c, c->worker->buffer_high);
+}
+
+void idle_put(struct idle_pool *pool, struct span key, struct conn *c)
+{
+    struct idle_entry *e = NULL;
+
+    if (pool->cap && !c->error && !c->eof && c->rx.len == 0 && c->tx.len == 0 && !c->sending) {
+        e = calloc(1, sizeof(*e) + key.len);
+    }
+    if (!e) {
+        conn_close(c, CONN_CLOSE_NOW);
+        return;
+    }
+    while (pool->table.count >= pool->cap) {
+        struct idle_entry *oldest = CONTAINER_OF(pool->age.next, struct idle_entry, age_link);
+        conn_close(take_out(oldest), CONN_CLOSE_NOW);
+    }
+    e->pool = pool;
+    e->conn = c;
+    e->key_len = key.len;
+    memcpy(e->key, key.data, key.len);
+    actor_init(&e->actor, &pool->worker->ready, run_entry);
+    timer_init(&e->timer, &e->actor);
+    timer_set(&pool->worker->timers, &e->timer, worker_now(pool->worker) + pool->idle_ns);
+    list_init(&e->age_link);
+    list_push_back(&pool->age, &e->age_link);
+    table_insert(&pool->table, &e->node, hash_bytes(key));
+    conn_set_owner(c, &e->actor);
+    conn_receive(c, c->worker->buffer_high);
+}
+
+struct conn *idle_take(struct idle_pool *pool, struct span key, struct actor *owner)
+{
+    struct table_node *node = table_first(&pool->table, hash_bytes(key));
+
+    for (; node; node = table_next(node)) {
+        struct idle_entry *e = CONTAINER_OF(node, struct idle_entry, node);
+        struct conn *c = e->conn;
+        bool usable = c->receiving != CONN_RECV_ENDED && c->rx.len == 0 && !c->error;
+        if (usable && span_equal(span_make(e->key, e->key_len), key)) {
+            take_out(e);
+            conn_set_owner(c, owner);
+            return c;
+        }
+    }
+    return NULL;
+}
+
+void idle_pool_close_all(struct idle_pool *pool)
+{
+    while (!list_is_empty(&pool->age)) {
+        conn_close(take_out(CONTAINER_OF(pool->age.next, struct idle_entry, age_link)),
+                   CONN_CLOSE_NOW);
+    }
+}
+
+void idle_pool_free(struct idle_pool *pool)
+{
+    ASSERT(pool->table.count == 0);
+    table_fini(&pool->table);
+    free(pool);
+}
+
+uint32_t idle_pool_count(const struct idle_pool *pool)
+{
+    return (uint32_t)pool->table.count;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/engine/listener.h"
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/engine/address.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define RESUME_NS (100 * NS_PER_MS)
+
+enum { LISTEN_BACKLOG = 4096 };
+
+static int bind_socket(const struct sockaddr *address, socklen_t address_len, bool share)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    int error;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
+        bind(fd, address, address_len) == 0 && listen(fd, LISTEN_BACKLOG) == 0) {
+        return fd;
+    }
+    error = errno;
+    close(fd);
+    return -error;
+}
+
+static const char *bind_remedy(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "; another program has this port: stop it, or give listeners another address";
+    case EACCES:
+        return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+        return "; no interface of this machine has this address";
+    default:
+        return "";
+    }
+}
+
+int listener_bind(const struct sockaddr *address, socklen_t address_len, bool first, char *error,
+                  size_t error_cap)
+{
+    struct address shown = {.len = address_len};
+    char text[ADDRESS_TEXT_MAX];
+    int fd = first ? bind_socket(address, address_len, false) : 0;
+
+    if (fd >= 0) {
+        if (first) {
+            close(fd);
+        }
+        fd = bind_socket(address, address_len, true);
+    }
+    if (fd < 0) {
+        memcpy(&shown.u, address, address_len);
+        address_format(&shown, text);
+        snprintf(error, error_cap, "cannot listen on %s: %s%s", text, strerror(-fd),
+                 bind_remedy(-fd));
+    }
+    return fd;
+}
+
+static struct ring_owner ring_owner(const struct listener *l)
+{
+    return (struct ring_owner){l->index, 1};
+}
+
+static void accept_more(struct listener *l)
+{
+    struct worker *w = l->worker;
+
+    if (l->accepting || l->closing) {
+        return;
+    }
+    if (w->conns.live_count >= w->conn_cap) {
+        w->stats.accept_pauses++;
+        timer_set(&w->timers, &l->resume, worker_now(w) + RESUME_NS);
+        return;
+    }
+    l->accepting = true;
+    ring_accept(w->ring, l->fd, ring_owner(l));
+}
+
+static void finish_close(struct listener *l)
+{
+    /* Whoever is in the backlog was told by the kernel that we are there. */
+    int fd;
+    while ((fd = ring_accept_now(l->worker->ring, l->fd)) >= 0) {
+        l->worker->accepted(l->worker, l, fd);
+    }
+    timer_clear(&l->worker->timers, &l->resume);
+    actor_fini(&l->actor);
+    ring_close(l->worker->ring, l->fd);
+    l->fd = -1;
+}
+
+static void run_listener(struct actor *actor)
+{
+    struct listener *l = CONTAINER_OF(actor, struct listener, actor);
+
+    if (!l->closing) {
+        accept_more(l);
+    }
+}
+
+void listener_init(struct listener *l, struct worker *worker, int fd, uint32_t index)
+{
+    l->worker = worker;
+    l->fd = fd;
+    l->index = index;
+    l->accepting = false;
+    l->closing = false;
+    actor_init(&l->actor, &worker->ready, run_listener);
+    timer_init(&l->resume, &l->actor);
+    accept_more(l);
+}
+
+static void accept_failed(struct listener *l, int error)
+{
+    static struct log_limit limit;
+    struct worker *w = l->worker;
+
+    /* The client itself gave up: go on. */
+    if (error == ECONNABORTED || error == EINTR || error == ECANCELED || error == EPROTO) {
+        return;
+    }
+    w->stats.accept_pauses++;
+    log_limited(&limit, worker_now(w), LOG_WARN, "worker=%u accepting pauses: %s%s", w->index,
+                strerror(error),
+                error == EMFILE ? "; raise the limit on open files (LimitNOFILE, ulimit -n)" : "");
+    timer_set(&w->timers, &l->resume, worker_now(w) + RESUME_NS);
+}
+
+void listener_on_event(struct listener *l, const struct ring_event *event)
+{
+    if (!event->more) {
+        l->accepting = false;
+    }
+    if (event->res >= 0) {
+        struct worker *w = l->worker;
+        w->stats.accepted++;
+        w->accepted(w, l, event->res);
+        if (l->accepting && w->conns.live_count >= w->conn_cap) {
+            ring_cancel(w->ring, RING_ACCEPT, ring_owner(l));
+        }
+    } else if (!l->closing) {
+        accept_failed(l, -event->res);
+    }
+    if (!l->accepting) {
+        if (l->closing) {
+            finish_close(l);
+        } else if (l->resume.deadline_ns == 0) {
+            accept_more(l);
+        }
+    }
+}
+
+void listener_close(struct listener *l)
+{
+    if (l->closing || l->fd < 0) {
+        return;
+    }
+    l->closing = true;
+    if (l->accepting) {
+        ring_cancel(l->worker->ring, RING_ACCEPT, ring_owner(l));
+    } else {
+        finish_close(l);
+    }
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/engine/pipe.h"
+
+#include <errno.h>
+
+enum {
+    TURN_BYTES_MAX = 256 * 1024, /* moved by one pipe before the others get their turn */
+    BULK_BYTES = 512 * 1024,     /* moved before a stream may count as bulk */
+    BULK_MEAN = 3072,            /* bytes a receive */
+    SPLICE_SMALL = 4096,         /* below this splicing loses to copying */
+    SPLICE_SMALL_MAX = 8,        /* so many in a row, and the stream is interactive again */
+    SPLICE_TURN_MAX = 16,        /* splice rounds a turn */
+};
+
+void pipe_init(struct pipe *p, struct conn *from, struct conn *to)
+{
+    *p = (struct pipe){.from = from, .to = to};
+    p->moved_ns = worker_now(from->worker);
+}
+
+static void moved(struct pipe *p, size_t len)
+{
+    p->bytes += len;
+    p->moved_ns = worker_now(p->from->worker);
+}
+
+/* ---- copying: open, look, seal ---- */
+
+/* Passes one run of plaintext on; false when the connection broke. */
+static bool pass_plaintext(struct pipe *p, struct span bytes)
+{
+    moved(p, bytes.len);
+    if (p->look) {
+        p->look(p->look_context, bytes);
+    }
+    return p->to->tls ? tls_engine_write(p->to->tls, bytes) : conn_write(p->to, bytes);
+}
+
+/* Moves one run. 0: nothing there; negative: broken. */
+static ssize_t move_one(struct pipe *p)
+{
+    struct worker *w = p->from->worker;
+    struct buf *b;
+    size_t len;
+
+    if (p->from->tls) {
+        len = tls_engine_read(p->from->tls, w->scratch, TLS_RECORD_PLAINTEXT_MAX);
+        if (len && !pass_plaintext(p, span_make(w->scratch, len))) {
+            return -1;
+        }
+        return (ssize_t)len;
+    }
+    b = buf_queue_pop(&p->from->rx);
+    if (!b) {
+        return 0;
+    }
+    len = b->end - b->start;
+    if (!p->to->tls) {
+        moved(p, len);
+        if (p->look) {
+            p->look(p->look_context, buf_view(b));
+        }
+        conn_push(p->to, b);
+        return (ssize_t)len;
+    }
+    bool passed = pass_plaintext(p, buf_view(b));
+    buf_put(&w->bufs, b);
+    return passed ? (ssize_t)len : -1;
+}
+
+/* The sender is done: pass that on behind the last byte. */
+static void pass_end(struct pipe *p)
+{
+    bool clean = !p->from->tls || tls_engine_status(p->from->tls) == TLS_CLOSED;
+
+    if (p->to->tls && clean) {
+        tls_engine_shutdown(p->to->tls);
+    }
+    conn_flush(p->to);
+    conn_finish(p->to);
+    p->end = clean ? PIPE_ENDED : PIPE_TRUNCATED;
+}
+
+static bool input_is_over(const struct pipe *p)
+{
+    const struct conn *from = p->from;
+
+    if (from->tls && tls_engine_status(from->tls) == TLS_CLOSED) {
+        return true;
+    }
+    /* What is left in rx of a TLS connection is a record that will never be whole. */
+    return from->eof && (from->tls || from->rx.len == 0);
+}
+
+static bool broken(const struct pipe *p)
+{
+    return (p->from->error && (p->from->tls || p->from->rx.len == 0)) || p->to->error ||
+           (p->from->tls && tls_engine_status(p->from->tls) == TLS_FAILED);
+}
+
+static void copy(struct pipe *p)
+{
+    struct worker *w = p->from->worker;
+    size_t turn_bytes = 0;
+    bool full = false;
+
+    for (;;) {
+        if (p->to->tx.len >= w->buffer_high) {
+            p->to->tx_wake = w->buffer_low;
+            full = true;
+            break;
+        }
+        if (turn_bytes >= TURN_BYTES_MAX) {
+            actor_ready(p->from->owner);
+            full = true;
+            break;
+        }
+        ssize_t len = move_one(p);
+        if (len < 0) {
+            p->end = PIPE_FAILED;
+            return;
+        }
+        if (len == 0) {
+            break;
+        }
+        turn_bytes += (size_t)len;
+    }
+    conn_flush(p->to);
+    if (full) {
+        return;
+    }
+    if (broken(p)) {
+        p->end = PIPE_FAILED;
+    } else if (input_is_over(p)) {
+        pass_end(p);
+    } else if (p->splice == PIPE_COPIES) {
+        conn_receive(p->from, w->buffer_high - p->to->tx.len);
+    }
+}
+
+/* ---- splicing ---- */
+
+static bool is_bulk(const struct pipe *p)
+{
+    const struct conn *from = p->from;
+
+    if (!p->may_splice || p->bytes < BULK_BYTES) {
+        return false;
+    }
+    if (from->receiving == CONN_RECV_IDLE) {
+        return from->was_capped;
+    }
+    /* Without a receive cap a receive does not end by itself: judge by what it brought. */
+    return from->receiving == CONN_RECV_ARMED && !ring_has_recv_cap(from->worker->ring) &&
+           from->arm_bytes >= BULK_BYTES && from->arm_bytes / from->arm_count >= BULK_MEAN;
+}
+
+/* From copying to splicing: everything copied must have left first, or bytes would overtake. */
+static void switch_when_flushed(struct pipe *p)
+{
+    if (p->from->receiving == CONN_RECV_ARMED) {
+        conn_receive_stop(p->from);
+        return;
+    }
+    if (p->from->receiving != CONN_RECV_IDLE || p->from->rx.len) {
+        return;
+    }
+    if (p->to->tx.len || p->to->sending) {
+        p->to->tx_wake = 0;
+        return;
+    }
+    p->splice = PIPE_SPLICES;
+}
+
+static void give_kernel_pipe(struct pipe *p)
+{
+    if (p->has_kernel_pipe) {
+        worker_give_splice_pipe(p->from->worker, &p->kernel_pipe, p->in_kernel_pipe == 0);
+        p->has_kernel_pipe = false;
+        p->in_kernel_pipe = 0;
+    }
+}
+
+static void back_to_copying(struct pipe *p)
+{
+    give_kernel_pipe(p);
+    p->splice = PIPE_COPIES;
+    p->small_splices = 0;
+    p->from->was_capped = false;
+    conn_receive(p->from, p->from->worker->buffer_high);
+}
+
+static void splice_failed(struct pipe *p, struct conn *c, ssize_t result)
+{
+    if (!c->error) {
+        c->error = (int)-result;
+    }
+    p->end = PIPE_FAILED;
+}
+
+/* Kernel pipe to socket. True: it is empty. */
+static bool splice_out(struct pipe *p)
+{
+    struct ring *ring = p->from->worker->ring;
+
+    while (p->in_kernel_pipe) {
+        ssize_t len = ring_splice(ring, p->kernel_pipe.fds[0], p->to->fd, p->in_kernel_pipe);
+        if (len == -EAGAIN) {
+            conn_poll(p->to, false);
+            return false;
+        }
+        if (len <= 0) {
+            splice_failed(p, p->to, len ? len : -EPIPE);
+            return false;
+        }
+        p->in_kernel_pipe -= (size_t)len;
+        p->to->sent_bytes += (uint64_t)len;
+        p->from->worker->stats.spliced_bytes += (uint64_t)len;
+        moved(p, (size_t)len);
+    }
+    return true;
+}
+
+/* The stream has gone interactive: one direction of few bytes at a time is cheaper by copying. */
+static bool has_gone_small(struct pipe *p, ssize_t len)
+{
+    p->small_splices = len < SPLICE_SMALL ? (uint8_t)(p->small_splices + 1) : 0;
+    return p->small_splices >= SPLICE_SMALL_MAX;
+}
+
+static void splice_bytes(struct pipe *p)
+{
+    struct ring *ring = p->from->worker->ring;
+
+    if (!p->has_kernel_pipe) {
+        p->has_kernel_pipe = worker_take_splice_pipe(p->from->worker, &p->kernel_pipe);
+    }
+    if (!p->has_kernel_pipe) {
+        p->may_splice = false;
+        back_to_copying(p);
+        return;
+    }
+    for (int round = 0; round < SPLICE_TURN_MAX; round++) {
+        if (!splice_out(p)) {
+            return;
+        }
+        ssize_t len = ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
+        if (len == -EAGAIN) {
+            /* Only a blocked direction keeps a pipe: there are few. */
+            give_kernel_pipe(p);
+            conn_poll(p->from, true);
+            return;
+        }
+        if (len == 0) {
+            p->from->eof = true;
+            p->from->receiving = CONN_RECV_ENDED;
+            give_kernel_pipe(p);
+            pass_end(p);
+            return;
+        }
+        if (len < 0) {
+            splice_failed(p, p->from, len);
+            return;
+        }
+        p->from->received_bytes += (uint64_t)len;
+        p->in_kernel_pipe = (size_t)len;
+        if (has_gone_small(p, len)) {
+            if (splice_out(p)) {
+                back_to_copying(p);
+            }
+            return;
+        }
+    }
+    actor_ready(p->from->owner);
+}
+
+void pipe_run(struct pipe *p)
+{
+    if (p->end != PIPE_FLOWS) {
+        return;
+    }
+    if (p->splice == PIPE_SPLICES) {
+        if (!p->from->polling_in && !p->to->polling_out) {
+            splice_bytes(p);
+        } else if (p->from->error || p->to->error) {
+            p->end = PIPE_FAILED;
+        }
+        return;
+    }
+    if (is_bulk(p)) {
+        p->splice = PIPE_SWITCHING;
+    }
+    copy(p);
+    if (p->splice == PIPE_SWITCHING && p->end == PIPE_FLOWS) {
+        switch_when_flushed(p);
+        if (p->splice == PIPE_SPLICES) {
+            splice_bytes(p);
+        }
+    }
+}
+
+void pipe_fini(struct pipe *p)
+{
+    give_kernel_pipe(p);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pipe: one direction of a relay, from one conn to the other; a session has two. What a byte goes
+ * through is visible as data and decided before: TLS on either conn or not, somebody who looks on or
+ * not. Where nobody looks and there is no TLS, received buffers are themselves sent on, and once
+ * the stream is bulk the bytes stay in the kernel (splice).
+ *
+ * Back-pressure: reading from `from` goes on while less than the worker's high mark waits in `to`,
+ * and starts again at the low mark.
+ */
+#ifndef WEIR_ENGINE_PIPE_H
+#define WEIR_ENGINE_PIPE_H
+
+#include "core/engine/conn.h"
+
+enum pipe_end {
+    PIPE_FLOWS,
+    PIPE_ENDED,     /* the end of input was passed on, in order */
+    PIPE_TRUNCATED, /* the same, but the TLS peer ended without close_notify */
+    PIPE_FAILED,    /* a connection broke: see the conns' errors and engines' faults */
+};
+
+enum pipe_splice { PIPE_COPIES, PIPE_SWITCHING, PIPE_SPLICES };
+
+struct pipe {
+    struct conn *from;
+    struct conn *to;
+    /* Sees each run of plaintext before it goes on; null: blind. Must not change or keep it. */
+    void (*look)(void *context, struct span bytes);
+    void *look_context;
+    uint64_t bytes;         /* payload moved */
+    int64_t moved_ns;       /* when something last moved */
+    enum pipe_end end;
+    bool may_splice;
+    enum pipe_splice splice;
+    uint8_t small_splices;  /* in a row */
+    bool has_kernel_pipe;
+    struct splice_pipe kernel_pipe;
+    size_t in_kernel_pipe;  /* bytes */
+};
+
+void pipe_init(struct pipe *pipe, struct conn *from, struct conn *to);
+
+/* Moves what can be moved now, and arms what it waits for. Call whenever something happened. */
+void pipe_run(struct pipe *pipe);
+
+/* Gives the kernel pipe back. Before the conns are closed. */
+void pipe_fini(struct pipe *pipe);
+
+#endif

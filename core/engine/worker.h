@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker: one thread, one core, one ring; owns every connection it accepted until the end. Workers
+ * share nothing on the path of bytes. A turn has four phases: take completions (they are only
+ * stored), expire timers, run the actors that became ready, and, with the next turn's one system
+ * call, submit what they started.
+ *
+ * Thread: everything belongs to the worker's own thread, but worker_post().
+ */
+#ifndef WEIR_ENGINE_WORKER_H
+#define WEIR_ENGINE_WORKER_H
+
+#include "core/base/buf.h"
+#include "core/base/pool.h"
+#include "core/engine/actor.h"
+#include "core/engine/resolve.h"
+#include "core/engine/ring.h"
+#include "core/engine/timer.h"
+
+struct listener;
+struct worker;
+struct conn;
+
+enum {
+    WORKER_SCRATCH_CAP = 80 * 1024, /* one plaintext record, one rewritten head */
+    WORKER_SPLICE_PIPES_MAX = 32,
+};
+
+/* A message from another thread. Owned by whoever posted it until `deliver` runs, on the worker's
+ * thread. */
+struct letter {
+    struct letter *next;
+    void (*deliver)(struct letter *letter);
+};
+
+/* A pooled pipe(2) pair for splicing. Only an empty one is in the pool. */
+struct splice_pipe {
+    int fds[2];
+    size_t capacity; /* bytes */
+};
+
+struct worker_stats {
+    uint64_t accepted;
+    uint64_t accept_pauses;   /* out of descriptors, or at the connection limit */
+    uint64_t dialled;
+    uint64_t stale_events;    /* completions for something already gone: must stay 0 */
+    uint64_t starved;         /* receives that found no buffer */
+    uint64_t private_receives;
+    uint64_t parked_bytes;    /* copied out of ring buffers because a peer was slow */
+    uint64_t spliced_bytes;
+    uint64_t close_overdue;   /* closes that took too long: must stay 0 */
+};
+
+struct worker {
+    uint32_t index;
+    bool stopping; /* set by the composition: worker_run() returns when nothing is left */
+    struct ring *ring;
+    struct buf_cache bufs;
+    struct timer_wheel timers;
+    struct list_node ready;   /* actors */
+    struct list_node starved; /* conns that wait for a receive buffer, longest first */
+    struct pool conns;
+    struct pool dials;
+    struct resolver *resolver;
+    struct idle_pool *idle;
+    struct listener *listeners; /* array */
+    size_t listener_count;
+    uint32_t conn_cap; /* accepting pauses when this many conns are live */
+    struct splice_pipe splice_pipes[WORKER_SPLICE_PIPES_MAX];
+    uint32_t splice_pipe_count;    /* in the pool now */
+    uint32_t splice_pipes_made;    /* in all */
+    struct worker_stats stats;
+
+    /* Marks of back-pressure a direction, bytes. */
+    uint32_t buffer_high;
+    uint32_t buffer_low;
+
+    /* A new client connection; the callee owns the descriptor. */
+    void (*accepted)(struct worker *worker, struct listener *listener, int fd);
+
+    _Atomic(struct letter *) mail;
+    uint32_t letters_expected; /* answers under way from other threads: waited for at the end */
+    uint8_t *scratch; /* WORKER_SCRATCH_CAP bytes, valid within one actor's run */
+};
+
+struct worker_options {
+    uint32_t index;
+    uint32_t conn_cap;
+    uint32_t dial_cap;
+    uint32_t idle_cap;
+    int64_t idle_ns;
+    uint32_t buffer_high;
+    uint32_t buffer_low;
+    const struct ring_options *ring; /* null: the defaults */
+    const struct resolver_options *resolver;
+    void (*accepted)(struct worker *worker, struct listener *listener, int fd);
+};
+
+/* On the worker's own thread. Returns 0 or -errno with a sentence in error. */
+int worker_init(struct worker *worker, const struct worker_options *options, char *error,
+                size_t error_cap) MUST_CHECK;
+
+/* Listens on descriptors that were bound before (listener.h); they become the worker's. */
+int worker_listen(struct worker *worker, const int *fds, size_t count) MUST_CHECK;
+
+/* One turn; waits for something to happen, at most limit_ns (negative: as long as it takes), and not
+ * at all when an actor is ready. */
+void worker_turn_within(struct worker *worker, int64_t limit_ns);
+static inline void worker_turn(struct worker *worker)
+{
+    worker_turn_within(worker, -1);
+}
+
+/* Ends what is left (no session may be alive) and frees everything. Returns false when the kernel
+ * kept something in flight. */
+bool worker_fini(struct worker *worker);
+
+/* Any thread: `letter->deliver` runs on the worker's thread, soon. */
+void worker_post(struct worker *worker, struct letter *letter);
+
+static inline int64_t worker_now(const struct worker *worker)
+{
+    return ring_now(worker->ring);
+}
+
+/* Pooled pipes for splicing: false when there are none to be had, then bytes are copied. */
+bool worker_take_splice_pipe(struct worker *worker, struct splice_pipe *pipe);
+void worker_give_splice_pipe(struct worker *worker, const struct splice_pipe *pipe, bool empty);
+
+#endif

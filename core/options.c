@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/options.h"
+
+#include "core/base/text.h"
+#include "core/config/suggest.h"
+
+/* What an option does to the options; the value is null where none is taken. */
+enum option_kind { OPTION_CONFIG, OPTION_JSON, OPTION_HELP };
+
+struct option_row {
+    enum option_kind kind;
+    char letter;
+    const char *name;
+    const char *value_name; /* null: takes none */
+    const char *sentence;
+};
+
+static const struct option_row option_rows[] = {
+    {OPTION_CONFIG, 'c', "config", "FILE", "the configuration; it is YAML"},
+    {OPTION_JSON, 0, "json", NULL, "one JSON object instead of text"},
+    {OPTION_HELP, 'h', "help", NULL, "this text"},
+};
+
+struct command_row {
+    const char *name;
+    const char *subname; /* a second word, or null */
+    enum command command;
+    unsigned options;  /* bits 1 << option_kind that it takes, besides help */
+    unsigned required; /* of these, the ones that must be there */
+    const char *summary;
+    const char *details;
+    const char *example;
+};
+
+static const struct command_row command_rows[] = {
+    {"run", NULL, COMMAND_RUN, 1U << OPTION_CONFIG, 0, "run the proxy",
+     "Runs until SIGTERM or SIGINT. Without --config it listens on 127.0.0.1:8080 and makes a\n"
+     "certificate authority in ~/.weir if there is none. SIGHUP reads the file again.\n",
+     "  weir run\n"
+     "  weir run --config /etc/weir/weir.yaml\n"},
+    {"check", NULL, COMMAND_CHECK, 1U << OPTION_CONFIG, 1U << OPTION_CONFIG,
+     "find every mistake in a configuration",
+     "Prints \"FILE: ok\" and exits with 0, or prints every mistake with its place and exits\n"
+     "with 78. Warnings alone do not fail.\n",
+     "  weir check --config weir.yaml\n"},
+    {"config", "example", COMMAND_CONFIG_EXAMPLE, 0, 0, "print a commented configuration",
+     "Every key with its default, its bounds and what it is for, ready to be changed.\n",
+     "  weir config example > weir.yaml\n"},
+    {"version", NULL, COMMAND_VERSION, 1U << OPTION_JSON, 0, "print versions",
+     "Of weir, and of the libraries that are built in.\n",
+     "  weir version\n"
+     "  weir version --json\n"},
+};
+
+/* Commands that other versions have: an error of their own. */
+static const char *const reserved_commands[] = {"fingerprint", "detect", "bench"};
+
+/* One parse. */
+struct parse {
+    int argc;
+    char **argv;
+    int at;
+    struct options *options;
+    const struct command_row *command;
+    unsigned given; /* bits of option_kind */
+    FILE *out, *err;
+};
+
+static void print_overview(FILE *out)
+{
+    fputs("weir is an intercepting forward proxy.\n\nUsage: weir COMMAND [OPTION...]\n\n", out);
+    for (size_t i = 0; i < COUNT_OF(command_rows); i++) {
+        const struct command_row *row = &command_rows[i];
+        int len = fprintf(out, "  %s%s%s", row->name, row->subname ? " " : "",
+                          row->subname ? row->subname : "");
+        fprintf(out, "%*s%s\n", 20 - len, "", row->summary);
+    }
+    fputs("  help COMMAND      explain a command\n\nExample:\n  weir run\n"
+          "  curl --proxy http://127.0.0.1:8080 --cacert ~/.weir/weir-ca-cert.pem "
+          "https://example.com/\n",
+          out);
+}
+
+static void print_command(FILE *out, const struct command_row *row)
+{
+    fprintf(out, "weir %s%s%s: %s\n\nUsage: weir %s%s%s", row->name, row->subname ? " " : "",
+            row->subname ? row->subname : "", row->summary, row->name, row->subname ? " " : "",
+            row->subname ? row->subname : "");
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        const struct option_row *option = &option_rows[i];
+        bool required = row->required & (1U << option->kind);
+
+        if (row->options & (1U << option->kind)) {
+            fprintf(out, " %s--%s%s%s%s", required ? "" : "[", option->name,
+                    option->value_name ? " " : "", option->value_name ? option->value_name : "",
+                    required ? "" : "]");
+        }
+    }
+    fprintf(out, "\n\n%s\nOptions:\n", row->details);
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        const struct option_row *option = &option_rows[i];
+        int len;
+
+        if (!(row->options & (1U << option->kind)) && option->kind != OPTION_HELP) {
+            continue;
+        }
+        len = option->letter ? fprintf(out, "  -%c, --%s", option->letter, option->name)
+                             : fprintf(out, "      --%s", option->name);
+        len += option->value_name ? fprintf(out, " %s", option->value_name) : 0;
+        fprintf(out, "%*s%s\n", 24 - len, "", option->sentence);
+    }
+    fprintf(out, "\nExample:\n%s", row->example);
+}
+
+/* An argument as a message shows it. */
+struct shown {
+    char text[96];
+};
+
+static struct shown show(struct span argument)
+{
+    struct shown shown;
+    struct text t = text_make(shown.text, sizeof(shown.text) - 1);
+
+    text_escaped(&t, argument);
+    shown.text[t.len] = '\0';
+    return shown;
+}
+
+static int usage_error(const struct parse *p)
+{
+    const struct command_row *row = p->command;
+
+    if (row) {
+        fprintf(p->err, "weir %s%s%s --help explains it\n", row->name, row->subname ? " " : "",
+                row->subname ? row->subname : "");
+    } else {
+        fputs("weir --help lists the commands\n", p->err);
+    }
+    return EXIT_STATUS_USAGE;
+}
+
+static void offer_command(struct suggest *suggest, const char *before)
+{
+    for (size_t i = 0; i < COUNT_OF(command_rows); i++) {
+        const struct command_row *row = &command_rows[i];
+
+        if (!before) {
+            suggest_offer(suggest, span_from_string(row->name));
+        } else if (row->subname && strcmp(row->name, before) == 0) {
+            suggest_offer(suggest, span_from_string(row->subname));
+        }
+    }
+    if (!before) {
+        suggest_offer(suggest, SPAN_LITERAL("help"));
+    }
+}
+
+static int unknown_command(const struct parse *p, const char *before, const char *word)
+{
+    struct suggest suggest = suggest_make(span_from_string(word));
+
+    for (size_t i = 0; !before && i < COUNT_OF(reserved_commands); i++) {
+        if (strcmp(reserved_commands[i], word) == 0) {
+            fprintf(p->err, "weir: the command \"%s\" is not supported by this version\n", word);
+            return usage_error(p);
+        }
+    }
+    offer_command(&suggest, before);
+    fprintf(p->err, "weir: unknown command \"%s%s%s\"", before ? before : "", before ? " " : "",
+            show(span_from_string(word)).text);
+    if (suggest.best.len) {
+        fprintf(p->err, "; did you mean \"%s%s%.*s\"?", before ? before : "", before ? " " : "",
+                SPAN_PRINTF(suggest.best));
+    }
+    fputc('\n', p->err);
+    return usage_error(p);
+}
+
+static int unknown_option(const struct parse *p, struct span name, struct span argument)
+{
+    struct suggest suggest = suggest_make(name);
+
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        if (option_rows[i].kind == OPTION_HELP ||
+            (p->command->options & (1U << option_rows[i].kind))) {
+            suggest_offer(&suggest, span_from_string(option_rows[i].name));
+        }
+    }
+    fprintf(p->err, "weir %s: unknown option \"%s\"", p->command->name, show(argument).text);
+    if (suggest.best.len) {
+        fprintf(p->err, "; did you mean \"--%.*s\"?", SPAN_PRINTF(suggest.best));
+    }
+    fputc('\n', p->err);
+    return usage_error(p);
+}
+
+static const struct option_row *option_find(const struct command_row *command, struct span argument,
+                                            struct span *name)
+{
+    bool is_long = argument.len > 2 && argument.data[1] == '-';
+
+    *name = span_skip(argument, is_long ? 2 : 1);
+    *name = span_sub(*name, 0, is_long ? span_find(*name, '=') : name->len);
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        bool same = is_long
+                        ? span_equal(*name, span_from_string(row->name))
+                        : name->len == 1 && row->letter && name->data[0] == (uint8_t)row->letter;
+
+        if (same && (row->kind == OPTION_HELP || (command->options & (1U << row->kind)))) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+/* The value is what stands behind "=", or the next argument. Null, with a message: there is none.
+ */
+static const char *option_value(struct parse *p, const struct option_row *row)
+{
+    const char *argument = p->argv[p->at];
+    const char *equals = argument[1] == '-' ? strchr(argument, '=') : NULL;
+    const char *value = NULL;
+
+    if (equals) {
+        value = equals + 1;
+    } else if (p->at + 1 < p->argc) {
+        value = p->argv[++p->at];
+    }
+    if (!value || !*value) {
+        fprintf(p->err, "weir %s: --%s needs a value: --%s %s\n", p->command->name, row->name,
+                row->name, row->value_name);
+        return NULL;
+    }
+    return value;
+}
+
+/* -1: go on. */
+static int parse_option(struct parse *p)
+{
+    struct span argument = span_from_string(p->argv[p->at]);
+    struct span name;
+    const struct option_row *row = option_find(p->command, argument, &name);
+
+    if (!row) {
+        return unknown_option(p, name, argument);
+    }
+    if (!row->value_name && span_find(argument, '=') < argument.len) {
+        fprintf(p->err, "weir %s: --%s takes no value\n", p->command->name, row->name);
+        return usage_error(p);
+    }
+    if (row->kind == OPTION_HELP) {
+        print_command(p->out, p->command);
+        return EXIT_STATUS_OK;
+    }
+    if (p->given & (1U << row->kind)) {
+        fprintf(p->err, "weir %s: --%s is given twice\n", p->command->name, row->name);
+        return usage_error(p);
+    }
+    p->given |= 1U << row->kind;
+    if (row->kind == OPTION_JSON) {
+        p->options->json = true;
+        return -1;
+    }
+    p->options->config_file = option_value(p, row);
+    return p->options->config_file ? -1 : usage_error(p);
+}
+
+static int parse_options(struct parse *p)
+{
+    for (; p->at < p->argc; p->at++) {
+        const char *argument = p->argv[p->at];
+        int status;
+
+        if (argument[0] != '-' || !argument[1]) {
+            fprintf(p->err, "weir %s: unexpected argument \"%s\"\n", p->command->name,
+                    show(span_from_string(argument)).text);
+            return usage_error(p);
+        }
+        status = parse_option(p);
+        if (status >= 0) {
+            return status;
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+
+        if (p->command->required & ~p->given & (1U << row->kind)) {
+            fprintf(p->err, "weir %s: --%s %s is missing\n", p->command->name, row->name,
+                    row->value_name);
+            return usage_error(p);
+        }
+    }
+    p->options->command = p->command->command;
+    return -1;
+}
+
+static bool is_help(const char *argument)
+{
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+/* Finds the command at p->at and goes behind it. -1: found. */
+static int parse_command(struct parse *p)
+{
+    const char *word = p->argv[p->at];
+    bool is_group = false;
+
+    for (size_t i = 0; i < COUNT_OF(command_rows); i++) {
+        const struct command_row *row = &command_rows[i];
+
+        if (strcmp(row->name, word) != 0) {
+            continue;
+        }
+        is_group = row->subname != NULL;
+        if (!is_group || (p->at + 1 < p->argc && strcmp(p->argv[p->at + 1], row->subname) == 0)) {
+            p->command = row;
+            p->at += is_group ? 2 : 1;
+            return -1;
+        }
+    }
+    if (is_group && (p->at + 1 >= p->argc || is_help(p->argv[p->at + 1]))) {
+        FILE *stream = p->at + 1 < p->argc ? p->out : p->err;
+        print_overview(stream);
+        return stream == p->out ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
+    }
+    return is_group ? unknown_command(p, word, p->argv[p->at + 1]) : unknown_command(p, NULL, word);
+}
+
+static int help_command(struct parse *p)
+{
+    int status;
+
+    p->at++;
+    if (p->at >= p->argc || is_help(p->argv[p->at])) {
+        print_overview(p->out);
+        return EXIT_STATUS_OK;
+    }
+    status = parse_command(p);
+    if (status < 0) {
+        print_command(p->out, p->command);
+        status = EXIT_STATUS_OK;
+    }
+    return status;
+}
+
+int options_parse_to(int argc, char **argv, struct options *options, FILE *out, FILE *err)
+{
+    struct parse p = {.argc = argc, .argv = argv, .at = 1, .options = options};
+    int status;
+
+    p.out = out;
+    p.err = err;
+    *options = (struct options){.command = COMMAND_RUN};
+    if (argc < 2) {
+        print_overview(err);
+        return EXIT_STATUS_USAGE;
+    }
+    if (is_help(argv[1])) {
+        print_overview(out);
+        return EXIT_STATUS_OK;
+    }
+    if (strcmp(argv[1], "help") == 0) {
+        return help_command(&p);
+    }
+    if (strcmp(argv[1], "--version") == 0 && argc == 2) {
+        options->command = COMMAND_VERSION;
+        return -1;
+    }
+    if (argv[1][0] == '-') {
+        fprintf(err, "weir: unknown option \"%s\"; a command comes first\n",
+                show(span_from_string(argv[1])).text);
+        return usage_error(&p);
+    }
+    status = parse_command(&p);
+    return status < 0 ? parse_options(&p) : status;
+}
+
+int options_parse(int argc, char **argv, struct options *options)
+{
+    return options_parse_to(argc, argv, options, stdout, stderr);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options: the command line of the weir program. Knows commands and options, prints their help and
+ * says what is wrong with them; it opens no file and does nothing else.
+ */
+#ifndef WEIR_OPTIONS_H
+#define WEIR_OPTIONS_H
+
+#include "core/base/assert.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* sysexits.h has most of them; scripts rely on the numbers. */
+enum exit_status {
+    EXIT_STATUS_OK = 0,
+    EXIT_STATUS_RUNTIME = 1,
+    EXIT_STATUS_USAGE = 64,
+    EXIT_STATUS_UNAVAILABLE = 69,   /* a service that weir needs */
+    EXIT_STATUS_KERNEL = 71,        /* the kernel lacks or forbids io_uring */
+    EXIT_STATUS_CANNOT_CREATE = 73, /* or bind */
+    EXIT_STATUS_PERMISSION = 77,
+    EXIT_STATUS_CONFIG = 78,
+};
+
+enum command {
+    COMMAND_RUN,
+    COMMAND_CHECK,
+    COMMAND_CONFIG_EXAMPLE,
+    COMMAND_VERSION,
+};
+
+struct options {
+    enum command command;
+    const char *config_file; /* borrowed from argv; null: the embedded default (run only) */
+    bool json;               /* version */
+};
+
+/*
+ * Returns -1 to go on with what is in `options`, or the status to exit with: 0 after help, which
+ * goes to standard output, EXIT_STATUS_USAGE after a message on standard error. argv must stay.
+ */
+int options_parse(int argc, char **argv, struct options *options) MUST_CHECK;
+
+/* The same, with the two streams named. */
+int options_parse_to(int argc, char **argv, struct options *options, FILE *out,
+                     FILE *err) MUST_CHECK;
+
+#endif

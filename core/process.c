@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/process.h"
+
+#include "core/admin/log_sink.h"
+#include "core/base/clock.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+#include "core/base/text.h"
+#include "core/engine/listener.h"
+#include "core/session/session_worker.h"
+#include "tls/ca.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    DESCRIPTORS_RESERVED = 64, /* rings, listeners, logs, the resolver's sockets */
+    CONNS_PER_WORKER_MAX = 1 << 20,
+};
+
+/* A message from main to one worker. */
+struct order {
+    struct letter letter;
+    struct thread *thread;
+    struct snapshot *snapshot; /* publish this one, with a reference; or null: drain */
+    uint32_t grace_ms;
+};
+
+struct thread {
+    struct session_worker worker;
+    pthread_t handle;
+    struct process *process;
+    uint32_t index;
+    int cpu; /* to be pinned to; negative: none */
+    int *listen_fds;
+    int status; /* exit status; EXIT_STATUS_OK unless it could not start */
+    bool clean;
+};
+
+struct process {
+    const struct options *options;
+    struct config *config; /* the one it was started with, for what a reload cannot change */
+    struct snapshot *snapshot;
+    struct session_shared shared;
+    struct ca *ca;
+    struct leaf_keys *keys;
+    struct thread *threads;
+    uint32_t thread_count;
+    uint32_t threads_running;
+    uint32_t conn_cap;
+    uint64_t serial;
+    int signal_fd;
+    pthread_barrier_t ready;
+};
+
+static struct process *the_process; /* for a panic only */
+
+static void describe_process(void)
+{
+    for (uint32_t i = 0; the_process && i < the_process->thread_count; i++) {
+        session_worker_describe(&the_process->threads[i].worker);
+    }
+}
+
+/* ---- worker threads ---- */
+
+static void pin(const struct thread *thread)
+{
+    cpu_set_t set;
+
+    if (thread->cpu < 0) {
+        return;
+    }
+    CPU_ZERO(&set);
+    CPU_SET((size_t)thread->cpu, &set);
+    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0) {
+        log_write(LOG_WARN, "worker=%u cannot be pinned to cpu %d", thread->index, thread->cpu);
+    }
+}
+
+static void *run_thread(void *argument)
+{
+    struct thread *thread = argument;
+    struct process *p = thread->process;
+    const struct session_worker_options options = {
+        .index = thread->index,
+        .conn_cap = p->conn_cap,
+        .shared = &p->shared,
+        .snapshot = p->snapshot,
+        .listen_fds = thread->listen_fds,
+        .listen_fd_count = p->config->listener_count,
+    };
+    char error[512];
+    char name[16];
+    int result;
+
+    snprintf(name, sizeof(name), "weir-%u", thread->index);
+    prctl(PR_SET_NAME, name);
+    pin(thread);
+    result = session_worker_init(&thread->worker, &options, error, sizeof(error));
+    if (result < 0) {
+        log_write(LOG_ERROR, "%s", error);
+        thread->status = EXIT_STATUS_KERNEL;
+    }
+    pthread_barrier_wait(&p->ready);
+    if (result < 0) {
+        return NULL;
+    }
+    session_worker_run(&thread->worker);
+    thread->clean = session_worker_fini(&thread->worker);
+    return NULL;
+}
+
+/* The CPUs we may use, in order; a worker each. */
+static int nth_cpu(const cpu_set_t *allowed, uint32_t n)
+{
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET((size_t)cpu, allowed) && n-- == 0) {
+            return cpu;
+        }
+    }
+    return -1;
+}
+
+/* ---- orders to the workers ---- */
+
+static void obey(struct letter *letter)
+{
+    struct order *order = CONTAINER_OF(letter, struct order, letter);
+    struct session_worker *w = &order->thread->worker;
+
+    if (order->snapshot) {
+        session_worker_publish(w, order->snapshot);
+        snapshot_put(order->snapshot);
+    } else {
+        session_worker_drain(w, order->grace_ms);
+    }
+    free(order);
+}
+
+static void order_all(struct process *p, struct snapshot *snapshot, uint32_t grace_ms)
+{
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        struct order *order = calloc(1, sizeof(*order));
+        if (!order) {
+            log_write(LOG_ERROR, "out of memory: worker %u was not told", i);
+            continue;
+        }
+        order->letter.deliver = obey;
+        order->thread = &p->threads[i];
+        order->snapshot = snapshot;
+        order->grace_ms = grace_ms;
+        if (snapshot) {
+            atomic_fetch_add(&snapshot->references, 1);
+        }
+        worker_post(&p->threads[i].worker.engine, &order->letter);
+    }
+}
+
+/* ---- start ---- */
+
+static int raise_descriptor_limit(struct process *p)
+{
+    struct rlimit limit;
+    uint64_t usable;
+    uint64_t wanted = p->config->limits.connections;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    usable = limit.rlim_cur > DESCRIPTORS_RESERVED + 64ull * p->thread_count
+                 ? limit.rlim_cur - DESCRIPTORS_RESERVED - 64ull * p->thread_count
+                 : 64;
+    /* Two connections a session. */
+    if (wanted && wanted * 2 > usable) {
+        log_write(LOG_WARN,
+                  "limits.connections is %llu, but with %llu open files allowed only %llu are "
+                  "possible: raise the limit (LimitNOFILE, ulimit -n)",
+                  (unsigned long long)wanted, (unsigned long long)limit.rlim_cur,
+                  (unsigned long long)(usable / 2));
+    }
+    if (wanted && wanted * 2 < usable) {
+        usable = wanted * 2;
+    }
+    usable /= p->thread_count;
+    p->conn_cap = (uint32_t)(usable < CONNS_PER_WORKER_MAX ? usable : CONNS_PER_WORKER_MAX);
+    if (p->conn_cap < 2) {
+        p->conn_cap = 2;
+    }
+    return EXIT_STATUS_OK;
+}
+
+static int open_ca(struct process *p)
+{
+    char error[512];
+    bool created = false;
+    char fingerprint[65];
+    uint8_t digest[32];
+    struct text t = text_make(fingerprint, sizeof(fingerprint) - 1);
+
+    p->ca = ca_open(p->config->intercept.ca_dir, clock_wall_ns() / NS_PER_S, &created, error,
+                    sizeof(error));
+    if (!p->ca) {
+        log_write(LOG_ERROR, "%s", error);
+        return EXIT_STATUS_CANNOT_CREATE;
+    }
+    ca_fingerprint(p->ca, digest);
+    text_hex(&t, span_make(digest, sizeof(digest)));
+    fingerprint[t.len] = '\0';
+    log_write(LOG_INFO, "CA %s: %s, SHA-256 %s, in %s", created ? "made" : "loaded",
+              ca_subject(p->ca), fingerprint, p->config->intercept.ca_dir);
+    return EXIT_STATUS_OK;
+}
+
+static int make_shared(struct process *p)
+{
+    const struct config *config = p->config;
+    char error[512];
+
+    p->shared.id_seed = random_seed() & 0xffffffffffff;
+    p->keys = leaf_keys_new();
+    p->shared.leaves = leaf_cache_new(config->intercept.leaf_cache_count);
+    if (!p->keys || !p->shared.leaves) {
+        log_write(LOG_ERROR, "out of memory at start");
+        return EXIT_STATUS_RUNTIME;
+    }
+    const struct minter_options minter = {.ca = p->ca,
+                                          .keys = p->keys,
+                                          .cache = p->shared.leaves,
+                                          .days = config->intercept.leaf_days};
+    p->shared.minter = minter_new(&minter);
+    if (!p->shared.minter) {
+        log_write(LOG_ERROR, "the minter's thread could not be started");
+        return EXIT_STATUS_RUNTIME;
+    }
+    if (config->log.access_path[0]) {
+        p->shared.access_log =
+            log_sink_new(config->log.access_path, p->thread_count, error, sizeof(error));
+        if (!p->shared.access_log) {
+            log_write(LOG_ERROR, "%s", error);
+            return EXIT_STATUS_CANNOT_CREATE;
+        }
+    }
+    p->snapshot = snapshot_new(config_get(p->config), ++p->serial, ca_certificate_der(p->ca), NULL,
+                               error, sizeof(error));
+    if (!p->snapshot) {
+        log_write(LOG_ERROR, "%s", error);
+        return EXIT_STATUS_CONFIG;
+    }
+    return EXIT_STATUS_OK;
+}
+
+/* All addresses for all workers before any worker runs: the order of a SO_REUSEPORT group is then
+ * the order of the workers, and a port that is taken is found before anything was served. */
+static int bind_for(struct process *p, const struct config_listener *listener, size_t index)
+{
+    struct sockaddr_storage address = listener->socket_address;
+    socklen_t len = listener->socket_address_len;
+    char error[256];
+
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        int fd =
+            listener_bind((struct sockaddr *)&address, len, i == 0, error, sizeof(error));
+        if (fd < 0) {
+            log_write(LOG_ERROR, "%s", error);
+            return EXIT_STATUS_CANNOT_CREATE;
+        }
+        p->threads[i].listen_fds[index] = fd;
+        /* Port 0 asks for any port: the other workers share the one that was given. */
+        getsockname(fd, (struct sockaddr *)&address, &len);
+    }
+    return EXIT_STATUS_OK;
+}
+
+static int bind_listeners(struct process *p)
+{
+    int status = EXIT_STATUS_OK;
+
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        p->threads[i].listen_fds = calloc(p->config->listener_count, sizeof(int));
+        if (!p->threads[i].listen_fds) {
+            return EXIT_STATUS_RUNTIME;
+        }
+    }
+    for (size_t j = 0; j < p->config->listener_count && status == EXIT_STATUS_OK; j++) {
+        status = bind_for(p, &p->config->listeners[j], j);
+    }
+    return status;
+}
+
+static int start_threads(struct process *p)
+{
+    cpu_set_t allowed;
+    bool may_pin = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 &&
+                   (uint32_t)CPU_COUNT(&allowed) >= p->thread_count;
+
+    pthread_barrier_init(&p->ready, NULL, p->thread_count + 1);
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        struct thread *thread = &p->threads[i];
+        thread->process = p;
+        thread->index = i;
+        thread->cpu = may_pin ? nth_cpu(&allowed, i) : -1;
+        if (pthread_create(&thread->handle, NULL, run_thread, thread) != 0) {
+            /* The others wait at the barrier for one that will never come. */
+            log_write(LOG_ERROR, "worker %u: no thread could be started: %s", i, strerror(errno));
+            _exit(EXIT_STATUS_RUNTIME);
+        }
+        p->threads_running++;
+    }
+    pthread_barrier_wait(&p->ready);
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        if (p->threads[i].status != EXIT_STATUS_OK) {
+            return p->threads[i].status;
+        }
+    }
+    return EXIT_STATUS_OK;
+}
+
+static void say_listening(const struct process *p)
+{
+    for (size_t j = 0; j < p->config->listener_count; j++) {
+        struct sockaddr_storage name;
+        socklen_t len = sizeof(name);
+        char shown[ADDRESS_TEXT_MAX] = "?";
+        /* The real port, also where the configuration asked for any (port 0). */
+        if (getsockname(p->threads[0].listen_fds[j], (struct sockaddr *)&name, &len) == 0) {
+            struct address address = address_from_storage(&name);
+            address_format(&address, shown);
+        }
+        log_write(LOG_INFO, "listening on %s (forward), %u worker%s", shown, p->thread_count,
+                  p->thread_count == 1 ? "" : "s");
+    }
+}
+
+/* ---- signals ---- */
+
+/* Workers inherit the mask: signals come to main only, and only when it asks. */
+static int open_signals(struct process *p)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return p->signal_fd < 0 ? EXIT_STATUS_RUNTIME : EXIT_STATUS_OK;
+}
+
+static int next_signal(const struct process *p)
+{
+    struct signalfd_siginfo info;
+
+    for (;;) {
+        ssize_t len = read(p->signal_fd, &info, sizeof(info));
+        if (len == (ssize_t)sizeof(info)) {
+            return (int)info.ssi_signo;
+        }
+        if (len < 0 && errno != EINTR) {
+            return SIGTERM;
+        }
+    }
+}
+
+static void warn_restart(const char *key)
+{
+    log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", key);
+}
+
+static bool same_listeners(const struct config *a, const struct config *b)
+{
+    if (a->listener_count != b->listener_count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->listener_count; i++) {
+        if (strcmp(a->listeners[i].address, b->listeners[i].address) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void reload(struct process *p)
+{
+    struct config_report report = {.out = stderr};
+    struct config *config = config_load(p->options->config_file, &report);
+    struct snapshot *snapshot = NULL;
+    char error[512] = "";
+
+    if (p->shared.access_log) {
+        log_sink_reopen(p->shared.access_log);
+    }
+    if (config) {
+        snapshot = snapshot_new(config_get(config), ++p->serial, ca_certificate_der(p->ca), NULL,
+                                error, sizeof(error));
+    }
+    if (!snapshot) {
+        log_write(LOG_ERROR, "reload failed, the old configuration stays in force%s%s",
+                  error[0] ? ": " : "", error);
+        if (config) {
+            config_put(config);
+        }
+        return;
+    }
+    if (config->workers != p->config->workers) {
+        warn_restart("workers");
+    }
+    if (!same_listeners(config, p->config)) {
+        warn_restart("listeners");
+    }
+    if (strcmp(config->intercept.ca_dir, p->config->intercept.ca_dir) != 0) {
+        warn_restart("intercept.ca_dir");
+    }
+    if (strcmp(config->log.access_path, p->config->log.access_path) != 0) {
+        warn_restart("log.access.path");
+    }
+    log_set_level((enum log_level)config->log.level);
+    order_all(p, snapshot, 0);
+    snapshot_put(p->snapshot);
+    p->snapshot = snapshot;
+    config_put(config);
+    log_write(LOG_INFO, "configuration reloaded");
+}
+
+/* The second signal does not wait for anybody. */
+static void *wait_for_second_signal(void *argument)
+{
+    struct process *p = argument;
+
+    for (;;) {
+        int number = next_signal(p);
+        if (number != SIGHUP) {
+            log_write(LOG_WARN, "second signal: ending at once");
+            _exit(128 + number);
+        }
+    }
+}
+
+static void serve(struct process *p)
+{
+    pthread_t second;
+    uint32_t grace_ms = p->snapshot->config->drain.grace_ms;
+    int number;
+
+    while ((number = next_signal(p)) == SIGHUP) {
+        reload(p);
+    }
+    grace_ms = p->snapshot->config->drain.grace_ms;
+    log_write(LOG_INFO, "draining for up to %u ms; a second signal ends at once", grace_ms);
+    if (pthread_create(&second, NULL, wait_for_second_signal, p) == 0) {
+        pthread_detach(second);
+    }
+    order_all(p, NULL, grace_ms);
+}
+
+/* ---- end ---- */
+
+static bool end_threads(struct process *p)
+{
+    bool clean = true;
+
+    for (uint32_t i = 0; i < p->threads_running; i++) {
+        pthread_join(p->threads[i].handle, NULL);
+        clean &= p->threads[i].clean;
+    }
+    return clean;
+}
+
+static void free_shared(struct process *p)
+{
+    if (p->shared.minter) {
+        minter_free(p->shared.minter);
+    }
+    log_sink_free(p->shared.access_log);
+    if (p->shared.leaves) {
+        leaf_cache_free(p->shared.leaves);
+    }
+    if (p->keys) {
+        leaf_keys_free(p->keys);
+    }
+    if (p->ca) {
+        ca_free(p->ca);
+    }
+    if (p->snapshot) {
+        snapshot_put(p->snapshot);
+    }
+    for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
+        free(p->threads[i].listen_fds);
+    }
+    free(p->threads);
+    config_put(p->config);
+}
+
+static uint32_t worker_count(const struct config *config)
+{
+    cpu_set_t allowed;
+
+    if (config->workers) {
+        return config->workers;
+    }
+    return sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (uint32_t)CPU_COUNT(&allowed) : 1;
+}
+
+static int start(struct process *p)
+{
+    int (*const act[])(struct process *) = {raise_descriptor_limit, open_ca,      make_shared,
+                                            bind_listeners,         open_signals, start_threads};
+    int status = EXIT_STATUS_OK;
+
+    for (size_t i = 0; i < COUNT_OF(act) && status == EXIT_STATUS_OK; i++) {
+        status = act[i](p);
+    }
+    return status;
+}
+
+int process_run(const struct options *options)
+{
+    struct config_report report = {.out = stderr};
+    struct process process = {.options = options};
+    char error[512];
+    bool clean;
+    int status;
+
+    hash_set_seed(random_seed());
+    process.config = config_load(options->config_file, &report);
+    if (!process.config) {
+        return EXIT_STATUS_CONFIG;
+    }
+    log_set_level((enum log_level)process.config->log.level);
+    if (ring_self_test(error, sizeof(error)) < 0) {
+        log_write(LOG_ERROR, "%s", error);
+        config_put(process.config);
+        return EXIT_STATUS_KERNEL;
+    }
+    process.thread_count = worker_count(process.config);
+    process.threads = calloc(process.thread_count, sizeof(*process.threads));
+    if (!process.threads) {
+        config_put(process.config);
+        return EXIT_STATUS_RUNTIME;
+    }
+    status = start(&process);
+    if (status != EXIT_STATUS_OK) {
+        /* Workers that did start are inside the kernel: the end of the process ends them. */
+        if (process.threads_running) {
+            fflush(stderr);
+            _exit(status);
+        }
+        free_shared(&process);
+        return status;
+    }
+    the_process = &process;
+    panic_set_hook(describe_process);
+    say_listening(&process);
+    serve(&process);
+    clean = end_threads(&process);
+    the_process = NULL;
+    if (process.shared.access_log && log_sink_dropped(process.shared.access_log)) {
+        log_write(LOG_WARN, "%llu access log lines were dropped: the log could not be written as "
+                            "fast as they came",
+                  (unsigned long long)log_sink_dropped(process.shared.access_log));
+    }
+    if (!clean) {
+        log_write(LOG_ERROR, "something was still in flight at the end");
+        _exit(EXIT_STATUS_RUNTIME);
+    }
+    free_shared(&process);
+    log_write(LOG_INFO, "ended");
+    return EXIT_STATUS_OK;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/access_log.h"
+
+#include "core/base/clock.h"
+
+enum { LINE_CAP = 16 * 1024 };
+
+static void key(struct text *t, const char *name)
+{
+    if (t->data[t->len - 1] != '{') {
+        text_char(t, ',');
+    }
+    text_char(t, '"');
+    text_string(t, name);
+    text_string(t, "\":");
+}
+
+static void string_value(struct text *t, const char *name, const char *value)
+{
+    if (value && value[0]) {
+        key(t, name);
+        text_json(t, span_from_string(value));
+    }
+}
+
+static void number_value(struct text *t, const char *name, uint64_t value)
+{
+    key(t, name);
+    text_unsigned(t, value);
+}
+
+static void bool_value(struct text *t, const char *name, bool value)
+{
+    key(t, name);
+    text_string(t, value ? "true" : "false");
+}
+
+static void address_value(struct text *t, const char *name, const struct address *address)
+{
+    char shown[ADDRESS_TEXT_MAX];
+
+    if (address->len) {
+        address_format(address, shown);
+        string_value(t, name, shown);
+    }
+}
+
+static void tls_value(struct text *t, const char *name, const struct session_tls *tls)
+{
+    if (!tls->version) {
+        return;
+    }
+    key(t, name);
+    text_char(t, '{');
+    string_value(t, "version", tls->version);
+    string_value(t, "cipher", tls->cipher);
+    string_value(t, "group", tls->group);
+    bool_value(t, "resumed", tls->resumed);
+    text_char(t, '}');
+}
+
+/* Microseconds between two moments; nothing when one of them never came. */
+static void phase(struct text *t, const char *name, int64_t from, int64_t to)
+{
+    if (from && to >= from) {
+        number_value(t, name, (uint64_t)((to - from) / NS_PER_US));
+    }
+}
+
+static const char *leaf_name(const struct session *s)
+{
+    static const char *const name[] = {
+        [LEAF_NONE] = "",           [LEAF_FROM_CACHE] = "hit",   [LEAF_MINTED] = "minted",
+        [LEAF_RECALLED] = "recalled", [LEAF_FOR_ERROR] = "error_page",
+    };
+    return name[s->leaf_source];
+}
+
+static void begin_line(struct text *t, const struct session *s, const char *kind)
+{
+    text_char(t, '{');
+    key(t, "time");
+    text_char(t, '"');
+    text_time(t, ring_wall(s->worker->engine.ring));
+    text_char(t, '"');
+    key(t, "session");
+    text_printf(t, "\"%llx\"", (unsigned long long)s->id);
+    string_value(t, "kind", kind);
+    address_value(t, "client", &s->client->peer);
+    string_value(t, "listener", session_config(s)->listeners[s->listener].address);
+    string_value(t, "decision", decision_name((enum decision)s->decision));
+    string_value(t, "rule", s->rule);
+}
+
+static void target_value(struct text *t, const struct session *s)
+{
+    if (s->target) {
+        char shown[HTTP_HOST_MAX + 16];
+        struct text target = text_make(shown, sizeof(shown) - 1);
+        bool brackets = s->target_is_ip && strchr(s->target, ':');
+        text_printf(&target, brackets ? "[%s]:%u" : "%s:%u", s->target, s->port);
+        shown[target.len] = '\0';
+        string_value(t, "target", shown);
+    }
+}
+
+static void connection_values(struct text *t, const struct session *s)
+{
+    target_value(t, s);
+    address_value(t, "dialled", &s->dialled);
+    string_value(t, "sni", s->sni);
+    if (s->sni_invalid) {
+        bool_value(t, "sni_invalid", true);
+    }
+    string_value(t, "alpn", s->alpn);
+    tls_value(t, "server_tls", &s->server_tls);
+    tls_value(t, "client_tls", &s->client_tls);
+    string_value(t, "leaf", leaf_name(s));
+}
+
+static void connection_phases(struct text *t, const struct session *s)
+{
+    const struct session_times *at = &s->times;
+
+    phase(t, "hello", at->begin, at->hello);
+    phase(t, "dns", at->dial_begin, at->resolved);
+    phase(t, "connect", at->resolved, at->connected);
+    phase(t, "server_tls", at->server_tls_begin, at->server_tls_end);
+    phase(t, "mint", at->mint_begin, at->mint_end);
+    phase(t, "client_tls", at->client_tls_begin, at->client_tls_end);
+}
+
+static void end_line(struct text *t, struct session *s)
+{
+    struct session_shared *shared = s->worker->shared;
+
+    text_string(t, "}\n");
+    /* LINE_CAP holds the longest line: every part of it is bounded and escapes sixfold at worst. */
+    ASSERT(!t->overflow);
+    if (shared->on_log_line) {
+        shared->on_log_line(shared->on_log_line_context, text_view(t));
+    } else if (shared->access_log) {
+        log_sink_write(shared->access_log, s->worker->engine.index, text_view(t));
+    }
+}
+
+static bool is_wanted(const struct session *s)
+{
+    return s->worker->shared->access_log || s->worker->shared->on_log_line;
+}
+
+/* A query string may carry secrets: its place is shown, its content is not. */
+static void path_value(struct text *t, const char *path)
+{
+    struct span all = span_from_string(path);
+    size_t query = span_find(all, '?');
+
+    if (all.len == 0) {
+        return;
+    }
+    key(t, "path");
+    text_char(t, '"');
+    text_escaped(t, span_sub(all, 0, query));
+    text_string(t, query < all.len ? "?\"" : "\"");
+}
+
+void access_log_request(struct session *s, const struct http_exchange *exchange)
+{
+    char line[LINE_CAP];
+    struct text t = text_make(line, sizeof(line));
+
+    s->requests++;
+    s->worker->stats.requests++;
+    if (!is_wanted(s)) {
+        return;
+    }
+    begin_line(&t, s, "request");
+    connection_values(&t, s);
+    string_value(&t, "method", exchange->method);
+    string_value(&t, "authority", exchange->authority);
+    path_value(&t, exchange->path);
+    key(&t, "http");
+    text_printf(&t, "\"%u.%u\"", exchange->http_major, exchange->http_minor);
+    string_value(&t, "user_agent", exchange->user_agent);
+    if (exchange->status) {
+        number_value(&t, "status", exchange->status);
+    }
+    key(&t, "bytes");
+    text_char(&t, '{');
+    number_value(&t, "up", exchange->request_bytes);
+    number_value(&t, "down", exchange->response_bytes);
+    text_char(&t, '}');
+    key(&t, "phases_us");
+    text_char(&t, '{');
+    if (s->requests == 1) {
+        connection_phases(&t, s); /* its price was paid for the first request */
+    }
+    phase(&t, "first_byte", exchange->begin_ns, exchange->first_byte_ns);
+    phase(&t, "total", exchange->begin_ns, exchange->end_ns);
+    text_char(&t, '}');
+    if (exchange->upgraded) {
+        bool_value(&t, "upgraded", true);
+    }
+    string_value(&t, "close", s->reason ? close_reason_name((enum close_reason)s->reason) : "");
+    string_value(&t, "error", s->error);
+    string_value(&t, "fault", s->fault);
+    end_line(&t, s);
+}
+
+void access_log_tunnel(struct session *s)
+{
+    char line[LINE_CAP];
+    struct text t = text_make(line, sizeof(line));
+
+    if (!is_wanted(s)) {
+        return;
+    }
+    begin_line(&t, s, "tunnel");
+    connection_values(&t, s);
+    string_value(&t, "protocol", protocol_name((enum protocol)s->protocol));
+    if (s->status) {
+        number_value(&t, "status", s->status);
+    }
+    number_value(&t, "requests", s->requests);
+    key(&t, "bytes");
+    text_char(&t, '{');
+    number_value(&t, "up", s->up.bytes);
+    number_value(&t, "down", s->down.bytes);
+    text_char(&t, '}');
+    key(&t, "phases_us");
+    text_char(&t, '{');
+    connection_phases(&t, s);
+    phase(&t, "first_byte", s->times.begin, s->times.first_byte);
+    phase(&t, "total", s->times.begin, s->times.end);
+    text_char(&t, '}');
+    string_value(&t, "close", close_reason_name((enum close_reason)s->reason));
+    string_value(&t, "error", s->error);
+    string_value(&t, "fault", s->fault);
+    end_line(&t, s);
+}

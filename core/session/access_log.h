@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * access_log: what connections did, one JSON object a line: "kind":"request" for each HTTP exchange
+ * that weir forwarded or read along with, "kind":"tunnel" for each CONNECT, whatever became of it.
+ * Every value is escaped; bodies, cookies, credentials and query strings are never written.
+ */
+#ifndef WEIR_SESSION_ACCESS_LOG_H
+#define WEIR_SESSION_ACCESS_LOG_H
+
+#include "core/session/session.h"
+
+void access_log_request(struct session *session, const struct http_exchange *exchange);
+void access_log_tunnel(struct session *session);
+
+#endif

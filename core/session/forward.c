@@ -1,0 +1,861 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/forward.h"
+
+#include "core/base/clock.h"
+#include "core/engine/idle.h"
+#include "core/session/access_log.h"
+#include "http/h1_body.h"
+#include "http/h1_rewrite.h"
+#include "http/reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    INTERIM_RESPONSES_MAX = 16, /* 1xx before the final one */
+    KEY_MAX = HTTP_HOST_MAX + 32,
+};
+
+enum forward_phase {
+    FORWARD_NONE,
+    FORWARD_DIALLING,
+    FORWARD_HEAD,     /* request under way, response head not yet seen */
+    FORWARD_BODY,     /* response under way */
+};
+
+struct forward {
+    struct pool_slot pool;
+    struct session *session;
+    enum forward_phase phase;
+    struct dial *dial;
+    struct buf_queue held;     /* the rewritten head until a server is there; kept for a retry */
+    struct h1_scan scan;       /* of the response head */
+    struct h1_body up;         /* the request's body */
+    struct h1_body down;       /* the response's */
+    bool up_chunked;           /* how we frame what we send on */
+    bool down_chunked;
+    bool up_done;
+    bool down_done;
+    bool client_keep_alive;
+    bool server_keep_alive;
+    bool reused;               /* the server connection had served before */
+    bool may_retry;            /* idempotent, no body, nothing answered yet */
+    bool bound;                /* authentication binds the connection to this client */
+    bool wants_upgrade;
+    bool is_head;
+    bool answered;
+    uint8_t interim_count;
+    enum http_version client_version;
+    size_t key_len;
+    char key[KEY_MAX];         /* of the server connection, for the idle pool */
+    int64_t moved_ns;          /* when a byte last moved, either way */
+    struct http_exchange exchange;
+};
+
+size_t forward_size(void)
+{
+    return sizeof(struct forward);
+}
+
+bool forward_was_answered(const struct forward *f)
+{
+    return f->answered;
+}
+
+static struct buf_cache *bufs_of(struct session *s)
+{
+    return &s->worker->engine.bufs;
+}
+
+void forward_free(struct forward *f)
+{
+    struct session *s = f->session;
+
+    if (f->dial) {
+        dial_free(f->dial);
+    }
+    buf_queue_clear(&f->held, bufs_of(s));
+    s->forward = NULL;
+    pool_free(&s->worker->forwards, f);
+}
+
+/* ---- answers of our own ---- */
+
+bool session_answer(struct session *s, const struct answer *answer)
+{
+    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+    const struct config *config = session_config(s);
+    const struct http_reply reply = {
+        .status = answer->status,
+        .error = answer->error,
+        .detail = answer->detail,
+        .target = answer->target,
+        .pseudonym = config->http.via ? config->http.pseudonym : NULL,
+        .session_id = s->id,
+        .keep_alive = answer->keep_alive,
+        .head_only = answer->head_only,
+        .version = answer->version,
+    };
+
+    http_write_reply(&t, &reply);
+    if (s->client->tls) {
+        return tls_engine_write(s->client->tls, text_view(&t));
+    }
+    return conn_write(s->client, text_view(&t));
+}
+
+static void log_exchange(struct forward *f)
+{
+    struct session *s = f->session;
+
+    if (f->phase == FORWARD_NONE) {
+        return;
+    }
+    if (f->exchange.upgraded) {
+        f->exchange.request_bytes = s->up.bytes;
+        f->exchange.response_bytes = s->down.bytes;
+    }
+    f->phase = FORWARD_NONE;
+    f->exchange.end_ns = session_now(s);
+    access_log_request(s, &f->exchange);
+    /* A fault belongs to the exchange it was found in. */
+    s->error = NULL;
+    free(s->fault);
+    s->fault = NULL;
+}
+
+void forward_log_unfinished(struct forward *f)
+{
+    log_exchange(f);
+}
+
+static enum step next_request(struct session *s)
+{
+    const struct config *config = session_config(s);
+
+    s->request_scan = (struct h1_scan){0};
+    session_set_deadline(s, s->client->rx.len ? config->limits.head_ms
+                                              : config->limits.keepalive_ms);
+    return STEP_REQUEST;
+}
+
+static void drop_server(struct session *s)
+{
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+}
+
+/*
+ * Answers instead of the server. The connection goes on when the request was read to its end, so
+ * that the next one can be found.
+ */
+static enum step answer_instead(struct session *s, uint16_t status, const char *error,
+                                const char *detail, enum close_reason reason)
+{
+    struct forward *f = s->forward;
+    bool keep_alive = f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST &&
+                      !s->worker->draining;
+    const struct answer answer = {
+        .status = status,
+        .error = error,
+        .detail = span_from_string(detail),
+        .target = span_from_string(f->exchange.authority),
+        .head_only = f->is_head,
+        .keep_alive = keep_alive,
+        .version = f->client_version,
+    };
+
+    session_fault(s, error, "%s", detail);
+    drop_server(s);
+    f->exchange.status = status;
+    f->answered = true;
+    if (!session_answer(s, &answer)) {
+        session_close(s, CLOSE_NO_MEMORY);
+        return STEP_END;
+    }
+    if (!keep_alive) {
+        session_close(s, reason);
+        return STEP_END;
+    }
+    log_exchange(f);
+    conn_flush(s->client);
+    return next_request(s);
+}
+
+/* ---- the request ---- */
+
+static void copy_text(char *to, size_t cap, struct span from)
+{
+    size_t len = from.len < cap - 1 ? from.len : cap - 1;
+
+    memcpy(to, from.data, len);
+    to[len] = '\0';
+}
+
+static void begin_exchange(struct forward *f, const struct http_head *head)
+{
+    const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
+    struct http_exchange *x = &f->exchange;
+
+    memset(x, 0, sizeof(*x));
+    copy_text(x->method, sizeof(x->method), head->method);
+    copy_text(x->path, sizeof(x->path), head->target);
+    copy_text(x->authority, sizeof(x->authority), head->host);
+    if (user_agent) {
+        copy_text(x->user_agent, sizeof(x->user_agent), user_agent->value);
+    }
+    x->http_major = 1;
+    x->http_minor = head->version == HTTP_VERSION_1_1;
+    x->begin_ns = session_now(f->session);
+    f->phase = FORWARD_DIALLING;
+    f->scan = (struct h1_scan){0};
+    f->moved_ns = x->begin_ns;
+    f->interim_count = 0;
+    f->answered = false;
+    f->bound = false;
+    f->reused = false;
+    f->down_done = false;
+    f->client_version = head->version;
+    f->client_keep_alive = head->keep_alive;
+    f->wants_upgrade = head->upgrade;
+    f->is_head = span_equal(head->method, SPAN_LITERAL("HEAD"));
+    f->up_done = head->framing == HTTP_NO_BODY;
+    f->up_chunked = head->framing == HTTP_CHUNKED;
+    h1_body_init(&f->up, head->framing, head->content_length);
+}
+
+/* Schemes that authenticate the connection and not the request (RFC 4559 6): then nobody else may
+ * use it. */
+static bool binds_connection(const struct http_head *head, struct span name)
+{
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct span value = head->fields[i].value;
+        if (span_equal_nocase(head->fields[i].name, name) &&
+            (span_equal_nocase(span_sub(value, 0, 4), SPAN_LITERAL("NTLM")) ||
+             span_equal_nocase(span_sub(value, 0, 9), SPAN_LITERAL("Negotiate")))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Methods that a server may see twice without harm (RFC 9110 9.2.2). */
+static bool is_idempotent(struct span method)
+{
+    return span_equal(method, SPAN_LITERAL("GET")) || span_equal(method, SPAN_LITERAL("HEAD")) ||
+           span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
+}
+
+static bool write_head(struct session *s, const struct http_head *head,
+                       const struct http_authority *authority, struct span path,
+                       struct http_fault *fault)
+{
+    const struct config *config = session_config(s);
+    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+    const struct h1_rewrite_options options = {
+        .via = config->http.via,
+        .pseudonym = config->http.pseudonym,
+        .keep_alive = true,
+        .upgrade = head->upgrade,
+        .framing = head->framing,
+        .content_length = head->content_length,
+    };
+
+    if (!h1_write_request(&t, head, authority, HTTP_SCHEME_HTTP, path, &options, fault)) {
+        return false;
+    }
+    if (t.overflow || !buf_queue_append(&s->forward->held, bufs_of(s), text_view(&t))) {
+        *fault = (struct http_fault){431, "the request head is too long to be forwarded",
+                                     "http_request_error", 0};
+        return false;
+    }
+    return true;
+}
+
+static void send_request(struct session *s)
+{
+    struct forward *f = s->forward;
+
+    f->phase = FORWARD_HEAD;
+    f->scan = (struct h1_scan){0};
+    if (f->reused && f->may_retry) {
+        /* Kept until the server has answered: an idle connection may have died unseen. */
+        for (struct buf *b = f->held.first; b; b = b->next) {
+            if (!conn_write(s->server, buf_view(b))) {
+                return;
+            }
+        }
+    } else {
+        buf_queue_move(&s->server->tx, &f->held);
+    }
+    conn_flush(s->server);
+}
+
+static enum step dial_server(struct session *s)
+{
+    struct forward *f = s->forward;
+    const struct config *config = session_config(s);
+    const struct dial_options options = {
+        .host = span_from_string(s->target),
+        .port = s->port,
+        .allow_private = config->connect.allow_private,
+        .connect_ms = config->limits.connect_ms,
+    };
+
+    f->reused = false;
+    f->phase = FORWARD_DIALLING;
+    f->dial = dial_new(&s->worker->engine, &options, &s->actor);
+    if (!f->dial) {
+        return answer_instead(s, 503, "connection_limit_reached",
+                              "too many connections are being opened at the moment",
+                              CLOSE_NO_MEMORY);
+    }
+    return STEP_FORWARD;
+}
+
+static enum step find_server(struct session *s)
+{
+    struct forward *f = s->forward;
+    struct text key = text_make(f->key, sizeof(f->key));
+
+    text_printf(&key, "%llx %u %s", (unsigned long long)s->hold->snapshot->serial, s->port,
+                s->target);
+    f->key_len = key.len;
+    if (!s->server) {
+        s->server =
+            idle_take(s->worker->engine.idle, span_make(f->key, f->key_len), &s->actor);
+    }
+    if (!s->server) {
+        return dial_server(s);
+    }
+    f->reused = true;
+    s->dialled = s->server->peer;
+    send_request(s);
+    return STEP_FORWARD;
+}
+
+static struct forward *forward_of(struct session *s)
+{
+    if (!s->forward) {
+        s->forward = pool_new(&s->worker->forwards);
+        if (s->forward) {
+            s->forward->session = s;
+        }
+    }
+    return s->forward;
+}
+
+static bool set_target(struct session *s, const struct http_authority *authority)
+{
+    bool same = s->target && strcmp(s->target, authority->host) == 0 && s->port == authority->port;
+
+    if (!same) {
+        /* A connection that authentication bound to the last target is of no use for this one. */
+        drop_server(s);
+        free(s->target);
+        s->target = strdup(authority->host);
+        s->port = authority->port;
+        s->target_is_ip = authority->is_ip;
+    }
+    return s->target != NULL;
+}
+
+enum step forward_begin(struct session *s, const struct http_head *head)
+{
+    const struct config *config = session_config(s);
+    struct forward *f = forward_of(s);
+    struct http_authority authority;
+    struct policy_answer policy;
+    enum http_scheme scheme;
+    struct http_fault fault;
+    struct span path;
+
+    if (!f) {
+        session_close(s, CLOSE_NO_MEMORY);
+        return STEP_END;
+    }
+    begin_exchange(f, head);
+    if (!authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
+        return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
+    }
+    if (scheme == HTTP_SCHEME_HTTPS) {
+        return answer_instead(s, 400, "http_request_error",
+                              "an https URL cannot be fetched this way: open a tunnel to its host "
+                              "with CONNECT, as clients do when their https proxy is set",
+                              CLOSE_BAD_REQUEST);
+    }
+    copy_text(f->exchange.path, sizeof(f->exchange.path), path.len ? path : SPAN_LITERAL("/"));
+    snprintf(f->exchange.authority, sizeof(f->exchange.authority),
+             authority.is_ipv6 ? "[%s]:%u" : "%s:%u", authority.host, authority.port);
+    if (!set_target(s, &authority)) {
+        session_close(s, CLOSE_NO_MEMORY);
+        return STEP_END;
+    }
+    const struct policy_question question = {
+        .host = s->target, .port = s->port, .hello_known = true};
+    policy = policy_decide(config, &question);
+    s->decision = (uint8_t)policy.decision;
+    s->rule = policy.rule;
+    f->may_retry = f->up_done && is_idempotent(head->method);
+    f->bound = binds_connection(head, SPAN_LITERAL("Authorization"));
+    buf_queue_clear(&f->held, bufs_of(s));
+    bool written = write_head(s, head, &authority, path, &fault);
+    buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
+    if (policy.decision == DECISION_REFUSE) {
+        return answer_instead(s, 403, "http_request_denied",
+                              "a rule of this proxy refuses this destination", CLOSE_REFUSED);
+    }
+    if (!written) {
+        return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
+    }
+    session_set_deadline(s, config->limits.send_stall_ms);
+    return find_server(s);
+}
+
+/* ---- bodies ---- */
+
+enum body_flow { BODY_WAITS, BODY_ENDED, BODY_BROKEN, BODY_NO_MEMORY };
+
+static bool write_payload(struct conn *to, struct span payload, bool chunked)
+{
+    char line[24];
+    struct text t = text_make(line, sizeof(line));
+
+    if (!chunked) {
+        return conn_write(to, payload);
+    }
+    h1_write_chunk_head(&t, payload.len);
+    return conn_write(to, text_view(&t)) && conn_write(to, payload) &&
+           conn_write(to, SPAN_LITERAL("\r\n"));
+}
+
+static enum body_flow pass_trailers(struct session *s, struct h1_body *body, struct conn *from,
+                                    struct conn *to, bool chunked, struct http_fault *fault)
+{
+    static __thread struct http_head trailers;
+    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+    size_t want = from->rx.len < BUF_CAP_MAX ? from->rx.len : BUF_CAP_MAX;
+    struct span bytes = buf_queue_gather(&from->rx, bufs_of(s), want);
+
+    switch (h1_body_trailers(body, bytes, &trailers, fault)) {
+    case H1_MORE:
+        return BODY_WAITS;
+    case H1_BAD:
+        return BODY_BROKEN;
+    case H1_DONE:
+        break;
+    }
+    text_string(&t, "0\r\n");
+    h1_write_trailers(&t, &trailers);
+    buf_queue_consume(&from->rx, bufs_of(s), trailers.len);
+    if (chunked && !conn_write(to, text_view(&t))) {
+        return BODY_NO_MEMORY;
+    }
+    return BODY_ENDED;
+}
+
+/* Moves what has arrived of a body, up to the high mark of the receiver's queue. */
+static enum body_flow pass_body(struct session *s, struct h1_body *body, struct conn *from,
+                                struct conn *to, bool chunked, uint64_t *count,
+                                struct http_fault *fault)
+{
+    const struct worker *w = &s->worker->engine;
+
+    for (;;) {
+        struct span payload = {NULL, 0};
+        size_t consumed = 0;
+        enum h1_body_result result;
+        struct span bytes;
+        bool whole;
+
+        if (to->tx.len >= w->buffer_high) {
+            to->tx_wake = w->buffer_low;
+            return BODY_WAITS;
+        }
+        bytes = from->rx.first ? buf_view(from->rx.first) : span_make(NULL, 0);
+        result = h1_body_feed(body, bytes, &consumed, &payload, fault);
+        whole = !chunked && payload.len && payload.len == bytes.len;
+        if (whole) {
+            conn_push(to, buf_queue_pop(&from->rx));
+        } else {
+            if (payload.len && !write_payload(to, payload, chunked)) {
+                return BODY_NO_MEMORY;
+            }
+            buf_queue_consume(&from->rx, bufs_of(s), consumed);
+        }
+        if (consumed) {
+            s->forward->moved_ns = session_now(s);
+        }
+        *count += payload.len;
+        switch (result) {
+        case H1_BODY_PAYLOAD:
+            break;
+        case H1_BODY_MORE:
+            if (!from->rx.first) {
+                return BODY_WAITS;
+            }
+            break;
+        case H1_BODY_TRAILERS:
+            return pass_trailers(s, body, from, to, chunked, fault);
+        case H1_BODY_DONE:
+            return BODY_ENDED;
+        case H1_BODY_BAD:
+            return BODY_BROKEN;
+        }
+    }
+}
+
+/* STEP_FORWARD: go on. */
+static enum step pass_request_body(struct session *s)
+{
+    struct forward *f = s->forward;
+    struct http_fault fault;
+
+    if (f->up_done) {
+        return STEP_FORWARD;
+    }
+    switch (pass_body(s, &f->up, s->client, s->server, f->up_chunked, &f->exchange.request_bytes,
+                      &fault)) {
+    case BODY_ENDED:
+        f->up_done = true;
+        break;
+    case BODY_WAITS:
+        if (s->client->eof && s->client->rx.len == 0) {
+            session_fault(s, NULL, "the client ended in the middle of a request body");
+            session_close(s, CLOSE_CLIENT_GONE);
+            return STEP_END;
+        }
+        break;
+    case BODY_BROKEN:
+        if (f->phase == FORWARD_HEAD) {
+            return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
+        }
+        session_fault(s, fault.error, "%s", fault.what);
+        session_close(s, CLOSE_BAD_REQUEST);
+        return STEP_END;
+    case BODY_NO_MEMORY:
+        session_close(s, CLOSE_NO_MEMORY);
+        return STEP_END;
+    }
+    conn_flush(s->server);
+    return STEP_FORWARD;
+}
+
+/* ---- the response ---- */
+
+static enum step server_failed(struct session *s, const char *detail)
+{
+    struct forward *f = s->forward;
+    bool nothing_came = s->server->rx.len == 0 && f->interim_count == 0;
+
+    if (f->reused && f->may_retry && nothing_came) {
+        drop_server(s);
+        return dial_server(s);
+    }
+    return answer_instead(s, 502, "connection_terminated", detail, CLOSE_SERVER_GONE);
+}
+
+static enum step begin_upgrade(struct session *s)
+{
+    struct forward *f = s->forward;
+
+    f->exchange.upgraded = true;
+    f->phase = FORWARD_BODY;
+    return STEP_RELAY;
+}
+
+static bool write_response(struct session *s, const struct http_head *head, bool is_final,
+                           struct http_fault *fault)
+{
+    struct forward *f = s->forward;
+    const struct config *config = session_config(s);
+    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+    struct h1_rewrite_options options = {
+        .via = config->http.via,
+        .pseudonym = config->http.pseudonym,
+        .keep_alive = true,
+        .upgrade = head->status == 101,
+        .framing = head->framing,
+        .content_length = head->content_length,
+        .peer_version = f->client_version,
+    };
+
+    if (is_final) {
+        /* A client of HTTP/1.0 knows no chunks: for it the end of the connection ends the body. */
+        if (options.framing == HTTP_CHUNKED && f->client_version == HTTP_VERSION_1_0) {
+            options.framing = HTTP_UNTIL_CLOSE;
+        }
+        if (options.framing == HTTP_UNTIL_CLOSE || !f->up_done || s->worker->draining) {
+            f->client_keep_alive = false;
+        }
+        options.keep_alive = f->client_keep_alive;
+        f->down_chunked = options.framing == HTTP_CHUNKED;
+    }
+    if (!h1_write_response(&t, head, &options, fault)) {
+        return false;
+    }
+    if (t.overflow) {
+        *fault = (struct http_fault){502, "the response head is too long to be forwarded",
+                                     "http_response_header_section_size", 0};
+        return false;
+    }
+    f->answered = is_final;
+    return conn_write(s->client, text_view(&t));
+}
+
+/* A parsed head at the front of the server's rx. */
+static enum step take_response_head(struct session *s, const struct http_head *head)
+{
+    struct forward *f = s->forward;
+    bool interim = head->status >= 100 && head->status < 200;
+    struct http_fault fault;
+
+    if (head->status == 101 && !f->wants_upgrade) {
+        return answer_instead(s, 502, "http_protocol_error",
+                              "the server switched protocols without having been asked to",
+                              CLOSE_BAD_RESPONSE);
+    }
+    if (interim && ++f->interim_count > INTERIM_RESPONSES_MAX) {
+        return answer_instead(s, 502, "http_protocol_error",
+                              "the server sent too many interim (1xx) responses",
+                              CLOSE_BAD_RESPONSE);
+    }
+    if (!interim || head->status == 101) {
+        f->exchange.status = head->status;
+        f->exchange.first_byte_ns = session_now(s);
+        f->bound |= binds_connection(head, SPAN_LITERAL("WWW-Authenticate"));
+        buf_queue_clear(&f->held, bufs_of(s));
+    }
+    /* Interim responses are unknown to HTTP/1.0 (RFC 9110 15.2). */
+    if (!(interim && f->client_version == HTTP_VERSION_1_0) &&
+        !write_response(s, head, !interim, &fault)) {
+        return answer_instead(s, 502, fault.error, fault.what, CLOSE_BAD_RESPONSE);
+    }
+    buf_queue_consume(&s->server->rx, bufs_of(s), head->len);
+    f->scan = (struct h1_scan){0};
+    f->moved_ns = session_now(s);
+    if (head->status == 101) {
+        return begin_upgrade(s);
+    }
+    if (!interim) {
+        h1_body_init(&f->down, head->framing, head->content_length);
+        f->server_keep_alive = head->keep_alive && head->framing != HTTP_UNTIL_CLOSE;
+        f->down_done = head->framing == HTTP_NO_BODY;
+        f->phase = FORWARD_BODY;
+    }
+    conn_flush(s->client);
+    return STEP_FORWARD;
+}
+
+static enum step read_response_head(struct session *s)
+{
+    static __thread struct http_head head;
+    struct forward *f = s->forward;
+    const struct config *config = session_config(s);
+    const struct h1_limits limits = {
+        config->limits.head_bytes, config->limits.line_bytes, config->limits.field_count};
+    struct conn *server = s->server;
+
+    while (f->phase == FORWARD_HEAD) {
+        size_t want = server->rx.len < BUF_HEAD_CAP ? server->rx.len : BUF_HEAD_CAP;
+        struct span bytes = buf_queue_gather(&server->rx, bufs_of(s), want);
+        struct http_fault fault;
+        enum h1_result result = H1_MORE;
+        enum step step;
+
+        if (bytes.len) {
+            result = h1_scan_head(&f->scan, bytes, false, &limits, &fault);
+        }
+        if (result == H1_DONE) {
+            result = h1_parse_response(&head, bytes, span_from_string(f->exchange.method), &limits,
+                                       &fault);
+        }
+        if (result == H1_BAD) {
+            return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_RESPONSE);
+        }
+        if (result == H1_MORE) {
+            if (server->error || server->eof) {
+                return server_failed(s, server->rx.len
+                                            ? "the server ended in the middle of a response head"
+                                            : "the server ended the connection without an answer");
+            }
+            conn_receive(server, config->limits.head_bytes);
+            return STEP_FORWARD;
+        }
+        step = take_response_head(s, &head);
+        if (step != STEP_FORWARD) {
+            return step;
+        }
+    }
+    return STEP_FORWARD;
+}
+
+static void release_server(struct session *s)
+{
+    struct forward *f = s->forward;
+    struct conn *server = s->server;
+    bool clean = f->server_keep_alive && f->up_done && server->rx.len == 0 && !server->error &&
+                 !server->eof && server->tx.len == 0 && !server->sending;
+
+    if (clean && f->bound && f->client_keep_alive) {
+        return; /* stays with this client */
+    }
+    s->server = NULL;
+    if (clean && !f->bound && !s->worker->draining) {
+        idle_put(s->worker->engine.idle, span_make(f->key, f->key_len), server);
+    } else {
+        conn_close(server, CONN_CLOSE_FLUSH);
+    }
+}
+
+static enum step end_exchange(struct session *s)
+{
+    struct forward *f = s->forward;
+    bool goes_on = f->client_keep_alive && f->up_done;
+
+    release_server(s);
+    conn_flush(s->client);
+    if (!goes_on) {
+        session_close(s, CLOSE_ANSWERED);
+        return STEP_END;
+    }
+    log_exchange(f);
+    return next_request(s);
+}
+
+static enum step pass_response_body(struct session *s)
+{
+    struct forward *f = s->forward;
+    struct conn *server = s->server;
+    struct http_fault fault;
+    enum body_flow flow = BODY_ENDED;
+
+    if (!f->down_done) {
+        flow = pass_body(s, &f->down, server, s->client, f->down_chunked,
+                         &f->exchange.response_bytes, &fault);
+    }
+    switch (flow) {
+    case BODY_ENDED:
+        return end_exchange(s);
+    case BODY_BROKEN:
+        session_fault(s, fault.error, "%s", fault.what);
+        f->answered = false; /* the client must not take what it has for the whole */
+        session_close(s, CLOSE_BAD_RESPONSE);
+        return STEP_END;
+    case BODY_NO_MEMORY:
+        session_close(s, CLOSE_NO_MEMORY);
+        return STEP_END;
+    case BODY_WAITS:
+        break;
+    }
+    conn_flush(s->client);
+    if (s->client->tx.len >= s->worker->engine.buffer_high) {
+        return STEP_FORWARD; /* woken at the low mark */
+    }
+    if (server->rx.len == 0 && (server->eof || server->error)) {
+        if (server->eof && !server->error && h1_body_may_end_here(&f->down)) {
+            return end_exchange(s);
+        }
+        session_fault(s, "http_response_incomplete",
+                      "the server ended in the middle of a response body");
+        f->answered = false;
+        session_close(s, CLOSE_SERVER_GONE);
+        return STEP_END;
+    }
+    conn_receive(server, s->worker->engine.buffer_high);
+    return STEP_FORWARD;
+}
+
+static enum step take_dialled(struct session *s)
+{
+    struct forward *f = s->forward;
+    struct dial *dial = f->dial;
+
+    if (dial->state == DIAL_PENDING) {
+        return STEP_WAIT;
+    }
+    if (dial->state == DIAL_FAILED) {
+        uint16_t status = dial->error == DIAL_PROHIBITED ? 403
+                          : dial->error == DIAL_TIMEOUT || dial->error == DIAL_DNS_TIMEOUT ? 504
+                          : dial->error == DIAL_LIMIT                                      ? 503
+                                                                                           : 502;
+        char detail[sizeof(dial->text)];
+        const char *type = dial_error_type(dial->error);
+        snprintf(detail, sizeof(detail), "%s", dial->text);
+        dial_free(dial);
+        f->dial = NULL;
+        return answer_instead(s, status, type, detail, CLOSE_DIAL_FAILED);
+    }
+    if (s->times.dial_begin == 0) {
+        s->times.dial_begin = dial->begin_ns;
+        s->times.resolved = dial->resolved_ns;
+        s->times.connected = dial->end_ns;
+    }
+    s->server = dial_take(dial);
+    s->dialled = dial->address;
+    dial_free(dial);
+    f->dial = NULL;
+    send_request(s);
+    return STEP_FORWARD;
+}
+
+enum step forward_run(struct session *s)
+{
+    struct forward *f = s->forward;
+    enum step step;
+
+    if (s->client->error) {
+        session_close(s, CLOSE_CLIENT_GONE);
+        return STEP_END;
+    }
+    if (f->phase == FORWARD_DIALLING) {
+        step = take_dialled(s);
+        if (step != STEP_FORWARD) {
+            return step;
+        }
+    }
+    step = pass_request_body(s);
+    if (step == STEP_FORWARD && f->phase == FORWARD_HEAD) {
+        step = read_response_head(s);
+    }
+    if (step == STEP_FORWARD && f->phase == FORWARD_BODY) {
+        step = pass_response_body(s);
+    }
+    if (step != STEP_FORWARD) {
+        return step;
+    }
+    /* Also when the request was read: a client that goes away is noticed. */
+    conn_receive(s->client, f->up_done ? session_config(s)->limits.head_bytes
+                                       : s->worker->engine.buffer_high);
+    return STEP_WAIT;
+}
+
+enum step forward_timed_out(struct session *s)
+{
+    struct forward *f = s->forward;
+    const struct config *config = session_config(s);
+    int64_t now_ns = session_now(s);
+    int64_t stall_ns = config->limits.send_stall_ms * NS_PER_MS;
+    const struct conn *ends[] = {s->client, s->server};
+
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        if (ends[i] && ends[i]->sending && now_ns - ends[i]->send_since_ns >= stall_ns) {
+            session_close(s, CLOSE_SEND_STALLED);
+            return STEP_END;
+        }
+    }
+    if (now_ns - f->moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
+        if (f->phase != FORWARD_BODY) {
+            return answer_instead(s, 504, "http_response_timeout",
+                                  "the server did not answer in time", CLOSE_SERVER_TIMEOUT);
+        }
+        session_fault(s, "http_response_timeout", "the server stopped in a response body");
+        session_close(s, CLOSE_SERVER_TIMEOUT);
+        return STEP_END;
+    }
+    session_set_deadline(s, config->limits.send_stall_ms);
+    return forward_run(s);
+}

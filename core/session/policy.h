@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy: intercept, tunnel or refuse, and by which rule. The first rule whose every pattern matches
+ * decides; without one, the default. Asked once before the ClientHello is known and, only if a rule
+ * on the SNI stands in the way of an answer, once more after it.
+ */
+#ifndef WEIR_SESSION_POLICY_H
+#define WEIR_SESSION_POLICY_H
+
+#include "core/config/config.h"
+
+struct policy_question {
+    const char *host; /* as struct http_authority has it */
+    uint16_t port;
+    bool hello_known; /* sni is final; else rules on it are still open */
+    struct span sni;  /* empty: none was sent */
+};
+
+struct policy_answer {
+    bool open; /* depends on the SNI: ask again with hello_known */
+    enum decision decision;
+    const char *rule; /* its name, or "default"; lives as long as the configuration */
+};
+
+struct policy_answer policy_decide(const struct config *config,
+                                   const struct policy_question *question);
+
+const char *decision_name(enum decision decision); /* "intercept", "tunnel", "refuse" */
+
+#endif

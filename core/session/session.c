@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/session.h"
+
+#include "core/base/clock.h"
+#include "core/engine/listener.h"
+#include "core/session/access_log.h"
+#include "core/session/forward.h"
+#include "core/session/talk.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void session_accept(struct worker *engine, struct listener *listener, int fd)
+{
+    struct session_worker *w = session_worker_of(engine);
+    struct session *s = pool_new(&w->sessions);
+
+    if (!s) {
+        ring_close(engine->ring, fd);
+        return;
+    }
+    actor_init(&s->actor, &engine->ready, session_run);
+    s->client = conn_accepted(engine, fd, &s->actor);
+    if (!s->client) {
+        ring_close(engine->ring, fd);
+        pool_free(&w->sessions, s);
+        return;
+    }
+    s->worker = w;
+    s->hold = w->hold;
+    snapshot_hold_get(s->hold);
+    s->id = w->next_id++;
+    s->listener = (uint16_t)listener->index;
+    s->rule = "default";
+    s->step = STEP_GREET;
+    s->times.begin = worker_now(engine);
+    timer_init(&s->deadline, &s->actor);
+    w->stats.sessions++;
+    actor_ready(&s->actor);
+}
+
+void session_set_deadline(struct session *s, uint32_t ms)
+{
+    struct timer_wheel *timers = &s->worker->engine.timers;
+
+    if (ms) {
+        timer_set(timers, &s->deadline, session_now(s) + ms * NS_PER_MS);
+    } else {
+        timer_clear(timers, &s->deadline);
+    }
+}
+
+void session_fault(struct session *s, const char *error, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+
+    if (s->fault || s->error) {
+        return;
+    }
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    s->error = error;
+    s->fault = strdup(text);
+}
+
+static void close_client(struct session *s, enum close_reason reason)
+{
+    enum conn_close_how how = CONN_CLOSE_FLUSH;
+
+    switch (reason) {
+    case CLOSE_CLIENT_GONE:
+        how = CONN_CLOSE_NOW;
+        break;
+    case CLOSE_SERVER_GONE:
+    case CLOSE_BAD_RESPONSE:
+        /* The client must see that it was cut short, unless it was told in words. */
+        how = s->forward && forward_was_answered(s->forward) ? CONN_CLOSE_FLUSH : CONN_CLOSE_RESET;
+        break;
+    case CLOSE_SEND_STALLED:
+    case CLOSE_GRACE_OVER:
+    case CLOSE_NO_MEMORY:
+        how = CONN_CLOSE_RESET;
+        break;
+    default:
+        break;
+    }
+    if (how == CONN_CLOSE_FLUSH && s->client->tls) {
+        tls_engine_shutdown(s->client->tls);
+    }
+    conn_close(s->client, how);
+    s->client = NULL;
+}
+
+static void close_server(struct session *s, enum close_reason reason)
+{
+    enum conn_close_how how = CONN_CLOSE_FLUSH;
+
+    switch (reason) {
+    case CLOSE_CLIENT_GONE:
+    case CLOSE_SEND_STALLED:
+    case CLOSE_GRACE_OVER:
+    case CLOSE_NO_MEMORY:
+        how = CONN_CLOSE_RESET;
+        break;
+    case CLOSE_SERVER_GONE:
+    case CLOSE_SERVER_TIMEOUT:
+    case CLOSE_BAD_RESPONSE:
+        how = CONN_CLOSE_NOW;
+        break;
+    default:
+        break;
+    }
+    if (how == CONN_CLOSE_FLUSH && s->server->tls) {
+        tls_engine_shutdown(s->server->tls);
+    }
+    conn_close(s->server, how);
+    s->server = NULL;
+}
+
+static void finish_tap(struct session *s)
+{
+    struct http_exchange exchange;
+
+    while (s->tap && http_tap_finish(s->tap, session_now(s), &exchange)) {
+        access_log_request(s, &exchange);
+    }
+    http_tap_free(s->tap);
+    s->tap = NULL;
+}
+
+void session_close(struct session *s, enum close_reason reason)
+{
+    struct session_worker *w = s->worker;
+
+    ASSERT(s->reason == CLOSE_NONE && reason != CLOSE_NONE);
+    s->reason = (uint8_t)reason;
+    s->times.end = session_now(s);
+    w->stats.closed[reason]++;
+    if (s->relaying) {
+        pipe_fini(&s->up);
+        pipe_fini(&s->down);
+    }
+    finish_tap(s);
+    if (s->forward) {
+        forward_log_unfinished(s->forward);
+    }
+    if (s->is_connect) {
+        access_log_tunnel(s);
+    }
+    close_client(s, reason);
+    if (s->server) {
+        close_server(s, reason);
+    }
+    if (s->forward) {
+        forward_free(s->forward);
+    }
+    talk_free(s);
+    timer_clear(&w->engine.timers, &s->deadline);
+    actor_fini(&s->actor);
+    free(s->target);
+    free(s->sni);
+    free(s->fault);
+    snapshot_hold_put(s->hold);
+    pool_free(&w->sessions, s);
+}
+
+void session_end_if_idle(struct session *s)
+{
+    /* One that was just accepted gets the time to say what it came for. */
+    bool used = s->requests > 0 || session_now(s) - s->times.begin > NS_PER_S;
+    bool idle = (s->step == STEP_REQUEST && s->client->rx.len == 0 && used) ||
+                (s->step == STEP_RELAY && s->tap && http_tap_is_idle(s->tap));
+
+    if (idle) {
+        session_close(s, CLOSE_DRAINED);
+    }
+}

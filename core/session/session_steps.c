@@ -1,0 +1,1109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The story of a connection, in the order of time.
+ *
+ *   explicit HTTP   GREET REQUEST ............................................. FORWARD REQUEST ...
+ *   tunnel          GREET REQUEST DIAL HELLO DECIDE DIAL ...................... RELAY
+ *   intercepted     GREET REQUEST HELLO DECIDE DIAL SERVER_TLS LEAF CLIENT_TLS  RELAY
+ *
+ * A step looks at what is there and returns the step that follows, STEP_WAIT when something must
+ * happen first, or STEP_END when it closed the session. It is run again whenever anything happened
+ * to the session's connections, timers, lookups or mints. Bytes are looked at without being
+ * consumed until the step that owns them: nothing is ever replayed.
+ */
+#include "core/session/session.h"
+
+#include "core/base/clock.h"
+#include "core/session/access_log.h"
+#include "core/session/forward.h"
+#include "core/session/talk.h"
+#include "http/reply.h"
+#include "tls/digest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    HANDSHAKE_BYTES_MAX = 64 * 1024,  /* received ahead of a handshake's progress */
+    OPENING_BYTES_MAX = 16 * 1024,    /* of a server that speaks first */
+    OPENING_MS = 500,                 /* then an undecided opening counts as raw bytes */
+    HALF_CLOSED_IDLE_MS = 60 * 1000,  /* one direction has ended and the other is silent */
+};
+
+static struct buf_cache *bufs_of(struct session *s)
+{
+    return &s->worker->engine.bufs;
+}
+
+static struct h1_limits head_limits(const struct session *s)
+{
+    const struct config *config = session_config(s);
+
+    return (struct h1_limits){config->limits.head_bytes, config->limits.line_bytes,
+                              config->limits.field_count};
+}
+
+static enum step end(struct session *s, enum close_reason reason)
+{
+    session_close(s, reason);
+    return STEP_END;
+}
+
+/* ---- GREET ---- */
+
+static enum step step_greet(struct session *s)
+{
+    session_set_deadline(s, session_config(s)->limits.head_ms);
+    return STEP_REQUEST;
+}
+
+/* ---- REQUEST ---- */
+
+/* Refuses in plain HTTP, before anything was promised; the connection ends. */
+static enum step refuse_request(struct session *s, uint16_t status, const char *error,
+                                const char *detail, struct span target, enum close_reason reason)
+{
+    const struct answer answer = {.status = status,
+                                  .error = error,
+                                  .detail = span_from_string(detail),
+                                  .target = target,
+                                  .version = HTTP_VERSION_1_1};
+
+    session_fault(s, error, "%s", detail);
+    if (!session_answer(s, &answer)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    s->status = status;
+    return end(s, reason);
+}
+
+/* A malformed request has a line in the log too, though there is little to put into it. */
+static enum step refuse_malformed(struct session *s, const struct http_fault *fault)
+{
+    struct http_exchange exchange = {.status = fault->status,
+                                     .http_major = 1,
+                                     .http_minor = 1,
+                                     .begin_ns = s->times.begin,
+                                     .end_ns = session_now(s)};
+
+    session_fault(s, fault->error, "%s (at byte %zu)", fault->what, fault->offset);
+    access_log_request(s, &exchange);
+    return refuse_request(s, fault->status, fault->error, fault->what, span_make(NULL, 0),
+                          CLOSE_BAD_REQUEST);
+}
+
+static bool port_is_allowed(const struct config *config, uint16_t port)
+{
+    for (size_t i = 0; i < config->connect.port_count; i++) {
+        if (config->connect.ports[i] == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool start_dial(struct session *s)
+{
+    const struct config *config = session_config(s);
+    const struct dial_options options = {
+        .host = span_from_string(s->target),
+        .port = s->port,
+        .allow_private = config->connect.allow_private,
+        .connect_ms = config->limits.connect_ms,
+    };
+
+    s->talk->dial = dial_new(&s->worker->engine, &options, &s->actor);
+    s->times.dial_begin = session_now(s);
+    return s->talk->dial != NULL;
+}
+
+static bool answer_connect(struct session *s)
+{
+    char line[64];
+    struct text t = text_make(line, sizeof(line));
+
+    http_write_connect_reply(&t);
+    s->status = 200;
+    s->talk->tunnel_answer_owed = false;
+    return conn_write(s->client, text_view(&t));
+}
+
+static bool set_target(struct session *s, const struct http_authority *authority)
+{
+    free(s->target); /* of earlier requests in absolute-form on this connection */
+    s->target = strdup(authority->host);
+    s->port = authority->port;
+    s->target_is_ip = authority->is_ip;
+    return s->target != NULL;
+}
+
+static const char *guard_refusal(const struct session *s)
+{
+    struct address address;
+
+    if (!s->target_is_ip || !address_parse_ip(&address, span_from_string(s->target), s->port)) {
+        return NULL;
+    }
+    return address_refusal(&address, session_config(s)->connect.allow_private);
+}
+
+static enum step begin_connect(struct session *s, const struct http_head *head)
+{
+    const struct config *config = session_config(s);
+    struct http_authority authority;
+    struct policy_answer policy;
+    struct http_fault fault;
+
+    if (!authority_parse_connect(&authority, head->target, &fault)) {
+        return refuse_malformed(s, &fault);
+    }
+    s->is_connect = true;
+    if (s->forward) {
+        forward_free(s->forward);
+    }
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+    struct span asked = head->target; /* a view of rx, read before that is consumed */
+    if (!talk_new(s) || !set_target(s, &authority)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    const struct policy_question question = {.host = s->target, .port = s->port};
+    policy = policy_decide(config, &question);
+    s->decision = (uint8_t)policy.decision;
+    s->rule = policy.rule;
+    if (!port_is_allowed(config, s->port)) {
+        return refuse_request(s, 403, "http_request_denied",
+                              "CONNECT to this port is not allowed (connect.ports lists those that "
+                              "are)",
+                              asked, CLOSE_REFUSED);
+    }
+    if (!policy.open && policy.decision == DECISION_REFUSE) {
+        return refuse_request(s, 403, "http_request_denied",
+                              "a rule of this proxy refuses this destination", asked,
+                              CLOSE_REFUSED);
+    }
+    if (guard_refusal(s)) {
+        session_fault(s, "destination_ip_prohibited",
+                      "%s is a %s, and such destinations are not allowed (connect.allow_private)",
+                      s->target, guard_refusal(s));
+        return refuse_request(s, 403, "destination_ip_prohibited", s->fault ? s->fault : "", asked,
+                              CLOSE_REFUSED);
+    }
+    buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
+    s->talk->tunnel_answer_owed = !policy.open && policy.decision == DECISION_TUNNEL;
+    if (!s->talk->tunnel_answer_owed && !answer_connect(s)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    if (!start_dial(s)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    if (s->talk->tunnel_answer_owed) {
+        session_set_deadline(s, 0); /* the dial has its own */
+        return STEP_DIAL;
+    }
+    session_set_deadline(s, config->limits.tunnel_idle_ms);
+    return STEP_HELLO;
+}
+
+static enum step step_request(struct session *s)
+{
+    static __thread struct http_head head; /* 4 KiB; used within this step only */
+    const struct h1_limits limits = head_limits(s);
+    struct conn *client = s->client;
+    size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
+    struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
+    enum h1_result result = H1_MORE;
+    struct http_fault fault;
+
+    if (client->error) {
+        return end(s, CLOSE_CLIENT_GONE);
+    }
+    if (client->tx.len >= s->worker->engine.buffer_high) {
+        /* It asks faster than it reads the answers. */
+        client->tx_wake = s->worker->engine.buffer_low;
+        return STEP_WAIT;
+    }
+    if (bytes.len) {
+        result = h1_scan_head(&s->request_scan, bytes, true, &limits, &fault);
+    }
+    if (result == H1_DONE) {
+        result = h1_parse_request(&head, bytes, &limits, &fault);
+    }
+    if (result == H1_BAD) {
+        return refuse_malformed(s, &fault);
+    }
+    if (result == H1_DONE) {
+        session_set_deadline(s, 0);
+        return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)
+                                                                : forward_begin(s, &head);
+    }
+    if (client->eof) {
+        if (client->rx.len == 0) {
+            return end(s, CLOSE_CLIENT_DONE);
+        }
+        fault = (struct http_fault){400, "the connection ended in the middle of a request head",
+                                    "http_request_error", client->rx.len};
+        return refuse_malformed(s, &fault);
+    }
+    if (s->server && (s->server->error || s->server->eof || s->server->rx.len)) {
+        /* Kept for this client by its authentication, and now gone. */
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+    conn_receive(client, limits.head_bytes + 1);
+    return STEP_WAIT;
+}
+
+static enum step request_timed_out(struct session *s)
+{
+    if (s->client->rx.len == 0) {
+        return end(s, s->requests ? CLOSE_IDLE : CLOSE_REQUEST_TIMEOUT);
+    }
+    return refuse_request(s, 408, "http_request_error", "the request head did not arrive in time",
+                          span_make(NULL, 0), CLOSE_REQUEST_TIMEOUT);
+}
+
+/* ---- HELLO ---- */
+
+/* Is the server there, or will it never be? Takes a finished dial's connection. */
+static void look_at_dial(struct session *s)
+{
+    struct dial *dial = s->talk->dial;
+
+    if (!dial || dial->state != DIAL_DONE) {
+        return;
+    }
+    s->times.resolved = dial->resolved_ns;
+    s->times.connected = dial->end_ns;
+    s->dialled = dial->address;
+    s->server = dial_take(dial);
+    dial_free(dial);
+    s->talk->dial = NULL;
+}
+
+/* Was it decided, and answered, as a tunnel? Then the hello is only looked at for the log. */
+static bool is_decided_tunnel(const struct session *s)
+{
+    return s->decision == DECISION_TUNNEL && s->server;
+}
+
+static enum step relay_undecoded(struct session *s)
+{
+    s->protocol = PROTOCOL_RAW;
+    return STEP_DECIDE;
+}
+
+/* An alert in clear (RFC 8446 5.1), for a client whose hello we could not read. */
+static enum step hello_is_bad(struct session *s, const struct client_hello_fault *fault)
+{
+    const uint8_t alert[] = {21, 3, 1, 0, 2, 2, fault->alert};
+
+    if (is_decided_tunnel(s)) {
+        return relay_undecoded(s);
+    }
+    session_fault(s, "tls_protocol_error", "ClientHello: bad %s at byte %zu", fault->field,
+                  fault->offset);
+    if (!conn_write(s->client, span_make(alert, sizeof(alert)))) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    return end(s, CLOSE_HELLO_BAD);
+}
+
+static enum step gather_hello(struct session *s)
+{
+    static __thread struct client_hello hello; /* used within this step only */
+    struct conn *client = s->client;
+    size_t want = client->rx.len < RECORD_BYTES_MAX ? client->rx.len : RECORD_BYTES_MAX;
+    struct record_scan *scan = &s->talk->record_scan;
+    struct client_hello_fault fault;
+    struct span message;
+    struct span wire;
+
+    if (client->rx.len < scan->want && !client->eof) {
+        conn_receive(client, RECORD_BYTES_MAX);
+        return STEP_WAIT;
+    }
+    wire = buf_queue_gather(&client->rx, bufs_of(s), want);
+    switch (record_gather_hello(scan, wire, s->worker->engine.scratch, &message)) {
+    case RECORD_MORE:
+        if (client->eof && is_decided_tunnel(s)) {
+            return relay_undecoded(s);
+        }
+        if (client->eof) {
+            session_fault(s, NULL, "the client ended in the middle of its ClientHello");
+            return end(s, CLOSE_HELLO_BAD);
+        }
+        conn_receive(client, RECORD_BYTES_MAX);
+        return STEP_WAIT;
+    case RECORD_BAD:
+        return hello_is_bad(s, &scan->fault);
+    case RECORD_DONE:
+        break;
+    }
+    if (!client_hello_parse(&hello, message, &fault)) {
+        return hello_is_bad(s, &fault);
+    }
+    return talk_keep_hello(s, &hello) ? STEP_DECIDE : end(s, CLOSE_NO_MEMORY);
+}
+
+static enum step step_hello(struct session *s)
+{
+    struct conn *client = s->client;
+
+    look_at_dial(s);
+    if (client->error) {
+        return end(s, CLOSE_CLIENT_GONE);
+    }
+    if (s->protocol == PROTOCOL_TLS) {
+        return gather_hello(s);
+    }
+    if (client->rx.len == 0) {
+        bool server_spoke = s->server && (s->server->rx.len || s->server->eof || s->server->error);
+        if (server_spoke || client->eof) {
+            return relay_undecoded(s);
+        }
+        conn_receive(client, RECORD_BYTES_MAX);
+        if (s->server) {
+            conn_receive(s->server, OPENING_BYTES_MAX);
+        }
+        return STEP_WAIT;
+    }
+    s->protocol = (uint8_t)recognise(
+        span_sub(buf_queue_gather(&client->rx, bufs_of(s), RECOGNISE_BYTES_MAX), 0,
+                 RECOGNISE_BYTES_MAX));
+    switch ((enum protocol)s->protocol) {
+    case PROTOCOL_UNKNOWN:
+        if (client->eof) {
+            return relay_undecoded(s);
+        }
+        if (!s->talk->opening_seen) {
+            s->talk->opening_seen = true;
+            session_set_deadline(s, OPENING_MS);
+        }
+        conn_receive(client, RECORD_BYTES_MAX);
+        return STEP_WAIT;
+    case PROTOCOL_TLS:
+        session_set_deadline(s, session_config(s)->limits.hello_ms);
+        return gather_hello(s);
+    default:
+        return STEP_DECIDE;
+    }
+}
+
+static enum step hello_timed_out(struct session *s)
+{
+    if (s->protocol == PROTOCOL_TLS && !is_decided_tunnel(s)) {
+        return end(s, CLOSE_HELLO_TIMEOUT);
+    }
+    return s->client->rx.len ? relay_undecoded(s) : end(s, CLOSE_IDLE);
+}
+
+/* ---- DECIDE ---- */
+
+static enum step step_decide(struct session *s)
+{
+    const struct policy_question question = {
+        .host = s->target,
+        .port = s->port,
+        .hello_known = true,
+        .sni = s->sni ? span_from_string(s->sni) : span_make(NULL, 0),
+    };
+    struct policy_answer policy = policy_decide(session_config(s), &question);
+
+    session_set_deadline(s, 0);
+    if (is_decided_tunnel(s)) {
+        return STEP_DIAL;
+    }
+    s->decision = (uint8_t)policy.decision;
+    s->rule = policy.rule;
+    if (policy.decision != DECISION_REFUSE) {
+        return STEP_DIAL;
+    }
+    session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
+    if (s->protocol != PROTOCOL_TLS) {
+        return end(s, CLOSE_REFUSED);
+    }
+    s->talk->error_mode = true;
+    s->talk->error_status = 403;
+    return STEP_LEAF;
+}
+
+/* ---- DIAL ---- */
+
+static uint16_t dial_status(enum dial_error error)
+{
+    switch (error) {
+    case DIAL_PROHIBITED:
+        return 403;
+    case DIAL_TIMEOUT:
+    case DIAL_DNS_TIMEOUT:
+        return 504;
+    case DIAL_LIMIT:
+        return 503;
+    default:
+        return 502;
+    }
+}
+
+/* The server is not to be had: say so in the way that the client can still hear. */
+static enum step dial_failed(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct dial *dial = talk->dial;
+
+    s->times.resolved = dial->resolved_ns;
+    session_fault(s, dial_error_type(dial->error), "%s", dial->text);
+    talk->error_status = dial_status(dial->error);
+    if (talk->tunnel_answer_owed) {
+        const struct answer answer = {.status = talk->error_status,
+                                      .error = s->error,
+                                      .detail = span_from_string(dial->text),
+                                      .target = span_from_string(s->target),
+                                      .version = HTTP_VERSION_1_1};
+        s->status = talk->error_status;
+        return end(s, session_answer(s, &answer) ? CLOSE_DIAL_FAILED : CLOSE_NO_MEMORY);
+    }
+    talk->error_mode = true;
+    if (s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_TLS) {
+        return STEP_LEAF;
+    }
+    if (s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_HTTP1) {
+        session_set_deadline(s, session_config(s)->limits.head_ms);
+        return STEP_ERROR_PAGE;
+    }
+    return end(s, CLOSE_DIAL_FAILED);
+}
+
+static enum step step_dial(struct session *s)
+{
+    if (s->client->error) {
+        return end(s, CLOSE_CLIENT_GONE);
+    }
+    look_at_dial(s);
+    if (!s->server) {
+        return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
+    }
+    if (s->talk->tunnel_answer_owed) {
+        if (!answer_connect(s)) {
+            return end(s, CLOSE_NO_MEMORY);
+        }
+        session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
+        return STEP_HELLO;
+    }
+    return s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_TLS ? STEP_SERVER_TLS
+                                                                            : STEP_RELAY;
+}
+
+/* ---- SERVER_TLS ---- */
+
+static void note_tls(struct session_tls *noted, const struct tls_engine *engine)
+{
+    struct tls_info info;
+
+    tls_engine_read_info(engine, &info);
+    *noted = (struct session_tls){info.version, info.cipher, info.group, info.resumed};
+}
+
+static void note_alpn(struct session *s, struct span alpn)
+{
+    size_t len = alpn.len < VISIT_ALPN_MAX ? alpn.len : VISIT_ALPN_MAX;
+
+    if (len) {
+        memcpy(s->alpn, alpn.data, len);
+    }
+    s->alpn[len] = '\0';
+}
+
+/* Last time's leaf and ALPN for exactly this visit: then the client need not wait. */
+static void recall_visit(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct leaf_visit seen;
+
+    talk_digest_visit(s);
+    if (leaf_cache_recall(s->worker->shared->leaves, talk->visit,
+                          ring_wall(s->worker->engine.ring) / NS_PER_S, &seen, &talk->leaf)) {
+        talk->was_recalled = true;
+        memcpy(talk->server_digest, seen.server_digest, sizeof(talk->server_digest));
+        note_alpn(s, span_make(seen.alpn, seen.alpn_len));
+        s->leaf_source = LEAF_RECALLED;
+    }
+}
+
+static bool start_server_tls(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct conn *server = s->server;
+    const char *name = s->sni ? s->sni : s->target_is_ip ? "" : s->target;
+
+    recall_visit(s);
+    /* Without an SNI and with nothing but an address, the names in the server's certificate are
+     * the client's to judge: it sees all of them in the leaf, and only those. */
+    const struct tls_connect_options options = {
+        .sni = span_from_string(s->sni ? s->sni : s->target_is_ip ? "" : s->target),
+        .verify_name = span_from_string(name),
+        .alpn_offers = span_make(talk->alpn_offers, talk->alpn_offers_len),
+        .tickets = s->worker->tickets,
+        .ticket_key = talk->visit,
+    };
+
+    s->times.server_tls_begin = session_now(s);
+    session_set_deadline(s, session_config(s)->limits.handshake_ms);
+    server->tls = tls_engine_connect(s->hold->snapshot->tls, &options, &server->rx, &server->tx,
+                                     bufs_of(s));
+    return server->tls != NULL;
+}
+
+/* The handshake with the server failed: the client will be told inside its own TLS. */
+static enum step server_tls_failed(struct session *s, const char *error, const char *text)
+{
+    session_fault(s, error, "%s", text);
+    if (s->talk->visit_known) {
+        leaf_cache_forget(s->worker->shared->leaves, s->talk->visit);
+    }
+    conn_flush(s->server);
+    conn_close(s->server, CONN_CLOSE_FLUSH);
+    s->server = NULL;
+    s->talk->error_mode = true;
+    s->talk->error_status = 502;
+    if (s->client->tls) {
+        return STEP_CLIENT_TLS; /* it was promised what was there last time; see there */
+    }
+    s->talk->was_recalled = false;
+    s->alpn[0] = '\0';
+    if (s->talk->leaf) {
+        leaf_put(s->talk->leaf);
+        s->talk->leaf = NULL;
+    }
+    return STEP_LEAF;
+}
+
+static enum step server_is_open(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct tls_info info;
+    uint8_t digest[LEAF_DIGEST_LEN];
+
+    s->times.server_tls_end = session_now(s);
+    note_tls(&s->server_tls, s->server->tls);
+    tls_engine_read_info(s->server->tls, &info);
+    digest_sha256(digest, tls_engine_peer_certificate(s->server->tls));
+    if (talk->was_recalled && memcmp(digest, talk->server_digest, sizeof(digest)) != 0) {
+        leaf_cache_forget(s->worker->shared->leaves, talk->visit);
+    }
+    if (!talk->was_recalled) {
+        note_alpn(s, info.alpn);
+    } else if (!span_equal(info.alpn, span_from_string(s->alpn))) {
+        leaf_cache_forget(s->worker->shared->leaves, talk->visit);
+        session_fault(s, "tls_protocol_error",
+                      "the server chose another ALPN protocol than on the last visit, which the "
+                      "client was promised");
+        return end(s, CLOSE_SERVER_CHANGED);
+    }
+    memcpy(talk->server_digest, digest, sizeof(digest));
+    return STEP_LEAF;
+}
+
+/* Goes on with the handshake: STEP_LEAF when it is done, STEP_WAIT while it is not. */
+static enum step pump_server_tls(struct session *s)
+{
+    struct conn *server = s->server;
+    enum tls_status status = tls_engine_handshake(server->tls);
+    const struct tls_fault *fault;
+
+    conn_flush(server);
+    switch (status) {
+    case TLS_HANDSHAKING:
+        break;
+    case TLS_OPEN:
+    case TLS_CLOSED:
+        return server_is_open(s);
+    case TLS_FAILED:
+        fault = tls_engine_fault(server->tls);
+        return server_tls_failed(s,
+                                 fault->verify != VERIFY_OK     ? "tls_certificate_error"
+                                 : fault->alert_received        ? "tls_alert_received"
+                                                                : "tls_protocol_error",
+                                 fault->text);
+    }
+    if (server->error || server->eof) {
+        return server_tls_failed(s, "connection_terminated",
+                                 "the server ended the connection during the TLS handshake");
+    }
+    conn_receive(server, HANDSHAKE_BYTES_MAX);
+    return STEP_WAIT;
+}
+
+static enum step step_server_tls(struct session *s)
+{
+    enum step step;
+
+    if (s->client->error) {
+        return end(s, CLOSE_CLIENT_GONE);
+    }
+    if (!s->server->tls && !start_server_tls(s)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    step = pump_server_tls(s);
+    return step == STEP_WAIT && s->talk->leaf ? STEP_CLIENT_TLS : step;
+}
+
+static enum step server_tls_timed_out(struct session *s)
+{
+    return server_tls_failed(s, "connection_timeout",
+                             "the server did not finish the TLS handshake in time");
+}
+
+/* ---- LEAF ---- */
+
+static enum step ask_for_leaf(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct span certificate = {NULL, 0};
+    const char *name = s->sni ? s->sni : s->target_is_ip && !talk->error_mode ? "" : s->target;
+    struct leaf_key key = {.asked_name = span_from_string(name), .kind = talk->leaf_kind};
+    bool is_ip = false;
+
+    if (!talk->error_mode) {
+        certificate = tls_engine_peer_certificate(s->server->tls);
+        memcpy(key.server_digest, talk->server_digest, sizeof(key.server_digest));
+    }
+    if (key.asked_name.len && !leaf_name_is_valid(key.asked_name, &is_ip)) {
+        session_fault(s, "http_request_error", "no certificate can be made for this name");
+        return end(s, CLOSE_MINT_FAILED);
+    }
+    s->times.mint_begin = session_now(s);
+    talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
+                            certificate);
+    return talk->mint ? STEP_LEAF : end(s, CLOSE_NO_MEMORY);
+}
+
+static void remember_visit(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct leaf_visit seen = {.alpn_len = (uint8_t)strlen(s->alpn)};
+
+    memcpy(seen.server_digest, talk->server_digest, sizeof(seen.server_digest));
+    memcpy(seen.alpn, s->alpn, seen.alpn_len);
+    leaf_cache_remember(s->worker->shared->leaves, talk->visit, &seen, talk->leaf);
+}
+
+static enum step step_leaf(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+
+    if (s->client->error) {
+        return end(s, CLOSE_CLIENT_GONE);
+    }
+    if (talk->leaf) {
+        return STEP_CLIENT_TLS;
+    }
+    if (!talk->mint && ask_for_leaf(s) == STEP_END) {
+        return STEP_END;
+    }
+    if (!talk->mint->done) {
+        return STEP_WAIT;
+    }
+    s->times.mint_end = talk->mint->end_ns;
+    s->leaf_source = talk->error_mode ? LEAF_FOR_ERROR
+                     : talk->mint->hit ? LEAF_FROM_CACHE
+                                       : LEAF_MINTED;
+    talk->leaf = talk->mint->leaf;
+    talk->mint->leaf = NULL;
+    mint_drop(talk->mint);
+    talk->mint = NULL;
+    if (!talk->leaf) {
+        session_fault(s, "proxy_internal_error", "no certificate could be minted for the client");
+        return end(s, CLOSE_MINT_FAILED);
+    }
+    if (!talk->error_mode) {
+        remember_visit(s);
+    }
+    return STEP_CLIENT_TLS;
+}
+
+/* ---- CLIENT_TLS ---- */
+
+/* For a page of our own HTTP/1.1 is spoken, if the client has it. */
+static struct span client_alpn(const struct session *s)
+{
+    return s->talk->error_mode ? SPAN_LITERAL("http/1.1") : span_from_string(s->alpn);
+}
+
+static bool start_client_tls(struct session *s)
+{
+    struct conn *client = s->client;
+    const struct tls_accept_options options = {
+        .leaf = s->talk->leaf,
+        .alpn = client_alpn(s),
+        .without_tickets = s->talk->error_mode,
+    };
+
+    s->times.client_tls_begin = session_now(s);
+    session_set_deadline(s, session_config(s)->limits.handshake_ms);
+    client->tls = tls_engine_accept(s->hold->snapshot->tls, &options, &client->rx, &client->tx,
+                                    bufs_of(s));
+    return client->tls != NULL;
+}
+
+/* True when the client's side is open; else *next says how it goes on. */
+static bool pump_client_tls(struct session *s, enum step *next)
+{
+    struct conn *client = s->client;
+    enum tls_status status = tls_engine_handshake(client->tls);
+    const struct tls_fault *fault;
+
+    conn_flush(client);
+    if (status == TLS_OPEN || status == TLS_CLOSED) {
+        if (s->times.client_tls_end == 0) {
+            s->times.client_tls_end = session_now(s);
+            note_tls(&s->client_tls, client->tls);
+        }
+        return true;
+    }
+    if (status == TLS_FAILED) {
+        fault = tls_engine_fault(client->tls);
+        session_fault(s, fault->alert_received ? "tls_alert_received" : "tls_protocol_error", "%s",
+                      fault->text);
+        *next = end(s, CLOSE_CLIENT_TLS_FAILED);
+    } else if (client->error || client->eof) {
+        session_fault(s, NULL, "the client ended the connection during the TLS handshake");
+        *next = end(s, CLOSE_CLIENT_TLS_FAILED);
+    } else {
+        conn_receive(client, HANDSHAKE_BYTES_MAX);
+        *next = STEP_WAIT;
+    }
+    return false;
+}
+
+static bool server_is_ready(const struct session *s)
+{
+    return s->server && s->times.server_tls_end;
+}
+
+static enum step step_client_tls(struct session *s)
+{
+    enum step step = STEP_WAIT;
+
+    if (!s->client->tls && !start_client_tls(s)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    /* After a recall the server's handshake goes on beside the client's. */
+    if (s->server && !server_is_ready(s) && pump_server_tls(s) == STEP_END) {
+        return STEP_END;
+    }
+    if (!pump_client_tls(s, &step)) {
+        return step;
+    }
+    if (s->talk->error_mode) {
+        return STEP_ERROR_PAGE;
+    }
+    return server_is_ready(s) ? STEP_RELAY : STEP_WAIT;
+}
+
+static enum step client_tls_timed_out(struct session *s)
+{
+    return end(s, CLOSE_HANDSHAKE_TIMEOUT);
+}
+
+/* ---- ERROR_PAGE ---- */
+
+/* All plaintext that the client has sent so far, behind what was there. False: out of memory. */
+static bool read_page_request(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct conn *client = s->client;
+    uint8_t *scratch = s->worker->engine.scratch;
+    size_t len;
+
+    if (!client->tls) {
+        buf_queue_move(&talk->page_request, &client->rx);
+        return true;
+    }
+    while (talk->page_request.len <= session_config(s)->limits.head_bytes &&
+           (len = tls_engine_read(client->tls, scratch, TLS_RECORD_PLAINTEXT_MAX)) > 0) {
+        if (!buf_queue_append(&talk->page_request, bufs_of(s), span_make(scratch, len))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum step answer_page(struct session *s, const struct http_head *head,
+                             const struct http_fault *fault)
+{
+    const struct answer answer = {
+        .status = fault ? fault->status : s->talk->error_status,
+        .error = fault ? fault->error : s->error,
+        .detail = span_from_string(fault ? fault->what : s->fault ? s->fault : ""),
+        .target = span_from_string(s->sni ? s->sni : s->target),
+        .head_only = head && span_equal(head->method, SPAN_LITERAL("HEAD")),
+        .version = head ? head->version : HTTP_VERSION_1_1,
+    };
+    struct http_exchange exchange = {.status = answer.status, .http_major = 1, .http_minor = 1};
+
+    if (head) {
+        struct text method = text_make(exchange.method, sizeof(exchange.method) - 1);
+        struct text path = text_make(exchange.path, sizeof(exchange.path) - 1);
+        text_bytes(&method, head->method);
+        text_bytes(&path, head->target);
+    }
+    struct text authority = text_make(exchange.authority, sizeof(exchange.authority) - 1);
+    text_bytes(&authority, answer.target);
+    exchange.begin_ns = session_now(s);
+    exchange.end_ns = exchange.begin_ns;
+    access_log_request(s, &exchange);
+    if (!session_answer(s, &answer)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    return end(s, answer.error && strcmp(answer.error, "tls_certificate_error") == 0
+                      ? CLOSE_SERVER_UNVERIFIED
+                  : s->decision == DECISION_REFUSE ? CLOSE_REFUSED
+                  : s->times.connected             ? CLOSE_SERVER_TLS_FAILED
+                                                   : CLOSE_DIAL_FAILED);
+}
+
+static enum step step_error_page(struct session *s)
+{
+    static __thread struct http_head head;
+    const struct h1_limits limits = head_limits(s);
+    struct session_talk *talk = s->talk;
+    struct conn *client = s->client;
+    struct http_fault fault;
+    struct span bytes;
+    size_t want;
+
+    if (strcmp(s->alpn, "h2") == 0) {
+        /* HTTP/2 was promised by an earlier visit; the page is in HTTP/1. The client tries again,
+         * and that time nothing is recalled. */
+        return end(s, CLOSE_SERVER_CHANGED);
+    }
+    if (!read_page_request(s)) {
+        return end(s, CLOSE_NO_MEMORY);
+    }
+    want = talk->page_request.len < BUF_HEAD_CAP ? talk->page_request.len : BUF_HEAD_CAP;
+    bytes = buf_queue_gather(&talk->page_request, bufs_of(s), want);
+    switch (bytes.len ? h1_scan_head(&talk->page_scan, bytes, true, &limits, &fault) : H1_MORE) {
+    case H1_DONE:
+        return h1_parse_request(&head, bytes, &limits, &fault) == H1_DONE
+                   ? answer_page(s, &head, NULL)
+                   : answer_page(s, NULL, &fault);
+    case H1_BAD:
+        return answer_page(s, NULL, &fault);
+    case H1_MORE:
+        break;
+    }
+    if (client->error || client->eof ||
+        (client->tls && tls_engine_status(client->tls) != TLS_OPEN)) {
+        return end(s, s->times.connected ? CLOSE_SERVER_TLS_FAILED : CLOSE_DIAL_FAILED);
+    }
+    conn_receive(client, HANDSHAKE_BYTES_MAX);
+    return STEP_WAIT;
+}
+
+static enum step error_page_timed_out(struct session *s)
+{
+    return end(s, s->times.connected ? CLOSE_SERVER_TLS_FAILED : CLOSE_DIAL_FAILED);
+}
+
+/* ---- RELAY ---- */
+
+static void read_along(struct session *s, enum http_tap_side side, struct span bytes)
+{
+    struct http_exchange exchange;
+
+    while (http_tap_feed(s->tap, side, session_now(s), &bytes, &exchange)) {
+        access_log_request(s, &exchange);
+    }
+}
+
+static void look_up(void *context, struct span bytes)
+{
+    read_along(context, HTTP_TAP_CLIENT, bytes);
+}
+
+static void look_down(void *context, struct span bytes)
+{
+    read_along(context, HTTP_TAP_SERVER, bytes);
+}
+
+static bool is_http(const struct session *s)
+{
+    if (s->client->tls) {
+        return s->alpn[0] == '\0' || strcmp(s->alpn, "h2") == 0 ||
+               strcmp(s->alpn, "http/1.1") == 0 || strcmp(s->alpn, "http/1.0") == 0;
+    }
+    return s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_HTTP1;
+}
+
+static void begin_relay(struct session *s)
+{
+    bool clear = !s->client->tls && !s->server->tls;
+
+    s->relaying = true;
+    pipe_init(&s->up, s->client, s->server);
+    pipe_init(&s->down, s->server, s->client);
+    if (is_http(s) && s->is_connect) {
+        s->tap = http_tap_new(span_from_string(s->alpn));
+    }
+    if (s->tap) {
+        s->up.look = look_up;
+        s->up.look_context = s;
+        s->down.look = look_down;
+        s->down.look_context = s;
+    }
+    s->up.may_splice = clear && !s->tap && session_config(s)->limits.splice;
+    s->down.may_splice = s->up.may_splice;
+    talk_free(s);
+    session_set_deadline(s, session_config(s)->limits.send_stall_ms);
+}
+
+/* A tap that lost track looks no further; the bytes go on without it. */
+static void drop_blind_tap(struct session *s)
+{
+    if (!http_tap_is_blind(s->tap)) {
+        return;
+    }
+    struct http_exchange exchange;
+    while (http_tap_finish(s->tap, session_now(s), &exchange)) {
+        access_log_request(s, &exchange);
+    }
+    http_tap_free(s->tap);
+    s->tap = NULL;
+    s->up.look = NULL;
+    s->down.look = NULL;
+}
+
+static enum step relay_failed(struct session *s)
+{
+    const struct pipe *pipes[] = {&s->up, &s->down};
+
+    for (size_t i = 0; i < COUNT_OF(pipes); i++) {
+        const struct conn *from = pipes[i]->from;
+        if (from->error) {
+            return end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
+        }
+        if (from->tls && tls_engine_status(from->tls) == TLS_FAILED) {
+            session_fault(s, "tls_protocol_error", "%s", tls_engine_fault(from->tls)->text);
+            return end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
+        }
+    }
+    return end(s, CLOSE_NO_MEMORY);
+}
+
+static bool has_ended(const struct pipe *p)
+{
+    return p->end == PIPE_ENDED || p->end == PIPE_TRUNCATED;
+}
+
+static enum step step_relay(struct session *s)
+{
+    if (!s->relaying) {
+        begin_relay(s);
+    }
+    pipe_run(&s->up);
+    pipe_run(&s->down);
+    if (s->times.first_byte == 0 && s->down.bytes) {
+        s->times.first_byte = session_now(s);
+    }
+    if (s->tap) {
+        drop_blind_tap(s);
+    }
+    if (s->up.end == PIPE_FAILED || s->down.end == PIPE_FAILED) {
+        return relay_failed(s);
+    }
+    if (has_ended(&s->up) && has_ended(&s->down)) {
+        return end(s, CLOSE_BOTH_DONE);
+    }
+    /* One side of an HTTP connection is done and nothing is under way: so is the connection. */
+    if ((has_ended(&s->up) || has_ended(&s->down)) && s->tap && http_tap_is_idle(s->tap) &&
+        s->client->rx.len == 0 && s->server->rx.len == 0) {
+        return end(s, has_ended(&s->up) ? CLOSE_CLIENT_DONE : CLOSE_SERVER_DONE);
+    }
+    return STEP_WAIT;
+}
+
+static enum step relay_timed_out(struct session *s)
+{
+    const struct config *config = session_config(s);
+    int64_t now_ns = session_now(s);
+    int64_t moved_ns = s->up.moved_ns > s->down.moved_ns ? s->up.moved_ns : s->down.moved_ns;
+    bool half_closed = has_ended(&s->up) || has_ended(&s->down);
+    uint32_t idle_ms = config->limits.tunnel_idle_ms;
+    const struct conn *ends[] = {s->client, s->server};
+
+    if (half_closed && idle_ms > HALF_CLOSED_IDLE_MS) {
+        idle_ms = HALF_CLOSED_IDLE_MS;
+    }
+    if (now_ns - moved_ns >= idle_ms * NS_PER_MS) {
+        return end(s, CLOSE_IDLE);
+    }
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        if (ends[i]->sending &&
+            now_ns - ends[i]->send_since_ns >= config->limits.send_stall_ms * NS_PER_MS) {
+            return end(s, CLOSE_SEND_STALLED);
+        }
+    }
+    session_set_deadline(s, config->limits.send_stall_ms < idle_ms ? config->limits.send_stall_ms
+                                                                   : idle_ms);
+    return STEP_WAIT;
+}
+
+/* ---- the table and its driver ---- */
+
+static const struct {
+    const char *name;
+    enum step (*run)(struct session *s);
+    enum step (*timed_out)(struct session *s); /* null: the step sets no deadline */
+} row[STEP_COUNT] = {
+    [STEP_GREET] = {"greet", step_greet, NULL},
+    [STEP_REQUEST] = {"request", step_request, request_timed_out},
+    [STEP_HELLO] = {"hello", step_hello, hello_timed_out},
+    [STEP_DECIDE] = {"decide", step_decide, NULL},
+    [STEP_DIAL] = {"dial", step_dial, NULL},
+    [STEP_SERVER_TLS] = {"server_tls", step_server_tls, server_tls_timed_out},
+    [STEP_LEAF] = {"leaf", step_leaf, client_tls_timed_out},
+    [STEP_CLIENT_TLS] = {"client_tls", step_client_tls, client_tls_timed_out},
+    [STEP_RELAY] = {"relay", step_relay, relay_timed_out},
+    [STEP_FORWARD] = {"forward", forward_run, forward_timed_out},
+    [STEP_ERROR_PAGE] = {"error_page", step_error_page, error_page_timed_out},
+};
+
+const char *step_name(enum step step)
+{
+    return row[step].name;
+}
+
+static void enter(struct session *s, enum step step)
+{
+    if (s->step != step) {
+        s->step = (uint8_t)step;
+        s->trail[++s->trail_count % SESSION_TRAIL_LEN] = (uint8_t)step;
+    }
+}
+
+void session_run(struct actor *actor)
+{
+    struct session *s = CONTAINER_OF(actor, struct session, actor);
+    enum step next = (enum step)s->step;
+
+    if (s->deadline.fired) {
+        s->deadline.fired = false;
+        ASSERT(row[s->step].timed_out);
+        next = row[s->step].timed_out(s);
+    }
+    while (next != STEP_WAIT && next != STEP_END) {
+        enter(s, next);
+        next = row[next].run(s);
+    }
+    if (next == STEP_END) {
+        return;
+    }
+    conn_flush(s->client);
+    conn_park(s->client);
+    if (s->server) {
+        conn_park(s->server);
+    }
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/session_worker.h"
+
+#include "core/base/clock.h"
+#include "core/engine/idle.h"
+#include "core/engine/listener.h"
+#include "core/session/forward.h"
+#include "core/session/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TICKETS_MAX = 4096 /* server sessions to resume, a worker */ };
+
+int session_worker_init(struct session_worker *w, const struct session_worker_options *options,
+                        char *error, size_t error_cap)
+{
+    const struct config *config = options->snapshot->config;
+    const struct resolver_options resolver = {
+        .servers = (const char *const *)config->dns.servers,
+        .server_count = config->dns.server_count,
+        .hosts_file = config->dns.hosts_file,
+        .timeout_ms = config->dns.timeout_ms,
+        .cache_count = config->dns.cache_count,
+        .ttl_max_s = config->dns.ttl_max_s,
+        .negative_ttl_s = config->dns.negative_ttl_s,
+    };
+    const struct worker_options engine = {
+        .index = options->index,
+        .conn_cap = options->conn_cap,
+        .dial_cap = options->conn_cap / 2 + 1,
+        .idle_cap = config->upstream.idle_count,
+        .idle_ns = config->upstream.idle_ms * NS_PER_MS,
+        .buffer_high = config->limits.buffer_high_bytes,
+        .buffer_low = config->limits.buffer_low_bytes,
+        .ring = options->ring,
+        .resolver = &resolver,
+        .accepted = session_accept,
+    };
+    int result;
+
+    memset(w, 0, sizeof(*w));
+    w->shared = options->shared;
+    /* Ids of different workers and of different runs do not meet. */
+    w->next_id = options->shared->id_seed + ((uint64_t)options->index << 48);
+    result = worker_init(&w->engine, &engine, error, error_cap);
+    if (result < 0) {
+        return result;
+    }
+    w->tickets = ticket_store_new(TICKETS_MAX);
+    w->hold = snapshot_hold_new(options->snapshot);
+    if (!w->tickets || !w->hold ||
+        pool_init(&w->sessions, "sessions", sizeof(struct session), options->conn_cap) < 0 ||
+        pool_init(&w->forwards, "forwards", forward_size(), options->conn_cap) < 0 ||
+        worker_listen(&w->engine, options->listen_fds, options->listen_fd_count) < 0) {
+        snprintf(error, error_cap, "worker %u: out of memory at start", options->index);
+        return -ENOMEM; /* the process ends */
+    }
+    return 0;
+}
+
+void session_worker_publish(struct session_worker *w, struct snapshot *snapshot)
+{
+    struct snapshot_hold *hold = snapshot_hold_new(snapshot);
+
+    if (!hold) {
+        return; /* the old one stays in force */
+    }
+    snapshot_hold_retire(w->hold);
+    w->hold = hold;
+    idle_pool_close_all(w->engine.idle);
+}
+
+static void end_sessions(struct session_worker *w, bool only_idle)
+{
+    struct session *s;
+    uint32_t at = 0;
+
+    while ((s = pool_next(&w->sessions, &at))) {
+        if (only_idle) {
+            session_end_if_idle(s);
+        } else {
+            session_close(s, CLOSE_GRACE_OVER);
+        }
+    }
+}
+
+void session_worker_drain(struct session_worker *w, uint32_t grace_ms)
+{
+    if (w->draining) {
+        return;
+    }
+    /* Who is in the backlog was promised an answer: the listener takes them on its way out. */
+    for (size_t i = 0; i < w->engine.listener_count; i++) {
+        listener_close(&w->engine.listeners[i]);
+    }
+    w->draining = true;
+    w->grace_end_ns = worker_now(&w->engine) + grace_ms * NS_PER_MS;
+    idle_pool_close_all(w->engine.idle);
+    end_sessions(w, true);
+}
+
+static bool is_empty(const struct session_worker *w)
+{
+    for (size_t i = 0; i < w->engine.listener_count; i++) {
+        if (!listener_is_closed(&w->engine.listeners[i])) {
+            return false;
+        }
+    }
+    return w->sessions.live_count == 0;
+}
+
+void session_worker_run(struct session_worker *w)
+{
+    static const int64_t drain_tick_ns = 50 * NS_PER_MS;
+    int64_t next_look_ns = 0;
+
+    while (!w->draining || !is_empty(w)) {
+        worker_turn_within(&w->engine, w->draining ? drain_tick_ns : -1);
+        if (!w->draining || worker_now(&w->engine) < next_look_ns) {
+            continue;
+        }
+        next_look_ns = worker_now(&w->engine) + drain_tick_ns;
+        end_sessions(w, worker_now(&w->engine) < w->grace_end_ns);
+    }
+}
+
+bool session_worker_fini(struct session_worker *w)
+{
+    bool clean;
+
+    w->draining = true;
+    end_sessions(w, false);
+    clean = worker_fini(&w->engine);
+    ticket_store_free(w->tickets);
+    snapshot_hold_retire(w->hold);
+    pool_fini(&w->forwards);
+    pool_fini(&w->sessions);
+    return clean;
+}
+
+void session_worker_describe(const struct session_worker *w)
+{
+    const struct session *s;
+    uint32_t at = 0;
+    int shown = 0;
+
+    fprintf(stderr, "worker %u: %u sessions, %u conns, %u dials%s\n", w->engine.index,
+            w->sessions.live_count, w->engine.conns.live_count, w->engine.dials.live_count,
+            w->draining ? ", draining" : "");
+    while ((s = pool_next(&w->sessions, &at)) && shown++ < 100) {
+        fprintf(stderr, "  session %llx: step %s (before:", (unsigned long long)s->id,
+                step_name((enum step)s->step));
+        for (uint32_t i = 1; i < SESSION_TRAIL_LEN && i < s->trail_count; i++) {
+            fprintf(stderr, " %s",
+                    step_name((enum step)s->trail[(s->trail_count - i) % SESSION_TRAIL_LEN]));
+        }
+        fprintf(stderr, ") target %s\n", s->target ? s->target : "-");
+    }
+}

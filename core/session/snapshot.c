@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct span own_ca_der,
+                              int64_t (*wall_s)(void), char *error, size_t error_cap)
+{
+    struct snapshot *s = calloc(1, sizeof(*s));
+    struct trust *trust = NULL;
+
+    if (!s) {
+        snprintf(error, error_cap, "out of memory");
+        config_put(config);
+        return NULL;
+    }
+    s->config = config;
+    s->serial = serial;
+    atomic_init(&s->references, 1);
+    trust = trust_new(config->upstream.system_trust,
+                      (const char *const *)config->upstream.trust_files,
+                      config->upstream.trust_file_count, own_ca_der, error, error_cap);
+    if (trust) {
+        const struct tls_context_options options = {
+            .trust = trust, .verify = config->upstream.verify, .wall_s = wall_s};
+        s->tls = tls_context_new(&options, error, error_cap);
+        trust_put(trust);
+    }
+    if (!s->tls) {
+        snapshot_put(s);
+        return NULL;
+    }
+    return s;
+}
+
+void snapshot_put(struct snapshot *s)
+{
+    if (atomic_fetch_sub(&s->references, 1) != 1) {
+        return;
+    }
+    if (s->tls) {
+        tls_context_put(s->tls);
+    }
+    config_put(s->config);
+    free(s);
+}
+
+struct snapshot_hold *snapshot_hold_new(struct snapshot *snapshot)
+{
+    struct snapshot_hold *hold = calloc(1, sizeof(*hold));
+
+    if (hold) {
+        atomic_fetch_add(&snapshot->references, 1);
+        hold->snapshot = snapshot;
+        hold->current = true;
+    }
+    return hold;
+}
+
+void snapshot_hold_get(struct snapshot_hold *hold)
+{
+    hold->sessions++;
+}
+
+static void drop_if_unused(struct snapshot_hold *hold)
+{
+    if (hold->sessions == 0 && !hold->current) {
+        snapshot_put(hold->snapshot);
+        free(hold);
+    }
+}
+
+void snapshot_hold_put(struct snapshot_hold *hold)
+{
+    ASSERT(hold->sessions > 0);
+    hold->sessions--;
+    drop_if_unused(hold);
+}
+
+void snapshot_hold_retire(struct snapshot_hold *hold)
+{
+    hold->current = false;
+    drop_if_unused(hold);
+}

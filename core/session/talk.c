@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/talk.h"
+
+#include "tls/digest.h"
+
+
+#include <stdlib.h>
+
+bool talk_new(struct session *s)
+{
+    s->talk = calloc(1, sizeof(*s->talk));
+    return s->talk != NULL;
+}
+
+void talk_free(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+
+    if (!talk) {
+        return;
+    }
+    if (talk->dial) {
+        dial_free(talk->dial);
+    }
+    if (talk->mint) {
+        mint_drop(talk->mint);
+    }
+    if (talk->leaf) {
+        leaf_put(talk->leaf);
+    }
+    buf_queue_clear(&talk->page_request, &s->worker->engine.bufs);
+    free(talk);
+    s->talk = NULL;
+}
+
+bool talk_keep_hello(struct session *s, const struct client_hello *hello)
+{
+    struct session_talk *talk = s->talk;
+
+    s->times.hello = session_now(s);
+    s->sni_invalid = hello->sni_invalid;
+    if (hello->sni.len) {
+        s->sni = strndup((const char *)hello->sni.data, hello->sni.len);
+        if (!s->sni) {
+            return false;
+        }
+    }
+    if (hello->alpn.len <= sizeof(talk->alpn_offers)) {
+        talk->alpn_offers_len = hello->alpn.len;
+        if (hello->alpn.len) {
+            memcpy(talk->alpn_offers, hello->alpn.data, hello->alpn.len);
+        }
+    }
+    talk->leaf_kind = client_hello_accepts_ecdsa(hello) ? LEAF_ECDSA : LEAF_RSA;
+    return true;
+}
+
+void talk_digest_visit(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+
+    /* Length or separator after each part, so that no two visits write the same bytes. */
+    text_string(&t, s->target);
+    text_printf(&t, "\n%u\n%d\n%llu\n", s->port, (int)talk->leaf_kind,
+                (unsigned long long)s->hold->snapshot->serial);
+    text_string(&t, s->sni ? s->sni : "");
+    text_char(&t, '\n');
+    text_bytes(&t, span_make(talk->alpn_offers, talk->alpn_offers_len));
+    digest_sha256(talk->visit, text_view(&t));
+    talk->visit_known = true;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* talk: what a session needs only until its relay begins; made at CONNECT, freed at the relay. */
+#ifndef WEIR_SESSION_TALK_H
+#define WEIR_SESSION_TALK_H
+
+#include "core/session/session.h"
+
+bool talk_new(struct session *session) MUST_CHECK;
+void talk_free(struct session *session); /* also when there is none */
+
+/* The client's hello, as far as later steps need it: copies SNI, ALPN offers and key kind. False
+ * when out of memory. */
+bool talk_keep_hello(struct session *session, const struct client_hello *hello) MUST_CHECK;
+
+/* Digest of everything that shapes what a server shows us: target, SNI, ALPN offers, key kind and
+ * configuration. Keys remembered visits and resumed TLS sessions. */
+void talk_digest_visit(struct session *session);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { ARGUMENTS_MAX = 8 };
+
+struct parsed {
+    int status;
+    struct options options;
+    char *out, *err;
+};
+
+/* `line` is split at spaces; "" as an argument is written as ''. */
+static struct parsed parse(const char *line)
+{
+    static char copy[512];
+    struct parsed p = {0};
+    char *argv[ARGUMENTS_MAX + 1] = {NULL}, *save = NULL;
+    int argc = 0;
+    size_t out_len, err_len;
+    FILE *out = open_memstream(&p.out, &out_len), *err = open_memstream(&p.err, &err_len);
+
+    snprintf(copy, sizeof(copy), "%s", line);
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        assert_true(argc < ARGUMENTS_MAX);
+        argv[argc++] = strcmp(word, "''") == 0 ? word + 2 : word;
+    }
+    p.status = options_parse_to(argc, argv, &p.options, out, err);
+    fclose(out);
+    fclose(err);
+    return p;
+}
+
+static void parsed_free(struct parsed *p)
+{
+    free(p->out);
+    free(p->err);
+}
+
+static void test_good(void **state)
+{
+    static const struct {
+        const char *line;
+        enum command command;
+        const char *config_file;
+        bool json;
+    } rows[] = {
+        {"weir run", COMMAND_RUN, NULL, false},
+        {"weir run --config a.yaml", COMMAND_RUN, "a.yaml", false},
+        {"weir run --config=a=b.yaml", COMMAND_RUN, "a=b.yaml", false},
+        {"weir run -c a.yaml", COMMAND_RUN, "a.yaml", false},
+        {"weir run --config -x", COMMAND_RUN, "-x", false},
+        {"weir check --config a.yaml", COMMAND_CHECK, "a.yaml", false},
+        {"weir config example", COMMAND_CONFIG_EXAMPLE, NULL, false},
+        {"weir version", COMMAND_VERSION, NULL, false},
+        {"weir version --json", COMMAND_VERSION, NULL, true},
+        {"weir --version", COMMAND_VERSION, NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct parsed p = parse(rows[i].line);
+
+        assert_int_equal(p.status, -1);
+        assert_int_equal(p.options.command, rows[i].command);
+        assert_string_equal(p.options.config_file ? p.options.config_file : "none",
+                            rows[i].config_file ? rows[i].config_file : "none");
+        assert_int_equal(p.options.json, rows[i].json);
+        assert_string_equal(p.out, "");
+        assert_string_equal(p.err, "");
+        parsed_free(&p);
+    }
+}
+
+static void test_bad(void **state)
+{
+    static const struct {
+        const char *line, *message;
+    } rows[] = {
+        {"weir", "Usage: weir COMMAND"},
+        {"weir rn", "weir: unknown command \"rn\"; did you mean \"run\"?\n"},
+        {"weir chekc", "weir: unknown command \"chekc\"; did you mean \"check\"?\n"},
+        {"weir hepl", "weir: unknown command \"hepl\"; did you mean \"help\"?\n"},
+        {"weir serve", "weir: unknown command \"serve\"\nweir --help lists the commands\n"},
+        {"weir ''", "weir: unknown command \"\"\n"},
+        {"weir fingerprint",
+         "weir: the command \"fingerprint\" is not supported by this version\n"},
+        {"weir detect", "weir: the command \"detect\" is not supported by this version\n"},
+        {"weir bench", "weir: the command \"bench\" is not supported by this version\n"},
+        {"weir --config a.yaml", "weir: unknown option \"--config\"; a command comes first\n"},
+        {"weir --version --json", "weir: unknown option \"--version\"; a command comes first\n"},
+        {"weir \x1b[31m", "weir: unknown command \"\\u001b[31m\""},
+        {"weir run --confg a.yaml",
+         "weir run: unknown option \"--confg\"; did you mean \"--config\"?\nweir run --help "
+         "explains it\n"},
+        {"weir run --json", "weir run: unknown option \"--json\"\n"},
+        {"weir run -x", "weir run: unknown option \"-x\"\n"},
+        {"weir run -cx", "weir run: unknown option \"-cx\"\n"},
+        {"weir run --", "weir run: unknown option \"--\"\n"},
+        {"weir run -", "weir run: unexpected argument \"-\"\n"},
+        {"weir run ''", "weir run: unexpected argument \"\"\n"},
+        {"weir run a.yaml", "weir run: unexpected argument \"a.yaml\"\n"},
+        {"weir run --config", "weir run: --config needs a value: --config FILE\n"},
+        {"weir run --config=", "weir run: --config needs a value: --config FILE\n"},
+        {"weir run --config ''", "weir run: --config needs a value: --config FILE\n"},
+        {"weir run --config a -c b", "weir run: --config is given twice\n"},
+        {"weir check", "weir check: --config FILE is missing\n"},
+        {"weir check a.yaml", "weir check: unexpected argument \"a.yaml\"\n"},
+        {"weir version --json=yes", "weir version: --json takes no value\n"},
+        {"weir version --json --json", "weir version: --json is given twice\n"},
+        {"weir version --jsn",
+         "weir version: unknown option \"--jsn\"; did you mean \"--json\"?\n"},
+        {"weir config", "Usage: weir COMMAND"},
+        {"weir config exampel",
+         "weir: unknown command \"config exampel\"; did you mean \"config example\"?\n"},
+        {"weir config run", "weir: unknown command \"config run\"\n"},
+        {"weir config example x", "unexpected argument \"x\"\nweir config example --help explains"},
+        {"weir help rnu", "weir: unknown command \"rnu\"; did you mean \"run\"?\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct parsed p = parse(rows[i].line);
+
+        if (p.status != EXIT_STATUS_USAGE || !strstr(p.err, rows[i].message) || p.out[0]) {
+            fail_msg("[%s]: %d\n%s%s", rows[i].line, p.status, p.err, p.out);
+        }
+        parsed_free(&p);
+    }
+}
+
+/* Help goes to standard output with status 0, shows an example, and names what it is about. */
+static void test_help(void **state)
+{
+    static const struct {
+        const char *line, *usage;
+    } rows[] = {
+        {"weir --help", "Usage: weir COMMAND [OPTION...]\n"},
+        {"weir -h", "Usage: weir COMMAND [OPTION...]\n"},
+        {"weir help", "Usage: weir COMMAND [OPTION...]\n"},
+        {"weir help --help", "Usage: weir COMMAND [OPTION...]\n"},
+        {"weir config --help", "Usage: weir COMMAND [OPTION...]\n"},
+        {"weir run --help", "Usage: weir run [--config FILE]\n"},
+        {"weir run --config x -h", "Usage: weir run [--config FILE]\n"},
+        {"weir check --help", "Usage: weir check --config FILE\n"},
+        {"weir help check", "Usage: weir check --config FILE\n"},
+        {"weir config example --help", "Usage: weir config example\n"},
+        {"weir help config example", "Usage: weir config example\n"},
+        {"weir version --help", "Usage: weir version [--json]\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct parsed p = parse(rows[i].line);
+
+        if (p.status != EXIT_STATUS_OK || !strstr(p.out, rows[i].usage) ||
+            !strstr(p.out, "\nExample:\n  weir ") || p.err[0]) {
+            fail_msg("[%s]: %d\n%s%s", rows[i].line, p.status, p.err, p.out);
+        }
+        parsed_free(&p);
+    }
+}
+
+/* Scripts rely on these. */
+static void test_statuses(void **state)
+{
+    (void)state;
+    assert_int_equal(EXIT_STATUS_OK, 0);
+    assert_int_equal(EXIT_STATUS_RUNTIME, 1);
+    assert_int_equal(EXIT_STATUS_USAGE, 64);
+    assert_int_equal(EXIT_STATUS_UNAVAILABLE, 69);
+    assert_int_equal(EXIT_STATUS_KERNEL, 71);
+    assert_int_equal(EXIT_STATUS_CANNOT_CREATE, 73);
+    assert_int_equal(EXIT_STATUS_PERMISSION, 77);
+    assert_int_equal(EXIT_STATUS_CONFIG, 78);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_statuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
