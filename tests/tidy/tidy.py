@@ -40,7 +40,7 @@ THIRD_PARTY = {
     r"liburing(/.*)?\.h": ["core/engine/ring.c", "core/engine/uring_abi.h"],
     r"linux/io_uring\.h": ["core/engine"],
     r"yaml\.h": ["core/config/config_yaml.c"],
-    r"ares(_.*)?\.h": ["core/engine/resolve.c"],
+    r"ares(_.*)?\.h": ["core/engine/dns_channel.c"],
     r"openssl/.*": ["tls"],
     r"llhttp\.h": ["http"],
     r"nghttp2/.*": ["http"],
