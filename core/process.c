@@ -269,8 +269,7 @@ static int bind_for(struct process *p, const struct config_listener *listener, s
     char error[256];
 
     for (uint32_t i = 0; i < p->thread_count; i++) {
-        int fd =
-            listener_bind((struct sockaddr *)&address, len, i == 0, error, sizeof(error));
+        int fd = listener_bind((struct sockaddr *)&address, len, i == 0, error, sizeof(error));
         if (fd < 0) {
             log_write(LOG_ERROR, "%s", error);
             return EXIT_STATUS_CANNOT_CREATE;
@@ -568,8 +567,9 @@ int process_run(const struct options *options)
     clean = end_threads(&process);
     the_process = NULL;
     if (process.shared.access_log && log_sink_dropped(process.shared.access_log)) {
-        log_write(LOG_WARN, "%llu access log lines were dropped: the log could not be written as "
-                            "fast as they came",
+        log_write(LOG_WARN,
+                  "%llu access log lines were dropped: the log could not be written as "
+                  "fast as they came",
                   (unsigned long long)log_sink_dropped(process.shared.access_log));
     }
     if (!clean) {

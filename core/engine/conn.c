@@ -9,14 +9,14 @@
 #include <stdlib.h>
 
 enum {
-    COALESCE_MAX = 1024,      /* bytes: smaller receives are appended to what already waits */
-    STARVED_REARM_MAX = 16,   /* conns a turn */
-    BULK_RECEIVE_MIN = 3072,  /* mean bytes a receive that make a stream bulk */
+    COALESCE_MAX = 1024,     /* bytes: smaller receives are appended to what already waits */
+    STARVED_REARM_MAX = 16,  /* conns a turn */
+    BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
 };
 
-#define STARVED_NS      (50 * NS_PER_MS) /* then one receive into memory of its own */
-#define FLUSH_NS        (30 * NS_PER_S)
-#define LINGER_NS       (2 * NS_PER_S)
+#define STARVED_NS       (50 * NS_PER_MS) /* then one receive into memory of its own */
+#define FLUSH_NS         (30 * NS_PER_S)
+#define LINGER_NS        (2 * NS_PER_S)
 #define CLOSE_OVERDUE_NS (5 * NS_PER_S)
 
 static struct ring_owner ring_owner(const struct conn *c)
@@ -271,8 +271,8 @@ static struct buf *copy_out(struct worker *w, struct buf *b)
 
 static bool buffers_are_few(const struct worker *w, const struct buf *b, uint32_t quarters)
 {
-    return b->size_class == BUF_CLASS_RING && ring_group_free(w->ring, b->group) * 4 <
-                                                  ring_group_size(w->ring, b->group) * quarters;
+    return b->size_class == BUF_CLASS_RING &&
+           ring_group_free(w->ring, b->group) * 4 < ring_group_size(w->ring, b->group) * quarters;
 }
 
 void conn_park(struct conn *c)
@@ -281,7 +281,8 @@ void conn_park(struct conn *c)
     struct buf_queue kept = {NULL, NULL, 0};
     struct buf *b;
 
-    if (!c->rx.first || !(buffers_are_few(w, c->rx.first, 1) || buffers_are_few(w, c->rx.last, 1))) {
+    if (!c->rx.first ||
+        !(buffers_are_few(w, c->rx.first, 1) || buffers_are_few(w, c->rx.last, 1))) {
         return;
     }
     while ((b = buf_queue_pop(&c->rx))) {
@@ -406,8 +407,8 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
     case RING_RECV:
         on_receive(c, event);
         /* Starving and ends that change nothing are the engine's own business. */
-        wake_owner = event->res >= 0 || c->receiving == CONN_RECV_ENDED ||
-                     c->receiving == CONN_RECV_IDLE;
+        wake_owner =
+            event->res >= 0 || c->receiving == CONN_RECV_ENDED || c->receiving == CONN_RECV_IDLE;
         break;
     case RING_RECV_INTO:
         on_private_receive(c, event);

@@ -40,8 +40,7 @@ static void mint_order(struct minter *m, struct order *order)
         .days = m->options.days,
     };
     char error[256] = "";
-    struct leaf *leaf =
-        leaf_mint(m->options.ca, m->options.keys, &request, error, sizeof(error));
+    struct leaf *leaf = leaf_mint(m->options.ca, m->options.keys, &request, error, sizeof(error));
 
     if (!leaf) {
         log_write(LOG_WARN, "no certificate could be minted for %s: %s", order->asked_name, error);
@@ -144,12 +143,16 @@ static struct order *order_new(const struct leaf_key *key, bool asked_is_ip, int
     ASSERT(key->asked_name.len <= LEAF_NAME_MAX);
     list_init(&order->link);
     order->key = *key;
-    memcpy(order->asked_name, key->asked_name.data, key->asked_name.len);
+    if (key->asked_name.len) {
+        memcpy(order->asked_name, key->asked_name.data, key->asked_name.len);
+    }
     order->key.asked_name = span_make(order->asked_name, key->asked_name.len);
     order->asked_is_ip = asked_is_ip;
     order->now_s = now_s;
     order->certificate_len = certificate.len;
-    memcpy(order->certificate, certificate.data, certificate.len);
+    if (certificate.len) {
+        memcpy(order->certificate, certificate.data, certificate.len);
+    }
     return order;
 }
 

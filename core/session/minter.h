@@ -16,9 +16,9 @@ enum { MINTER_QUEUE_MAX = 4096 /* requests that wait; more are refused */ };
 struct minter;
 
 struct minter_options {
-    struct ca *ca;             /* borrowed */
-    struct leaf_keys *keys;    /* borrowed */
-    struct leaf_cache *cache;  /* borrowed */
+    struct ca *ca;            /* borrowed */
+    struct leaf_keys *keys;   /* borrowed */
+    struct leaf_cache *cache; /* borrowed */
     uint32_t days;
     bool inline_only; /* no thread: mint within the call (the simulator) */
 };
@@ -40,8 +40,8 @@ struct mint {
 };
 
 /*
- * Asks for the leaf of `key`. server_certificate: DER, copied. Null when out of memory or when too many are being minted. If the
- * result is not `done` at once, the owner is made ready when it is.
+ * Asks for the leaf of `key`. server_certificate: DER, copied. Null when out of memory or when too
+ * many are being minted. If the result is not `done` at once, the owner is made ready when it is.
  */
 struct mint *minter_ask(struct minter *minter, struct worker *worker, struct actor *owner,
                         const struct leaf_key *key, bool asked_is_ip,
