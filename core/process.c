@@ -58,6 +58,8 @@ struct process {
     uint32_t conn_cap;
     uint64_t serial;
     int signal_fd;
+    pthread_t second; /* waits for the second signal, while draining */
+    bool has_second;
     pthread_barrier_t ready;
 };
 
@@ -436,31 +438,25 @@ static void reload(struct process *p)
 /* The second signal does not wait for anybody. */
 static void *wait_for_second_signal(void *argument)
 {
-    struct process *p = argument;
+    int number;
 
-    for (;;) {
-        int number = next_signal(p);
-        if (number != SIGHUP) {
-            log_write(LOG_WARN, "second signal: ending at once");
-            _exit(128 + number);
-        }
-    }
+    do {
+        number = next_signal(argument);
+    } while (number == SIGHUP);
+    log_write(LOG_WARN, "second signal: ending at once");
+    _exit(128 + number);
 }
 
 static void serve(struct process *p)
 {
-    pthread_t second;
-    uint32_t grace_ms = p->snapshot->config->drain.grace_ms;
-    int number;
+    uint32_t grace_ms;
 
-    while ((number = next_signal(p)) == SIGHUP) {
+    while (next_signal(p) == SIGHUP) {
         reload(p);
     }
     grace_ms = p->snapshot->config->drain.grace_ms;
     log_write(LOG_INFO, "draining for up to %u ms; a second signal ends at once", grace_ms);
-    if (pthread_create(&second, NULL, wait_for_second_signal, p) == 0) {
-        pthread_detach(second);
-    }
+    p->has_second = pthread_create(&p->second, NULL, wait_for_second_signal, p) == 0;
     order_all(p, NULL, grace_ms);
 }
 
@@ -473,6 +469,10 @@ static bool end_threads(struct process *p)
     for (uint32_t i = 0; i < p->threads_running; i++) {
         pthread_join(p->threads[i].handle, NULL);
         clean &= p->threads[i].clean;
+    }
+    if (p->has_second) {
+        pthread_cancel(p->second); /* it waits in read(2), a cancellation point */
+        pthread_join(p->second, NULL);
     }
     return clean;
 }
@@ -544,6 +544,7 @@ int process_run(const struct options *options)
         config_put(process.config);
         return EXIT_STATUS_KERNEL;
     }
+    log_write(LOG_INFO, "%s", error);
     process.thread_count = worker_count(process.config);
     process.threads = calloc(process.thread_count, sizeof(*process.threads));
     if (!process.threads) {

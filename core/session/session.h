@@ -140,7 +140,7 @@ struct session {
 };
 
 /* The worker's `accepted`. */
-void session_accept(struct worker *worker, struct listener *listener, int fd);
+void session_accept(struct worker *engine, struct listener *listener, int fd);
 
 /* Gives the reason (the first one wins), logs, closes both connections, frees the session. */
 void session_close(struct session *session, enum close_reason reason);
