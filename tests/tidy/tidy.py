@@ -196,8 +196,7 @@ def check_headers(root, arguments):
                               cwd=root)
         return done.returncode, done.stderr.decode(errors="replace")
 
-    headers = [path for path in tree(root) if path.endswith(".h")
-               and any(is_under(path, folder) for folder in ARROWS)]
+    headers = [path for path in tree(root) if path.endswith(".h")]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, (code, message) in zip(headers, pool.map(compile_alone, headers)):
             if code != 0:
