@@ -687,7 +687,7 @@ static enum step read_response_head(struct session *s)
                                             ? "the server ended in the middle of a response head"
                                             : "the server ended the connection without an answer");
             }
-            conn_receive(server, config->limits.head_bytes);
+            conn_receive(server, config->limits.head_bytes + 1);
             return STEP_FORWARD;
         }
         step = take_response_head(s, &head);

@@ -450,7 +450,7 @@ static enum step ask_for_leaf(struct session *s)
     }
     s->times.mint_begin = session_now(s);
     talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
-                            certificate);
+                            session_config(s)->intercept.leaf_days, certificate);
     return talk->mint ? STEP_LEAF : session_end(s, CLOSE_NO_MEMORY);
 }
 
