@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tap_private: what tap.c, tap_h1.c and tap_h2.c share. An exchange under way is kept small, its
+ * texts at their real length; nothing else is kept between exchanges but where each side stands.
+ */
+#ifndef WEIR_HTTP_TAP_PRIVATE_H
+#define WEIR_HTTP_TAP_PRIVATE_H
+
+#include "core/base/assert.h"
+#include "http/h1_body.h"
+#include "http/tap.h"
+
+#include <nghttp2/nghttp2.h>
+
+enum {
+    TAP_PIPELINE_MAX = 16,           /* HTTP/1 exchanges under way at a time */
+    TAP_BLOCK_BYTES_MAX = 64 * 1024, /* HTTP/2: one header block */
+    TAP_BLOCK_FRAMES_MAX = 256,      /* HTTP/2: frames that one header block may come in */
+    TAP_HPACK_TABLE_MAX = 64 * 1024, /* HTTP/2: dynamic table of one direction, bytes */
+    TAP_GATHER_STEP = 1024,          /* bytes copied at a time while the end is not known */
+};
+
+/* The texts of a request that an exchange reports. */
+enum tap_text { TAP_METHOD, TAP_AUTHORITY, TAP_PATH, TAP_USER_AGENT, TAP_TEXT_COUNT };
+
+/* The longest text of each kind that is kept, without a NUL. */
+extern const uint16_t tap_text_max[TAP_TEXT_COUNT];
+
+/* One exchange under way. Owned by the list or the table that it stands in. */
+struct tap_open {
+    struct tap_open *next; /* HTTP/1: in the order of requests */
+    int64_t begin_ns;
+    int64_t first_byte_ns;
+    uint64_t request_bytes;
+    uint64_t response_bytes;
+    uint16_t status; /* 0: no final response yet */
+    uint16_t text_len[TAP_TEXT_COUNT];
+    uint8_t http_major;
+    uint8_t http_minor;
+    bool request_over;
+    bool response_over;
+    bool upgraded;
+    char text[]; /* one after another, without NUL */
+};
+
+/* Bytes of one head, trailer section or header block that came in pieces. Usually empty. */
+struct tap_gather {
+    uint8_t *data;
+    uint32_t len;
+    uint32_t cap;
+};
+
+struct tap_h1_side {
+    struct tap_gather gather;
+    struct h1_scan scan;
+    struct h1_body body;
+    uint8_t phase; /* what comes next: a head, a body or trailers */
+};
+
+struct tap_h1 {
+    struct tap_h1_side sides[2];
+    struct tap_open *first;
+    struct tap_open *last;
+    uint32_t count;
+};
+
+struct tap_h2_side {
+    nghttp2_hd_inflater *inflater; /* of the header blocks that this side sends */
+    uint32_t table_max;            /* the largest dynamic table that it may use, bytes */
+    uint32_t block_stream;         /* 0: no header block is under way */
+    struct tap_gather block;
+    uint16_t block_frames;
+    bool block_is_promise;
+    bool block_ends_stream;
+    bool had_settings; /* the first frame came and was SETTINGS */
+    uint8_t phase;
+    uint8_t small_len;  /* bytes in `small` */
+    uint8_t small_want; /* bytes that must be there before the next step */
+    uint8_t small[9];   /* a frame header; what stands before a body; one setting */
+    uint8_t type;       /* these five: of the current frame */
+    uint8_t flags;
+    uint32_t stream_id;
+    uint32_t body_left; /* bytes */
+    uint32_t pad_left;  /* bytes */
+};
+
+struct tap_stream {
+    uint32_t id;
+    struct tap_open *open;
+};
+
+struct tap_h2 {
+    struct tap_h2_side sides[2];
+    struct tap_stream *streams; /* that are followed, in no order */
+    uint32_t count;
+    uint32_t cap;
+    uint32_t newest_id; /* of the streams that the client opened, followed or not */
+};
+
+enum tap_kind { TAP_UNDECIDED, TAP_H1, TAP_H2 };
+
+struct http_tap {
+    uint8_t kind;
+    uint8_t preface_len; /* undecided: so many bytes came, and all are those of HTTP/2's preface */
+    struct http_tap_stats stats;
+    union {
+        struct tap_h1 h1;
+        struct tap_h2 h2;
+    };
+};
+
+/* RFC 9113 3.4: what an HTTP/2 client sends first. */
+extern const struct span tap_h2_preface;
+
+/* From now on nothing is followed. `why` is static. Frees all but the exchanges under way. */
+void tap_go_blind(struct http_tap *tap, const char *why);
+
+/* An exchange whose request was seen at now_ns; texts that are too long are cut. Null when memory
+ * is exhausted. */
+struct tap_open *tap_open_new(const struct span text[TAP_TEXT_COUNT], int64_t now_ns) MUST_CHECK;
+
+/* Fills *done, frees the exchange, counts it. */
+void tap_open_report(struct http_tap *tap, struct tap_open *open, int64_t now_ns,
+                     struct http_exchange *done);
+
+/* Appends up to `count` bytes from the front of *bytes, which moves on, while at most `max` are
+ * gathered. False: no memory, or more than max. */
+bool tap_gather_add(struct tap_gather *gather, struct span *bytes, size_t count,
+                    size_t max) MUST_CHECK;
+void tap_gather_clear(struct tap_gather *gather); /* frees the memory */
+
+/* Both read until an exchange is over (true), or all was read, or the tap is blind. */
+bool tap_h1_feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns, struct span *bytes,
+                 struct http_exchange *done);
+bool tap_h2_feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns, struct span *bytes,
+                 struct http_exchange *done);
+
+bool tap_h2_init(struct tap_h2 *h2) MUST_CHECK; /* false: no memory; nothing is left behind */
+
+/* Free what reading needs; the exchanges under way stay. */
+void tap_h1_stop(struct tap_h1 *h1);
+void tap_h2_stop(struct tap_h2 *h2);
+
+/* Take one exchange out of those under way; null when there is none. */
+struct tap_open *tap_h1_pop(struct tap_h1 *h1);
+struct tap_open *tap_h2_pop(struct tap_h2 *h2);
+
+bool tap_h1_is_idle(const struct tap_h1 *h1);
+bool tap_h2_is_idle(const struct tap_h2 *h2);
+
+#endif
