@@ -566,7 +566,7 @@ static struct config *make_config(struct world *world)
              "  buffer_low: %u\n"
              "  splice: %u\n",
              trust_file, (unsigned)world_below(world, 6),
-             (unsigned)(200 + world_below(world, 5000)), (unsigned)(15 + world_below(world, 30)),
+             (unsigned)(200 + world_below(world, 5000)), (unsigned)(20 + world_below(world, 30)),
              (unsigned)(10 + world_below(world, 10)), high, high / 4,
              world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
     config = config_load_text("sim", span_from_string(text), &report);
