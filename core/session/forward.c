@@ -859,6 +859,7 @@ enum step forward_timed_out(struct session *s)
                                   "the server did not answer in time", CLOSE_SERVER_TIMEOUT);
         }
         session_fault(s, "http_response_timeout", "the server stopped in a response body");
+        f->answered = false; /* the client must not take what it has for the whole */
         session_close(s, CLOSE_SERVER_TIMEOUT);
         return STEP_END;
     }
