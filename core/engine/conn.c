@@ -347,6 +347,7 @@ void conn_flush(struct conn *c)
         return;
     }
     c->sending = true;
+    c->sending_bytes = total;
     c->in_flight++;
     c->send_since_ns = worker_now(c->worker);
     ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
@@ -369,6 +370,11 @@ static void on_send(struct conn *c, const struct ring_event *event)
     } else {
         c->sent_bytes += (uint64_t)event->res;
         buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        if ((size_t)event->res < c->sending_bytes && !c->error) {
+            /* It is dying, and the kernel may have told its error to nobody: to a receive it then
+             * looks as if the peer had ended. */
+            c->error = ECONNRESET;
+        }
         conn_flush(c);
     }
     if (c->error || c->tx.len <= c->tx_wake) {

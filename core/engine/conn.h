@@ -56,6 +56,7 @@ struct conn {
     uint32_t arm_count;
     uint32_t rx_limit;  /* kernels without a receive cap: cancel above this many bytes in rx */
     size_t tx_wake;     /* make the owner ready when tx is down to this; SIZE_MAX: never */
+    size_t sending_bytes;  /* of the send in flight */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
     uint64_t received_bytes;
     uint64_t sent_bytes;
