@@ -463,6 +463,8 @@ static void stop(struct conn *c, bool reset)
     struct ring *ring = c->worker->ring;
     bool connecting = c->state == CONN_CONNECTING;
 
+    /* A FIN would say that this was all. */
+    reset = reset || c->tx.len || (c->error && !c->fin_sent);
     if (c->receiving == CONN_RECV_STARVED) {
         leave_starved(c);
         c->receiving = CONN_RECV_IDLE;

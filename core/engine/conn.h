@@ -97,7 +97,7 @@ void conn_poll(struct conn *conn, bool in);
 
 enum conn_close_how {
     CONN_CLOSE_FLUSH, /* send what is queued, FIN, wait a little for the peer's FIN */
-    CONN_CLOSE_NOW,   /* FIN at once; what was queued is dropped */
+    CONN_CLOSE_NOW,   /* FIN at once; RST if something queued is dropped, or there was an error */
     CONN_CLOSE_RESET, /* RST */
 };
 void conn_close(struct conn *conn, enum conn_close_how how);
