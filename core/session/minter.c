@@ -149,7 +149,9 @@ static struct order *order_new(const struct leaf_key *key, bool asked_is_ip, int
     order->asked_is_ip = asked_is_ip;
     order->now_s = now_s;
     order->certificate_len = certificate.len;
-    memcpy(order->certificate, certificate.data, certificate.len);
+    if (certificate.len) {
+        memcpy(order->certificate, certificate.data, certificate.len);
+    }
     return order;
 }
 
