@@ -232,7 +232,7 @@ static void plan_tls(struct visit *v)
     v->expect_status = expected_status(v);
     v->strict &= !v->distrusts;
     if (v->host->kind == HOST_FLIPS || v->host->kind == HOST_NO_LEAF ||
-        (v->host->kind == HOST_PASSES && !v->with_sni) ||
+        (v->host->kind == HOST_PASSES && (!v->with_sni || v->tls_kind == 3)) ||
         (v->host->kind == HOST_BAD_CERTIFICATE && !v->with_sni)) {
         v->strict = false;
     }
@@ -320,7 +320,7 @@ static void plan_visit(struct visit *v)
     if (v->piece_max && v->piece_max < 40) {
         v->strict = false; /* so slow that time limits may strike */
     }
-    if (world->idle_fins && v->kind == VISIT_FORWARD) {
+    if (world->idle_fins) {
         v->strict = false; /* a request may meet the server's FIN */
     }
 }
@@ -755,7 +755,11 @@ static void on_data(struct wire *w)
 /* An open-ended body is whole when the connection ends cleanly. */
 static void check_end(struct visit *v)
 {
-    if (v->stage == STAGE_RAW && v->wire->clean_end && v->down_seen != v->down_len && !v->may_cut) {
+    /* A tunnel that was promised before the server was there may end before it begins. */
+    bool begun = v->server_began || v->raw_inside || v->host->kind != HOST_RAW_OPEN;
+
+    if (v->stage == STAGE_RAW && begun && v->wire->clean_end && v->down_seen != v->down_len &&
+        !v->may_cut) {
         world_fail(world_of(v), v, "the client saw a clean end after %zu bytes of %zu",
                    v->down_seen, v->down_len);
     }
