@@ -402,6 +402,19 @@ static enum step hello_timed_out(struct session *s)
 
 /* ---- DECIDE ---- */
 
+/* The server that was dialled meanwhile is of no use any more. */
+static void drop_server(struct session *s)
+{
+    if (s->talk->dial) {
+        dial_free(s->talk->dial);
+        s->talk->dial = NULL;
+    }
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+}
+
 static enum step step_decide(struct session *s)
 {
     const struct policy_question question = {
@@ -425,6 +438,7 @@ static enum step step_decide(struct session *s)
     if (s->protocol != PROTOCOL_TLS) {
         return end(s, CLOSE_REFUSED);
     }
+    drop_server(s);
     s->talk->error_mode = true;
     s->talk->error_status = 403;
     return STEP_LEAF;
