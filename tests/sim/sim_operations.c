@@ -180,7 +180,7 @@ static void send_try(struct ring *ring, struct operation *op, struct descriptor 
         if (res == 0) {
             res = -sim_take_error(end);
             res = res ? res : -EPIPE;
-        } else if (sim_below(ring->sim, 2) == 0) {
+        } else if (op->sent < op->total && sim_below(ring->sim, 2) == 0) {
             /* The kernel tries to send the rest, and what it is told then is told to nobody. */
             (void)sim_take_error(end);
         }

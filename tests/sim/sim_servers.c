@@ -220,7 +220,8 @@ static bool answer_well(struct server_conn *s, struct exchange *x)
         wire_close(w);
         return false;
     case ANSWER_EMPTY:
-        snprintf(text, sizeof(text), "HTTP/1.1 204 Nothing\r\nX-Id: %u\r\n\r\n", x->id);
+        snprintf(text, sizeof(text), "HTTP/1.1 204 Nothing\r\nX-Id: %u\r\n%s\r\n", x->id,
+                 x->server_closes ? "Connection: close\r\n" : "");
         send_text(w, text);
         return true;
     case ANSWER_UPGRADE:
