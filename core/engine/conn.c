@@ -369,6 +369,7 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
     } else {
         c->sent_bytes += (uint64_t)event->res;
+        c->sent_ns = worker_now(c->worker);
         buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
         if ((size_t)event->res < c->sending_bytes && !c->error) {
             /* It is dying, and the kernel may have told its error to nobody: to a receive it then

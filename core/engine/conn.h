@@ -58,6 +58,7 @@ struct conn {
     size_t tx_wake;     /* make the owner ready when tx is down to this; SIZE_MAX: never */
     size_t sending_bytes;  /* of the send in flight */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
+    int64_t sent_ns;       /* when a send last came back; 0: none did */
     uint64_t received_bytes;
     uint64_t sent_bytes;
 };

@@ -1052,6 +1052,10 @@ static enum step relay_timed_out(struct session *s)
     uint32_t idle_ms = config->limits.tunnel_idle_ms;
     const struct conn *ends[] = {s->client, s->server};
 
+    /* What was moved leaves with its sends, of which the last ones may take long. */
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        moved_ns = ends[i]->sent_ns > moved_ns ? ends[i]->sent_ns : moved_ns;
+    }
     if (half_closed && idle_ms > HALF_CLOSED_IDLE_MS) {
         idle_ms = HALF_CLOSED_IDLE_MS;
     }
