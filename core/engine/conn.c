@@ -348,6 +348,7 @@ void conn_flush(struct conn *c)
         return;
     }
     c->sending = true;
+    c->sending_bytes = total;
     c->in_flight++;
     c->send_since_ns = worker_now(c->worker);
     ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
@@ -369,7 +370,13 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
     } else {
         c->sent_bytes += (uint64_t)event->res;
+        c->sent_ns = worker_now(c->worker);
         buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        if ((size_t)event->res < c->sending_bytes && !c->error) {
+            /* It is dying, and the kernel may have told its error to nobody: to a receive it then
+             * looks as if the peer had ended. */
+            c->error = ECONNRESET;
+        }
         conn_flush(c);
     }
     if (c->error || c->tx.len <= c->tx_wake) {
@@ -458,6 +465,8 @@ static void stop(struct conn *c, bool reset)
     struct ring *ring = c->worker->ring;
     bool connecting = c->state == CONN_CONNECTING;
 
+    /* A FIN would say that this was all. */
+    reset = reset || c->tx.len || (c->error && !c->fin_sent);
     if (c->receiving == CONN_RECV_STARVED) {
         leave_starved(c);
         c->receiving = CONN_RECV_IDLE;
