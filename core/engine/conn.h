@@ -47,6 +47,8 @@ struct conn {
     bool sending;
     bool polling_in;
     bool polling_out;
+    bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
+    bool watching;   /* a poll for the end of the connection is armed */
     bool eof;        /* the peer's FIN was seen */
     bool fin_wanted; /* send ours once tx is empty */
     bool fin_sent;
