@@ -236,10 +236,7 @@ static int make_shared(struct process *p)
         log_write(LOG_ERROR, "out of memory at start");
         return EXIT_STATUS_RUNTIME;
     }
-    const struct minter_options minter = {.ca = p->ca,
-                                          .keys = p->keys,
-                                          .cache = p->shared.leaves,
-                                          .days = config->intercept.leaf_days};
+    const struct minter_options minter = {.ca = p->ca, .keys = p->keys, .cache = p->shared.leaves};
     p->shared.minter = minter_new(&minter);
     if (!p->shared.minter) {
         log_write(LOG_ERROR, "the minter's thread could not be started");
@@ -375,29 +372,12 @@ static int next_signal(const struct process *p)
     }
 }
 
-static void warn_restart(const char *key)
-{
-    log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", key);
-}
-
-static bool same_listeners(const struct config *a, const struct config *b)
-{
-    if (a->listener_count != b->listener_count) {
-        return false;
-    }
-    for (size_t i = 0; i < a->listener_count; i++) {
-        if (strcmp(a->listeners[i].address, b->listeners[i].address) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void reload(struct process *p)
 {
     struct config_report report = {.out = stderr};
     struct config *config = config_load(p->options->config_file, &report);
     struct snapshot *snapshot = NULL;
+    const char *fixed;
     char error[512] = "";
 
     if (p->shared.access_log) {
@@ -415,17 +395,9 @@ static void reload(struct process *p)
         }
         return;
     }
-    if (config->workers != p->config->workers) {
-        warn_restart("workers");
-    }
-    if (!same_listeners(config, p->config)) {
-        warn_restart("listeners");
-    }
-    if (strcmp(config->intercept.ca_dir, p->config->intercept.ca_dir) != 0) {
-        warn_restart("intercept.ca_dir");
-    }
-    if (strcmp(config->log.access_path, p->config->log.access_path) != 0) {
-        warn_restart("log.access.path");
+    fixed = config_first_difference(p->config, config, true);
+    if (fixed) {
+        log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", fixed);
     }
     log_set_level((enum log_level)config->log.level);
     order_all(p, snapshot, 0);

@@ -43,6 +43,12 @@ struct idle_pool *idle_pool_new(struct worker *worker, uint32_t cap, int64_t idl
     return pool;
 }
 
+void idle_pool_set_limits(struct idle_pool *pool, uint32_t cap, int64_t idle_ns)
+{
+    pool->cap = cap;
+    pool->idle_ns = idle_ns;
+}
+
 /* Out of the pool; the connection is the caller's. */
 static struct conn *take_out(struct idle_entry *e)
 {

@@ -150,8 +150,8 @@ void ring_cancel_fd(struct ring *ring, int fd);
 
 /* Plain system calls on sockets, cheap and inline: their io_uring twins would run in kernel worker
  * threads. All return 0 (or what is said) or -errno. */
-/* accept(2) from the backlog, for the last ones before a listener closes: a descriptor like those of
- * RING_ACCEPT, or -errno. */
+/* accept(2) from the backlog, for the last ones before a listener closes: a descriptor like those
+ * of RING_ACCEPT, or -errno. */
 int ring_accept_now(struct ring *ring, int fd);
 int ring_socket(struct ring *ring, int family); /* TCP, non-blocking, close-on-exec, no delay */
 int ring_shutdown(struct ring *ring, int fd, int how);

@@ -15,6 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
@@ -450,7 +451,7 @@ static enum step ask_for_leaf(struct session *s)
     }
     s->times.mint_begin = session_now(s);
     talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
-                            certificate);
+                            session_config(s)->intercept.leaf_days, certificate);
     return talk->mint ? STEP_LEAF : session_end(s, CLOSE_NO_MEMORY);
 }
 
