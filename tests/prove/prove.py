@@ -56,6 +56,7 @@ def make_server_certificate(folder):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together
 
     def do_GET(self):
         self.send_response(200)
