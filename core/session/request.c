@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "http/reply.h"
