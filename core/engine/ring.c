@@ -221,7 +221,8 @@ void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kin
 {
     struct io_uring_sqe *sqe = sqe_new(ring);
 
-    ASSERT(kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_RESOLVE);
+    ASSERT(kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_POLL_BROKEN ||
+           kind == RING_RESOLVE);
     io_uring_prep_poll_add(sqe, fd, (unsigned short)poll_mask);
     sqe_own(ring, sqe, kind, owner);
 }

@@ -26,15 +26,16 @@
 #include <sys/uio.h>
 
 enum ring_kind {
-    RING_ACCEPT = 1, /* res: the new descriptor, non-blocking and close-on-exec, or -errno */
-    RING_RECV,       /* res: bytes in buf, 0 at the peer's FIN, or -errno (-ENOBUFS: no buffer) */
-    RING_RECV_INTO,  /* as RING_RECV, into the caller's memory; no buf */
-    RING_SEND,       /* res: bytes sent: all of them, or fewer when the connection is dying */
-    RING_POLL_IN,    /* res: poll(2) mask, or -errno */
-    RING_POLL_OUT,   /* the same */
-    RING_CONNECT,    /* res: 0 or -errno */
-    RING_RESOLVE,    /* a poll of the resolver's */
-    RING_WAKED,      /* ring_wake() was called, once or more often since the last one */
+    RING_ACCEPT = 1,  /* res: the new descriptor, non-blocking and close-on-exec, or -errno */
+    RING_RECV,        /* res: bytes in buf, 0 at the peer's FIN, or -errno (-ENOBUFS: no buffer) */
+    RING_RECV_INTO,   /* as RING_RECV, into the caller's memory; no buf */
+    RING_SEND,        /* res: bytes sent: all of them, or fewer when the connection is dying */
+    RING_POLL_IN,     /* res: poll(2) mask, or -errno */
+    RING_POLL_OUT,    /* the same */
+    RING_POLL_BROKEN, /* the same, for POLLERR and POLLHUP alone: the connection is over */
+    RING_CONNECT,     /* res: 0 or -errno */
+    RING_RESOLVE,     /* a poll of the resolver's */
+    RING_WAKED,       /* ring_wake() was called, once or more often since the last one */
 };
 
 /* Whom an event is for; copied into the kernel's user_data (kind 8 bits, generation 32, slot 24).

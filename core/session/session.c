@@ -75,6 +75,7 @@ static void close_client(struct session *s, enum close_reason reason)
         how = CONN_CLOSE_NOW;
         break;
     case CLOSE_SERVER_GONE:
+    case CLOSE_SERVER_TIMEOUT:
     case CLOSE_BAD_RESPONSE:
         /* The client must see that it was cut short, unless it was told in words. */
         how = s->forward && forward_was_answered(s->forward) ? CONN_CLOSE_FLUSH : CONN_CLOSE_RESET;

@@ -173,6 +173,19 @@ static enum step hello_timed_out(struct session *s)
 
 /* ---- DECIDE ---- */
 
+/* The server that was dialled meanwhile is of no use any more. */
+static void drop_server(struct session *s)
+{
+    if (s->talk->dial) {
+        dial_free(s->talk->dial);
+        s->talk->dial = NULL;
+    }
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+}
+
 static enum step step_decide(struct session *s)
 {
     const struct policy_question question = {
@@ -196,6 +209,7 @@ static enum step step_decide(struct session *s)
     if (s->protocol != PROTOCOL_TLS) {
         return session_end(s, CLOSE_REFUSED);
     }
+    drop_server(s);
     s->talk->error_mode = true;
     s->talk->error_status = 403;
     return STEP_LEAF;
@@ -711,6 +725,10 @@ static enum step relay_timed_out(struct session *s)
     uint32_t idle_ms = config->limits.tunnel_idle_ms;
     const struct conn *ends[] = {s->client, s->server};
 
+    /* What was moved leaves with its sends, of which the last ones may take long. */
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        moved_ns = ends[i]->sent_ns > moved_ns ? ends[i]->sent_ns : moved_ns;
+    }
     if (half_closed && idle_ms > HALF_CLOSED_IDLE_MS) {
         idle_ms = HALF_CLOSED_IDLE_MS;
     }

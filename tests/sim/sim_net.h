@@ -27,6 +27,7 @@ struct sim_end {
     bool open; /* not closed by its owner */
     bool dead; /* the connection ended with an error */
     int error; /* positive errno that the next operation gets; then it is forgotten */
+    int64_t told_ns; /* when the one that got it completes */
 };
 
 struct sim_conn {
