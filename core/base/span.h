@@ -54,7 +54,7 @@ static inline struct span span_sub(struct span view, size_t start, size_t len)
     if (len > view.len - start) {
         len = view.len - start;
     }
-    return (struct span){view.data ? view.data + start : NULL, len};
+    return (struct span){start > 0 ? view.data + start : view.data, len}; /* data may be null */
 }
 
 /* What is left after the first `count` bytes. */

@@ -43,7 +43,7 @@ void text_time(struct text *t, int64_t wall_ns);
  */
 void text_json(struct text *t, struct span value);
 
-/* The same escapes without quotes, for messages on a terminal: no byte of a peer's reaches it raw. */
+/* The same escapes without quotes, for messages on a terminal: nothing of a peer reaches it raw. */
 void text_escaped(struct text *t, struct span value);
 
 /* HTML text: & < > " ' and everything outside printable ASCII as character references. */

@@ -95,7 +95,7 @@ struct ring;
  * is missing and how to mend it (the caller prints it and exits with status 71). Ring bufs go back
  * through `cache`, whose return hook this sets.
  */
-int ring_new(struct ring **ring, const struct ring_options *options, struct buf_cache *cache,
+int ring_new(struct ring **made, const struct ring_options *options, struct buf_cache *cache,
              char *error, size_t error_cap) MUST_CHECK;
 
 /*
