@@ -120,6 +120,9 @@ void text_escaped(struct text *t, struct span value)
         uint8_t c = value.data[0];
         size_t len = utf8_sequence(value);
 
+        if (len == 2 && c == 0xc2 && value.data[1] < 0xa0) {
+            len = 0; /* U+0080 to U+009F are controls: a terminal may obey them */
+        }
         if (c == '"' || c == '\\') {
             text_char(t, '\\');
             text_char(t, (char)c);

@@ -38,8 +38,8 @@ void text_time(struct text *t, int64_t wall_ns);
 
 /*
  * A JSON string with its quotes. Control characters, quotes and backslashes are escaped; bytes that
- * are not valid UTF-8 become \u00XX, one each, so that a line is always valid JSON and the bytes
- * can still be told.
+ * are not valid UTF-8, and those of U+0080 to U+009F, become \u00XX, one each, so that a line is
+ * always valid JSON and the bytes can still be told.
  */
 void text_json(struct text *t, struct span value);
 
