@@ -146,8 +146,8 @@ static void plan_raw(struct visit *v)
 
 static const struct host *pick_host(struct world *world)
 {
-    if (world->is_crowded && world_chance(world, 50)) {
-        return &sim_hosts[world_chance(world, 50) ? SIM_HOST_SLOW : SIM_HOST_HANGS];
+    if (world->is_crowded && world_chance(world, 80)) {
+        return &sim_hosts[SIM_HOST_SLOW];
     }
     if (world_chance(world, 10)) {
         return &sim_hosts[SIM_HOST_FLIPS];
@@ -237,7 +237,7 @@ static void plan_tls(struct visit *v)
     }
     v->expect_status = expected_status(v);
     v->strict &= !v->distrusts;
-    if (v->host->kind == HOST_FLIPS || v->host->kind == HOST_NO_LEAF ||
+    if (v->host->kind == HOST_FLIPS ||
         (v->host->kind == HOST_PASSES && (!v->with_sni || v->tls_kind == 3)) ||
         (v->host->kind == HOST_BAD_CERTIFICATE && !v->with_sni)) {
         v->strict = false;
@@ -289,9 +289,6 @@ static void plan_visit(struct visit *v)
     case VISIT_FORWARD:
         plan_exchanges(v);
         v->expect_status = expected_status(v);
-        if (v->host->kind == HOST_NO_LEAF) {
-            v->strict = false;
-        }
         if (v->expect_status) {
             v->pipelined = false;
             v->exchange_count = 1;
@@ -849,5 +846,7 @@ static void start_visit(void *context)
 
 void client_start(struct client *c)
 {
-    sim_after(c->world->sim, 1 + (int64_t)world_below(c->world, 2 * NS_PER_S), start_visit, c);
+    int64_t most_ns = c->world->is_crowded ? 50 * NS_PER_MS : 2 * NS_PER_S;
+
+    sim_after(c->world->sim, 1 + (int64_t)world_below(c->world, (uint64_t)most_ns), start_visit, c);
 }

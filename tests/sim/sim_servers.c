@@ -561,7 +561,7 @@ static void open_host(struct world *world, const struct host *host, struct visit
         sim_name(host->name, "20.0.0.1", 7000, 9000, NULL);
         return;
     }
-    if (host->kind == HOST_UNKNOWN || host->kind == HOST_NO_LEAF) {
+    if (host->kind == HOST_UNKNOWN) {
         return;
     }
     sim_name(host->name, host->addresses, world_chance(world, 50) ? 0 : 1, 40, NULL);

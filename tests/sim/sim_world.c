@@ -53,7 +53,6 @@ const struct host sim_hosts[] = {
     {"slow.test", "", HOST_SLOW_NAME, -1},
     {"refuse.test", "20.0.0.1", HOST_FORBIDDEN, CERT_GOOD},
     {"snirefuse.test", "20.0.0.1", HOST_SNI_FORBIDDEN, CERT_GOOD},
-    {"no~leaf.test", "", HOST_NO_LEAF, -1},
 };
 const size_t sim_host_count = COUNT_OF(sim_hosts);
 

@@ -96,7 +96,6 @@ enum host_kind {
     HOST_SLOW_NAME,
     HOST_FORBIDDEN, /* by a rule on the host */
     HOST_SNI_FORBIDDEN,
-    HOST_NO_LEAF, /* a name that no certificate can have */
     HOST_RAW,     /* of one visit: raw bytes, a tunnel by rule */
     HOST_RAW_OPEN, /* the same, not by rule */
 };
@@ -107,7 +106,7 @@ struct host {
     enum host_kind kind;
     int certificate; /* index, or -1 */
 };
-enum { SIM_HOST_FLIPS = 4, SIM_HOST_HANGS = 16, SIM_HOST_SLOW = 19 };
+enum { SIM_HOST_FLIPS = 4, SIM_HOST_SLOW = 19 };
 extern const struct host sim_hosts[];
 extern const size_t sim_host_count;
 
