@@ -8,6 +8,7 @@
 #include "core/session/session.h"
 #include "tests/certs/make_certs.h"
 #include "tests/sim/resolve_sim.h"
+#include "tests/sim/sim_heap.h"
 #include "tests/sim/sim_net.h"
 #include "tls/ca.h"
 
@@ -586,12 +587,22 @@ static struct snapshot *make_snapshot(struct world *world, uint64_t serial)
     return snapshot;
 }
 
+static void make_hungry(struct world *world)
+{
+    if (world->is_hungry) {
+        sim_heap_set(4 + (uint32_t)world_below(world, 60), sim_random(world->sim));
+    }
+}
+
 static void deliver_publish(struct letter *letter)
 {
     struct order *order = CONTAINER_OF(letter, struct order, letter);
     struct world *world = order->world;
-    struct snapshot *snapshot = make_snapshot(world, world->snapshot->serial + 1);
+    struct snapshot *snapshot;
 
+    sim_heap_set(0, 0);
+    snapshot = make_snapshot(world, world->snapshot->serial + 1);
+    make_hungry(world);
     session_worker_publish(&world->worker, snapshot);
     snapshot_put(world->snapshot);
     world->snapshot = snapshot;
@@ -773,6 +784,7 @@ static void count_run(struct world *world, struct world_result *result)
     result->runs++;
     result->events += world->sim->trace_count;
     result->faults += sim_fault_count(world->sim);
+    result->heap_failures += sim_heap_failures();
     result->sessions += w->stats.sessions;
     result->requests += w->stats.requests;
     result->log_lines += world->log_lines;
@@ -808,6 +820,7 @@ static void plan(struct world *world)
     world->is_calm = strcmp(world->profile->name, "calm") == 0;
     world->drains = world_chance(world, 25);
     world->idle_fins = world_chance(world, 30);
+    world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);
     world->is_crowded = world_chance(world, 12);
     world->client_count = 1 + world_below(world, CLIENTS_MAX);
     for (size_t i = 0; i < world->client_count; i++) {
@@ -853,8 +866,10 @@ void world_run(uint64_t seed, const struct sim_profile *profile, bool print_log,
     world->snapshot = make_snapshot(world, 1);
     start_worker(world);
     start_clients(world);
+    make_hungry(world);
 
     session_worker_run(&world->worker);
+    sim_heap_set(0, 0);
     idle_pool_close_all(world->worker.engine.idle);
     check_worker(world);
     check_engine(world);

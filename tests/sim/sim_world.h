@@ -182,6 +182,7 @@ struct world {
     bool drains;     /* before everything is done */
     bool idle_fins;  /* servers end idle connections */
     bool is_crowded; /* few connections are allowed, and they are held up */
+    bool is_hungry;  /* memory runs out now and then */
     uint64_t log_lines;
     char (*last_lines)[1024];
 };
@@ -190,6 +191,7 @@ struct world_result {
     uint64_t runs;
     uint64_t events;
     uint64_t faults;
+    uint64_t heap_failures;
     uint64_t sessions;
     uint64_t requests;
     uint64_t log_lines;

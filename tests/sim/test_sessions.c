@@ -127,10 +127,10 @@ static bool run_apart(const struct arguments *a, uint64_t seed, struct world_res
 static void report(const struct world_result *r)
 {
     printf("runs %llu, events %llu, sessions %llu, requests logged %llu, log lines %llu, faults "
-           "%llu\n",
+           "%llu, failures of the heap %llu\n",
            (unsigned long long)r->runs, (unsigned long long)r->events, (unsigned long long)r->sessions,
            (unsigned long long)r->requests, (unsigned long long)r->log_lines,
-           (unsigned long long)r->faults);
+           (unsigned long long)r->faults, (unsigned long long)r->heap_failures);
     printf("visits %llu (%llu strict), exchanges %llu (%llu whole), raw bytes %llu, spliced %llu\n",
            (unsigned long long)r->visits, (unsigned long long)r->strict_visits,
            (unsigned long long)r->exchanges, (unsigned long long)r->exchanges_whole,
