@@ -323,7 +323,8 @@ void conn_park(struct conn *c)
 bool conn_write(struct conn *c, struct span bytes)
 {
     if (!buf_queue_append(&c->tx, &c->worker->bufs, bytes)) {
-        receive_failed(c, ENOMEM);
+        /* A receive may be armed, or waiting for a buffer: that goes on as it is. */
+        c->error = c->error ? c->error : ENOMEM;
         return false;
     }
     return true;

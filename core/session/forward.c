@@ -548,6 +548,7 @@ static enum step begin_upgrade(struct session *s)
     return STEP_RELAY;
 }
 
+/* False with fault->what null: out of memory. */
 static bool write_response(struct session *s, const struct http_head *head, bool is_final,
                            struct http_fault *fault)
 {
@@ -592,7 +593,7 @@ static enum step take_response_head(struct session *s, const struct http_head *h
 {
     struct forward *f = s->forward;
     bool interim = head->status >= 100 && head->status < 200;
-    struct http_fault fault;
+    struct http_fault fault = {.what = NULL};
 
     if (head->status == 101 && !f->wants_upgrade) {
         return answer_instead(s, 502, "http_protocol_error",
@@ -613,6 +614,10 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     /* Interim responses are unknown to HTTP/1.0 (RFC 9110 15.2). */
     if (!(interim && f->client_version == HTTP_VERSION_1_0) &&
         !write_response(s, head, !interim, &fault)) {
+        if (!fault.what) {
+            session_close(s, CLOSE_NO_MEMORY);
+            return STEP_END;
+        }
         return answer_instead(s, 502, fault.error, fault.what, CLOSE_BAD_RESPONSE);
     }
     buf_queue_consume(&s->server->rx, bufs_of(s), head->len);

@@ -146,6 +146,12 @@ static void plan_raw(struct visit *v)
 
 static const struct host *pick_host(struct world *world)
 {
+    if (world->is_crowded && world_chance(world, 80)) {
+        return &sim_hosts[SIM_HOST_SLOW];
+    }
+    if (world_chance(world, 10)) {
+        return &sim_hosts[SIM_HOST_FLIPS];
+    }
     /* The first ones are good, and most visits go there: so that what is remembered is used. */
     if (world_chance(world, 65)) {
         return &sim_hosts[world_below(world, 4)];
@@ -231,7 +237,7 @@ static void plan_tls(struct visit *v)
     }
     v->expect_status = expected_status(v);
     v->strict &= !v->distrusts;
-    if (v->host->kind == HOST_FLIPS || v->host->kind == HOST_NO_LEAF ||
+    if (v->host->kind == HOST_FLIPS ||
         (v->host->kind == HOST_PASSES && (!v->with_sni || v->tls_kind == 3)) ||
         (v->host->kind == HOST_BAD_CERTIFICATE && !v->with_sni)) {
         v->strict = false;
@@ -274,7 +280,7 @@ static void plan_visit(struct visit *v)
     uint64_t pick = world_below(world, 100);
 
     v->id = ++world->next_id;
-    v->strict = world->is_calm && !world->drains;
+    v->strict = world->is_calm && !world->drains && !world->is_crowded;
     v->kind = pick < 38 ? VISIT_FORWARD : pick < 58 ? VISIT_RAW : pick < 92 ? VISIT_TLS : VISIT_ODD;
     v->host = v->kind == VISIT_RAW ? own_host(v) : pick_host(world);
     plan_target(v);
@@ -286,11 +292,6 @@ static void plan_visit(struct visit *v)
         if (v->expect_status) {
             v->pipelined = false;
             v->exchange_count = 1;
-        }
-        if (v->host->kind == HOST_TLS_STALLS || v->host->kind == HOST_TLS_GARBAGE ||
-            v->host->kind == HOST_TLS_ENDS || v->host->kind == HOST_TLS_RESETS ||
-            v->host->kind == HOST_NO_LEAF) {
-            v->strict = false;
         }
         break;
     case VISIT_RAW:
@@ -541,9 +542,6 @@ static void check_own_answer(struct visit *v, struct exchange *x)
 {
     char value[256];
 
-    if (v->host->kind == HOST_TLS_GARBAGE) {
-        return; /* the server speaks so */
-    }
     if (!message_field(&v->message, "Proxy-Status", value, sizeof(value))) {
         world_fail(world_of(v), v, "an answer that no server gave: %.200s", v->message.head);
     }
@@ -736,6 +734,7 @@ static void on_secure(struct wire *w)
 {
     struct visit *v = w->context;
 
+    world_resumed_by_clients += (uint64_t)SSL_session_reused(w->ssl);
     if (v->raw_inside) {
         begin_raw(v);
     } else {
@@ -756,7 +755,7 @@ static void on_data(struct wire *w)
 static void check_end(struct visit *v)
 {
     /* A tunnel that was promised before the server was there may end before it begins. */
-    bool begun = v->server_began || v->raw_inside || v->host->kind != HOST_RAW_OPEN;
+    bool begun = v->server_began || v->host->kind == HOST_RAW;
 
     if (v->stage == STAGE_RAW && begun && v->wire->clean_end && v->down_seen != v->down_len &&
         !v->may_cut) {
@@ -847,5 +846,7 @@ static void start_visit(void *context)
 
 void client_start(struct client *c)
 {
-    sim_after(c->world->sim, 1 + (int64_t)world_below(c->world, 2 * NS_PER_S), start_visit, c);
+    int64_t most_ns = c->world->is_crowded ? 50 * NS_PER_MS : 2 * NS_PER_S;
+
+    sim_after(c->world->sim, 1 + (int64_t)world_below(c->world, (uint64_t)most_ns), start_visit, c);
 }

@@ -483,6 +483,13 @@ static void greet(struct server_conn *s)
     struct world *world = s->world;
     const struct host *host = s->server->host;
 
+    if (host->kind == HOST_RAW || host->kind == HOST_RAW_OPEN) {
+        begin_raw(s, s->server->visit);
+        return;
+    }
+    if (s->server->port != 443) {
+        return;
+    }
     switch (host->kind) {
     case HOST_TLS_STALLS:
         s->wire->silent = true;
@@ -495,17 +502,11 @@ static void greet(struct server_conn *s)
     case HOST_TLS_RESETS:
         sim_after(world->sim, 1 + (int64_t)world_below(world, 20 * NS_PER_MS), end_soon, s);
         return;
-    case HOST_RAW:
-    case HOST_RAW_OPEN:
-        begin_raw(s, s->server->visit);
-        return;
     default:
         break;
     }
-    if (s->server->port == 443) {
-        bool flips = host->kind == HOST_FLIPS && world_chance(world, 50);
-        wire_start_tls(s->wire, world_server_ssl(world, host->certificate, flips));
-    }
+    bool flips = host->kind == HOST_FLIPS && world_chance(world, 50);
+    wire_start_tls(s->wire, world_server_ssl(world, host->certificate, flips));
 }
 
 static int on_dial(void *context, struct sim_peer *peer, const struct sim_peer_ops **ops,
@@ -560,7 +561,7 @@ static void open_host(struct world *world, const struct host *host, struct visit
         sim_name(host->name, "20.0.0.1", 7000, 9000, NULL);
         return;
     }
-    if (host->kind == HOST_UNKNOWN || host->kind == HOST_NO_LEAF) {
+    if (host->kind == HOST_UNKNOWN) {
         return;
     }
     sim_name(host->name, host->addresses, world_chance(world, 50) ? 0 : 1, 40, NULL);
@@ -577,13 +578,17 @@ static void open_host(struct world *world, const struct host *host, struct visit
     }
 }
 
-void servers_prepare(struct world *world)
+void servers_tidy(void)
 {
     while (conn_count) {
         struct server_conn *s = conns[--conn_count];
         message_free(&s->message);
         free(s);
     }
+}
+
+void servers_prepare(struct world *world)
+{
     server_count = 0;
     for (size_t i = 0; i < sim_host_count; i++) {
         open_host(world, &sim_hosts[i], NULL);

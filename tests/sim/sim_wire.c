@@ -433,6 +433,7 @@ size_t pattern_match(uint64_t id, size_t at, struct span bytes)
 
 void message_init(struct message *m, bool is_request)
 {
+    free(m->head);
     *m = (struct message){.is_request = is_request};
 }
 

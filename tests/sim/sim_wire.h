@@ -117,6 +117,7 @@ struct message {
     int status;
 };
 
+/* Of memory that is zero, or of a message that was used. */
 void message_init(struct message *message, bool is_request);
 void message_free(struct message *message);
 /* Reads on; true when the head has just become whole: look at it, set pattern and no_body, and call

@@ -8,6 +8,8 @@
 #include "core/session/session.h"
 #include "tests/certs/make_certs.h"
 #include "tests/sim/resolve_sim.h"
+#include "tests/sim/sim_heap.h"
+#include "tests/sim/sim_net.h"
 #include "tls/ca.h"
 
 #include <openssl/err.h>
@@ -52,7 +54,6 @@ const struct host sim_hosts[] = {
     {"slow.test", "", HOST_SLOW_NAME, -1},
     {"refuse.test", "20.0.0.1", HOST_FORBIDDEN, CERT_GOOD},
     {"snirefuse.test", "20.0.0.1", HOST_SNI_FORBIDDEN, CERT_GOOD},
-    {"no~leaf.test", "", HOST_NO_LEAF, -1},
 };
 const size_t sim_host_count = COUNT_OF(sim_hosts);
 
@@ -141,7 +142,7 @@ static SSL_CTX *client_contexts[CLIENT_TLS_KINDS];
 static SSL_CTX *server_contexts[CERTIFICATE_COUNT];
 static SSL_SESSION *sessions[CLIENT_TLS_KINDS]; /* the newest of weir's, a kind of client */
 uint64_t world_resumed_by_servers;
-static uint64_t resumed_by_clients;
+uint64_t world_resumed_by_clients;
 
 static struct cert *make_cert(const struct cert *issuer, const char *name, const char *san,
                               enum cert_key key, int64_t from_s, int64_t to_s)
@@ -586,12 +587,22 @@ static struct snapshot *make_snapshot(struct world *world, uint64_t serial)
     return snapshot;
 }
 
+static void make_hungry(struct world *world)
+{
+    if (world->is_hungry) {
+        sim_heap_set(4 + (uint32_t)world_below(world, 60), sim_random(world->sim));
+    }
+}
+
 static void deliver_publish(struct letter *letter)
 {
     struct order *order = CONTAINER_OF(letter, struct order, letter);
     struct world *world = order->world;
-    struct snapshot *snapshot = make_snapshot(world, world->snapshot->serial + 1);
+    struct snapshot *snapshot;
 
+    sim_heap_set(0, 0);
+    snapshot = make_snapshot(world, world->snapshot->serial + 1);
+    make_hungry(world);
     session_worker_publish(&world->worker, snapshot);
     snapshot_put(world->snapshot);
     world->snapshot = snapshot;
@@ -671,7 +682,7 @@ static void start_worker(struct world *world)
     };
     const int fd = sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address));
     const struct session_worker_options options = {
-        .conn_cap = world_chance(world, 10) ? 6 : 64,
+        .conn_cap = world->is_crowded ? 4 + (uint32_t)world_below(world, 3) : 64,
         .ring = &ring,
         .shared = &world->shared,
         .snapshot = world->snapshot,
@@ -682,13 +693,6 @@ static void start_worker(struct world *world)
 
     if (session_worker_init(&world->worker, &options, error, sizeof(error)) < 0) {
         panic(__FILE__, __LINE__, "%s", error);
-    }
-    if (options.conn_cap < 64) {
-        for (size_t i = 0; i < world->client_count; i++) {
-            for (size_t j = 0; j < world->clients[i].visit_count; j++) {
-                world->clients[i].visits[j].strict = false;
-            }
-        }
     }
 }
 
@@ -778,7 +782,9 @@ static void count_run(struct world *world, struct world_result *result)
 
     leaf_cache_read_stats(world->shared.leaves, &leaves);
     result->runs++;
+    result->events += world->sim->trace_count;
     result->faults += sim_fault_count(world->sim);
+    result->heap_failures += sim_heap_failures();
     result->sessions += w->stats.sessions;
     result->requests += w->stats.requests;
     result->log_lines += world->log_lines;
@@ -790,7 +796,7 @@ static void count_run(struct world *world, struct world_result *result)
     result->recalls += leaves.recalls;
     result->leaf_hits += leaves.hits;
     result->server_resumptions += world_resumed_by_servers;
-    result->client_resumptions += resumed_by_clients;
+    result->client_resumptions += world_resumed_by_clients;
     result->virtual_ns += (uint64_t)sim_now(world->sim);
     for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
         result->closed[i] += w->stats.closed[i];
@@ -814,6 +820,8 @@ static void plan(struct world *world)
     world->is_calm = strcmp(world->profile->name, "calm") == 0;
     world->drains = world_chance(world, 25);
     world->idle_fins = world_chance(world, 30);
+    world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);
+    world->is_crowded = world_chance(world, 12);
     world->client_count = 1 + world_below(world, CLIENTS_MAX);
     for (size_t i = 0; i < world->client_count; i++) {
         client_plan(world, (uint32_t)i);
@@ -858,8 +866,10 @@ void world_run(uint64_t seed, const struct sim_profile *profile, bool print_log,
     world->snapshot = make_snapshot(world, 1);
     start_worker(world);
     start_clients(world);
+    make_hungry(world);
 
     session_worker_run(&world->worker);
+    sim_heap_set(0, 0);
     idle_pool_close_all(world->worker.engine.idle);
     check_worker(world);
     check_engine(world);
@@ -882,6 +892,12 @@ void world_run(uint64_t seed, const struct sim_profile *profile, bool print_log,
     sim_free(world->sim);
     the_world = NULL;
     sim_wires_free();
+    servers_tidy();
+    for (size_t i = 0; i < world->client_count; i++) {
+        for (size_t j = 0; j < world->clients[i].visit_count; j++) {
+            message_free(&world->clients[i].visits[j].message);
+        }
+    }
     free(world->last_lines);
     free(world);
 }

@@ -96,7 +96,6 @@ enum host_kind {
     HOST_SLOW_NAME,
     HOST_FORBIDDEN, /* by a rule on the host */
     HOST_SNI_FORBIDDEN,
-    HOST_NO_LEAF, /* a name that no certificate can have */
     HOST_RAW,     /* of one visit: raw bytes, a tunnel by rule */
     HOST_RAW_OPEN, /* the same, not by rule */
 };
@@ -107,6 +106,7 @@ struct host {
     enum host_kind kind;
     int certificate; /* index, or -1 */
 };
+enum { SIM_HOST_FLIPS = 4, SIM_HOST_SLOW = 19 };
 extern const struct host sim_hosts[];
 extern const size_t sim_host_count;
 
@@ -181,7 +181,8 @@ struct world {
     bool is_calm;    /* no faults of the kernel's */
     bool drains;     /* before everything is done */
     bool idle_fins;  /* servers end idle connections */
-    bool pads;
+    bool is_crowded; /* few connections are allowed, and they are held up */
+    bool is_hungry;  /* memory runs out now and then */
     uint64_t log_lines;
     char (*last_lines)[1024];
 };
@@ -190,6 +191,7 @@ struct world_result {
     uint64_t runs;
     uint64_t events;
     uint64_t faults;
+    uint64_t heap_failures;
     uint64_t sessions;
     uint64_t requests;
     uint64_t log_lines;
@@ -234,12 +236,13 @@ void visit_check_strict(const struct visit *visit);
 
 /* sim_servers.c */
 void servers_prepare(struct world *world);
+void servers_tidy(void);
 
 /* Peers' TLS, of world_prepare(). */
 enum { CLIENT_TLS_KINDS = 5, CERTIFICATE_COUNT = 8 };
 SSL *world_client_ssl(struct visit *visit);
 SSL *world_server_ssl(struct world *world, int certificate, bool flipped);
-extern uint64_t world_resumed_by_servers;
+extern uint64_t world_resumed_by_servers, world_resumed_by_clients;
 
 static inline uint64_t world_below(struct world *world, uint64_t bound)
 {

@@ -3,10 +3,11 @@
  * sim_sessions: runs worlds (sim_world.h) from seeds, each in a process of its own, so that each is
  * the same whichever went before, and one that fails does not end the others.
  *
- *     sim_sessions [--from N] [--count N] [--profile calm|rough|storm] [--verify]
+ *     sim_sessions [--from N] [--count N] [--profile calm|rough|storm|rough-old] [--verify] [--first]
  *     sim_sessions --seed N [--profile P] [--trace] [--log]
  *
- * Without a profile the seed picks it. --verify runs each seed twice and compares the traces.
+ * Without a profile the seed picks it. --verify runs each seed twice and compares the traces;
+ * --first stops at the first one that fails.
  */
 #include "tests/sim/sim_world.h"
 
@@ -27,6 +28,7 @@ struct arguments {
     bool trace;
     bool log;
     bool verify;
+    bool first;
 };
 
 static struct sim_profile profiles[4];
@@ -69,6 +71,8 @@ static struct arguments parse(int argc, char **argv)
             a.log = true;
         } else if (strcmp(argv[i], "--verify") == 0) {
             a.verify = true;
+        } else if (strcmp(argv[i], "--first") == 0) {
+            a.first = true;
         } else if (strcmp(argv[i], "--from") == 0) {
             a.from = strtoull(value, NULL, 10), i++;
         } else if (strcmp(argv[i], "--count") == 0) {
@@ -122,10 +126,11 @@ static bool run_apart(const struct arguments *a, uint64_t seed, struct world_res
 
 static void report(const struct world_result *r)
 {
-    printf("runs %llu, sessions %llu, requests logged %llu, log lines %llu, faults %llu\n",
-           (unsigned long long)r->runs, (unsigned long long)r->sessions,
+    printf("runs %llu, events %llu, sessions %llu, requests logged %llu, log lines %llu, faults "
+           "%llu, failures of the heap %llu\n",
+           (unsigned long long)r->runs, (unsigned long long)r->events, (unsigned long long)r->sessions,
            (unsigned long long)r->requests, (unsigned long long)r->log_lines,
-           (unsigned long long)r->faults);
+           (unsigned long long)r->faults, (unsigned long long)r->heap_failures);
     printf("visits %llu (%llu strict), exchanges %llu (%llu whole), raw bytes %llu, spliced %llu\n",
            (unsigned long long)r->visits, (unsigned long long)r->strict_visits,
            (unsigned long long)r->exchanges, (unsigned long long)r->exchanges_whole,
@@ -172,7 +177,7 @@ int main(int argc, char **argv)
     if (a.trace) {
         setenv("WEIR_SIM_TRACE", "1", 1);
     }
-    for (uint64_t seed = a.from; seed < a.from + a.count && failures < FAILURES_MAX; seed++) {
+    for (uint64_t seed = a.from; seed < a.from + a.count && failures < (a.first ? 1 : FAILURES_MAX); seed++) {
         bool good = run_apart(&a, seed, shared);
         uint64_t hash = shared->trace_hash;
         if (good && a.verify) {
