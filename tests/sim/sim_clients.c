@@ -253,7 +253,8 @@ static const char *const odd_openings[] = {
     "GET https://h0.test/ HTTP/1.1\r\nHost: h0.test\r\n\r\n",
     "NONSENSE\r\n\r\n",
     "GET http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nBad Field: x\r\n\r\n",
-    "POST http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "POST http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nContent-Length: 5\r\nContent-Length: "
+    "6\r\n\r\n",
     "CONNECT h0.test:22 HTTP/1.1\r\nHost: h0.test:22\r\n\r\n",
     "CONNECT nonsense HTTP/1.1\r\n\r\n",
     "GET http://h0.test/ HTTP/1.1\r\nHost:",
@@ -313,8 +314,8 @@ static void plan_visit(struct visit *v)
         v->pace_ns = 1 + (int64_t)world_below(world, 10 * NS_PER_MS);
     }
     if (world_chance(world, 15)) {
-        v->vanish_ns = 1 + (int64_t)world_below(world, 3 * NS_PER_S) /
-                               (1 + (int64_t)world_below(world, 100));
+        v->vanish_ns =
+            1 + (int64_t)world_below(world, 3 * NS_PER_S) / (1 + (int64_t)world_below(world, 100));
         v->vanish_how = (int)world_below(world, 3);
         v->strict = false;
     }
@@ -515,8 +516,7 @@ static void raw_data(struct visit *v)
         v->stage = STAGE_REFUSED; /* weir's page, for what it took for a request */
         return;
     }
-    size_t right =
-        pattern_match(v->id * 2 + 1, v->down_seen, span_make(w->in.data, w->in.len));
+    size_t right = pattern_match(v->id * 2 + 1, v->down_seen, span_make(w->in.data, w->in.len));
 
     if (right != w->in.len) {
         world_fail(world_of(v), v, "the client got a wrong byte at %zu", v->down_seen + right);

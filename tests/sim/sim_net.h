@@ -24,9 +24,9 @@ struct sim_end {
     int fd; /* -1: a peer's, or closed */
     struct sim_peer *peer;
     struct sockaddr_storage name;
-    bool open; /* not closed by its owner */
-    bool dead; /* the connection ended with an error */
-    int error; /* positive errno that the next operation gets; then it is forgotten */
+    bool open;       /* not closed by its owner */
+    bool dead;       /* the connection ended with an error */
+    int error;       /* positive errno that the next operation gets; then it is forgotten */
     int64_t told_ns; /* when the one that got it completes */
 };
 

@@ -30,10 +30,10 @@ enum answer_kind {
     ANSWER_GOOD_COUNT,
     ANSWER_NONE = ANSWER_GOOD_COUNT, /* a FIN instead */
     ANSWER_SILENCE,
-    ANSWER_CUT,         /* a FIN in the middle of the body */
-    ANSWER_RESET,       /* an RST in the middle of the body */
-    ANSWER_STALL,       /* nothing more from the middle of the body on */
-    ANSWER_OPEN_STALL,  /* the same, of a body that only the end of the connection ends */
+    ANSWER_CUT,        /* a FIN in the middle of the body */
+    ANSWER_RESET,      /* an RST in the middle of the body */
+    ANSWER_STALL,      /* nothing more from the middle of the body on */
+    ANSWER_OPEN_STALL, /* the same, of a body that only the end of the connection ends */
     ANSWER_OPEN_RESET,
     ANSWER_GARBAGE,
     ANSWER_BAD_CHUNK,
@@ -66,7 +66,7 @@ struct exchange {
 enum visit_kind { VISIT_FORWARD, VISIT_RAW, VISIT_TLS, VISIT_ODD };
 
 enum raw_end {
-    RAW_BOTH,        /* each sends a FIN behind its bytes */
+    RAW_BOTH,         /* each sends a FIN behind its bytes */
     RAW_CLIENT_FIRST, /* the server speaks when it has the client's FIN */
     RAW_SERVER_FIRST,
     RAW_CLIENT_RESETS,
@@ -96,7 +96,7 @@ enum host_kind {
     HOST_SLOW_NAME,
     HOST_FORBIDDEN, /* by a rule on the host */
     HOST_SNI_FORBIDDEN,
-    HOST_RAW,     /* of one visit: raw bytes, a tunnel by rule */
+    HOST_RAW,      /* of one visit: raw bytes, a tunnel by rule */
     HOST_RAW_OPEN, /* the same, not by rule */
 };
 
@@ -142,7 +142,7 @@ struct visit {
     bool client_began;
     uint8_t lead_len;
     char lead[16]; /* the first bytes of the client's */
-    bool may_cut; /* ends by time, where a tunnel has no word for it */
+    bool may_cut;  /* ends by time, where a tunnel has no word for it */
     /* HTTP */
     struct exchange exchanges[EXCHANGES_MAX];
     size_t exchange_count;

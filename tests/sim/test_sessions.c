@@ -3,8 +3,8 @@
  * sim_sessions: runs worlds (sim_world.h) from seeds, each in a process of its own, so that each is
  * the same whichever went before, and one that fails does not end the others.
  *
- *     sim_sessions [--from N] [--count N] [--profile calm|rough|storm|rough-old] [--verify] [--first]
- *     sim_sessions --seed N [--profile P] [--trace] [--log]
+ *     sim_sessions [--from N] [--count N] [--profile calm|rough|storm|rough-old] [--verify]
+ * [--first] sim_sessions --seed N [--profile P] [--trace] [--log]
  *
  * Without a profile the seed picks it. --verify runs each seed twice and compares the traces;
  * --first stops at the first one that fails.
@@ -128,9 +128,10 @@ static void report(const struct world_result *r)
 {
     printf("runs %llu, events %llu, sessions %llu, requests logged %llu, log lines %llu, faults "
            "%llu, failures of the heap %llu\n",
-           (unsigned long long)r->runs, (unsigned long long)r->events, (unsigned long long)r->sessions,
-           (unsigned long long)r->requests, (unsigned long long)r->log_lines,
-           (unsigned long long)r->faults, (unsigned long long)r->heap_failures);
+           (unsigned long long)r->runs, (unsigned long long)r->events,
+           (unsigned long long)r->sessions, (unsigned long long)r->requests,
+           (unsigned long long)r->log_lines, (unsigned long long)r->faults,
+           (unsigned long long)r->heap_failures);
     printf("visits %llu (%llu strict), exchanges %llu (%llu whole), raw bytes %llu, spliced %llu\n",
            (unsigned long long)r->visits, (unsigned long long)r->strict_visits,
            (unsigned long long)r->exchanges, (unsigned long long)r->exchanges_whole,
@@ -177,7 +178,8 @@ int main(int argc, char **argv)
     if (a.trace) {
         setenv("WEIR_SIM_TRACE", "1", 1);
     }
-    for (uint64_t seed = a.from; seed < a.from + a.count && failures < (a.first ? 1 : FAILURES_MAX); seed++) {
+    for (uint64_t seed = a.from; seed < a.from + a.count && failures < (a.first ? 1 : FAILURES_MAX);
+         seed++) {
         bool good = run_apart(&a, seed, shared);
         uint64_t hash = shared->trace_hash;
         if (good && a.verify) {
