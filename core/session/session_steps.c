@@ -268,6 +268,7 @@ static enum step step_dial(struct session *s)
     }
     look_at_dial(s);
     if (!s->server) {
+        ASSERT(s->talk->dial);
         return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
