@@ -19,11 +19,11 @@ uint64_t sim_heap_failures(void);
 bool sim_heap_is_out(void);
 
 #ifdef WEIR_SIM_HEAP_FAILS
-#define malloc(size)            (sim_heap_is_out() ? NULL : (malloc)(size))
-#define calloc(count, size)     (sim_heap_is_out() ? NULL : (calloc)(count, size))
-#define realloc(memory, size)   (sim_heap_is_out() ? NULL : (realloc)(memory, size))
-#define strdup(string)          (sim_heap_is_out() ? NULL : (strdup)(string))
-#define strndup(string, len)    (sim_heap_is_out() ? NULL : (strndup)(string, len))
+#define malloc(size)          (sim_heap_is_out() ? NULL : (malloc)(size))
+#define calloc(count, size)   (sim_heap_is_out() ? NULL : (calloc)(count, size))
+#define realloc(memory, size) (sim_heap_is_out() ? NULL : (realloc)(memory, size))
+#define strdup(string)        (sim_heap_is_out() ? NULL : (strdup)(string))
+#define strndup(string, len)  (sim_heap_is_out() ? NULL : (strndup)(string, len))
 #endif
 
 #endif

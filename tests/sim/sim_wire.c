@@ -561,7 +561,7 @@ static bool read_step(struct message *m, struct bytes *in)
             return false;
         }
         m->left = strtoull(line, &rest, 16);
-        m->phase = rest == line    ? MESSAGE_BAD
+        m->phase = rest == line   ? MESSAGE_BAD
                    : m->left == 0 ? MESSAGE_TRAILERS
                                   : MESSAGE_CHUNK_DATA;
         return true;

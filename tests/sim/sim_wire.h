@@ -49,10 +49,10 @@ struct wire {
     SSL *ssl;             /* null: clear text */
     BIO *ssl_in;
     BIO *ssl_out;
-    size_t piece_max; /* bytes sent at a time; 0: all at once */
-    size_t read_max;  /* bytes read at a time; 0: all at once */
-    int64_t pace_ns;  /* between pieces and between reads */
-    int error;        /* errno of a reset */
+    size_t piece_max;   /* bytes sent at a time; 0: all at once */
+    size_t read_max;    /* bytes read at a time; 0: all at once */
+    int64_t pace_ns;    /* between pieces and between reads */
+    int error;          /* errno of a reset */
     uint32_t tls_error; /* of ERR_get_error(), when TLS failed */
     bool secure;
     bool clean_end; /* a FIN, and before it close_notify where there is TLS */
@@ -92,7 +92,7 @@ size_t pattern_match(uint64_t id, size_t at, struct span bytes);
 
 enum message_phase {
     MESSAGE_HEAD,
-    MESSAGE_BODY,       /* `left` bytes */
+    MESSAGE_BODY, /* `left` bytes */
     MESSAGE_CHUNK_HEAD,
     MESSAGE_CHUNK_DATA,
     MESSAGE_CHUNK_END,
@@ -108,8 +108,8 @@ struct message {
     enum message_phase phase;
     char *head; /* NUL-terminated, once phase is past MESSAGE_HEAD; owned */
     size_t left;
-    size_t body_len;   /* so far */
-    uint64_t pattern;  /* that the body must follow */
+    size_t body_len;    /* so far */
+    uint64_t pattern;   /* that the body must follow */
     bool body_is_wrong; /* it did not */
     bool checks_body;
     bool is_request;

@@ -9,7 +9,6 @@
 #include "tests/certs/make_certs.h"
 #include "tests/sim/resolve_sim.h"
 #include "tests/sim/sim_heap.h"
-#include "tests/sim/sim_net.h"
 #include "tls/ca.h"
 
 #include <openssl/err.h>
@@ -29,7 +28,16 @@ enum {
 #define WALL_S INT64_C(1800000000) /* the simulated kernel's clock starts here */
 #define DAY_S  INT64_C(86400)
 
-enum { CERT_GOOD, CERT_OTHER, CERT_EXPIRED, CERT_WRONG, CERT_SELF, CERT_UNKNOWN, CERT_EARLY, CERT_RSA };
+enum {
+    CERT_GOOD,
+    CERT_OTHER,
+    CERT_EXPIRED,
+    CERT_WRONG,
+    CERT_SELF,
+    CERT_UNKNOWN,
+    CERT_EARLY,
+    CERT_RSA
+};
 
 const struct host sim_hosts[] = {
     {"h0.test", "20.0.0.1", HOST_GOOD, CERT_GOOD},
@@ -263,10 +271,8 @@ static void make_server_contexts(void)
 /* The slow one is made once, before the runs. */
 static void warm_rsa_key(void)
 {
-    const struct leaf_request request = {.asked_name = SPAN_LITERAL("warm.test"),
-                                         .kind = LEAF_RSA,
-                                         .now_s = WALL_S,
-                                         .days = 1};
+    const struct leaf_request request = {
+        .asked_name = SPAN_LITERAL("warm.test"), .kind = LEAF_RSA, .now_s = WALL_S, .days = 1};
     char error[256];
     struct leaf *leaf = leaf_mint(ca, keys, &request, error, sizeof(error));
 
@@ -352,8 +358,8 @@ SSL *world_client_ssl(struct visit *v)
 
 SSL *world_server_ssl(struct world *world, int certificate, bool flipped)
 {
-    SSL *ssl = SSL_new(server_contexts[flipped && world_chance(world, 50) ? CERT_OTHER
-                                                                           : certificate]);
+    SSL *ssl =
+        SSL_new(server_contexts[flipped && world_chance(world, 50) ? CERT_OTHER : certificate]);
 
     SSL_set_app_data(ssl, flipped ? ssl : NULL);
     SSL_set_accept_state(ssl);
@@ -386,8 +392,8 @@ static void describe_visit(const struct visit *v)
     }
     if (v->wire) {
         fprintf(stderr, "    wire: secure %d ended %d clean %d gone %d silent %d error %d tls %s\n",
-                v->wire->secure, v->wire->ended, v->wire->clean_end, v->wire->gone,
-                v->wire->silent, v->wire->error,
+                v->wire->secure, v->wire->ended, v->wire->clean_end, v->wire->gone, v->wire->silent,
+                v->wire->error,
                 v->wire->tls_error ? ERR_reason_error_string(v->wire->tls_error) : "-");
     }
 }
@@ -698,8 +704,7 @@ static void start_worker(struct world *world)
 
 static void start_shared(struct world *world)
 {
-    const struct minter_options minter = {
-        .ca = ca, .keys = keys, .days = 30, .inline_only = true};
+    const struct minter_options minter = {.ca = ca, .keys = keys, .days = 30, .inline_only = true};
     struct minter_options with_cache = minter;
 
     world->shared.leaves = leaf_cache_new(16 + (uint32_t)world_below(world, 100));
@@ -801,6 +806,11 @@ static void count_run(struct world *world, struct world_result *result)
     for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
         result->closed[i] += w->stats.closed[i];
     }
+    for (int i = 0; i < SIM_KINDS; i++) {
+        for (int j = 0; j < SIM_ERRNOS; j++) {
+            result->completions[i][j] += world->sim->completions[i][j];
+        }
+    }
     for (size_t i = 0; i < world->client_count; i++) {
         for (size_t j = 0; j < world->clients[i].visit_count; j++) {
             const struct visit *v = &world->clients[i].visits[j];
@@ -817,7 +827,7 @@ static void count_run(struct world *world, struct world_result *result)
 
 static void plan(struct world *world)
 {
-    world->is_calm = strcmp(world->profile->name, "calm") == 0;
+    world->is_kind = strcmp(world->profile->name, "storm") != 0;
     world->drains = world_chance(world, 25);
     world->idle_fins = world_chance(world, 30);
     world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);

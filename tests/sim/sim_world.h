@@ -13,6 +13,7 @@
 #define WEIR_SIM_SIM_WORLD_H
 
 #include "core/session/session_worker.h"
+#include "tests/sim/sim_net.h"
 #include "tests/sim/sim_wire.h"
 
 enum { CLIENTS_MAX = 12, VISITS_MAX = 4, EXCHANGES_MAX = 6 };
@@ -30,10 +31,10 @@ enum answer_kind {
     ANSWER_GOOD_COUNT,
     ANSWER_NONE = ANSWER_GOOD_COUNT, /* a FIN instead */
     ANSWER_SILENCE,
-    ANSWER_CUT,         /* a FIN in the middle of the body */
-    ANSWER_RESET,       /* an RST in the middle of the body */
-    ANSWER_STALL,       /* nothing more from the middle of the body on */
-    ANSWER_OPEN_STALL,  /* the same, of a body that only the end of the connection ends */
+    ANSWER_CUT,        /* a FIN in the middle of the body */
+    ANSWER_RESET,      /* an RST in the middle of the body */
+    ANSWER_STALL,      /* nothing more from the middle of the body on */
+    ANSWER_OPEN_STALL, /* the same, of a body that only the end of the connection ends */
     ANSWER_OPEN_RESET,
     ANSWER_GARBAGE,
     ANSWER_BAD_CHUNK,
@@ -66,7 +67,7 @@ struct exchange {
 enum visit_kind { VISIT_FORWARD, VISIT_RAW, VISIT_TLS, VISIT_ODD };
 
 enum raw_end {
-    RAW_BOTH,        /* each sends a FIN behind its bytes */
+    RAW_BOTH,         /* each sends a FIN behind its bytes */
     RAW_CLIENT_FIRST, /* the server speaks when it has the client's FIN */
     RAW_SERVER_FIRST,
     RAW_CLIENT_RESETS,
@@ -96,7 +97,7 @@ enum host_kind {
     HOST_SLOW_NAME,
     HOST_FORBIDDEN, /* by a rule on the host */
     HOST_SNI_FORBIDDEN,
-    HOST_RAW,     /* of one visit: raw bytes, a tunnel by rule */
+    HOST_RAW,      /* of one visit: raw bytes, a tunnel by rule */
     HOST_RAW_OPEN, /* the same, not by rule */
 };
 
@@ -142,7 +143,7 @@ struct visit {
     bool client_began;
     uint8_t lead_len;
     char lead[16]; /* the first bytes of the client's */
-    bool may_cut; /* ends by time, where a tunnel has no word for it */
+    bool may_cut;  /* ends by time, where a tunnel has no word for it */
     /* HTTP */
     struct exchange exchanges[EXCHANGES_MAX];
     size_t exchange_count;
@@ -178,7 +179,7 @@ struct world {
     struct client clients[CLIENTS_MAX];
     size_t client_count;
     uint32_t next_id;
-    bool is_calm;    /* no faults of the kernel's */
+    bool is_kind;    /* the kernel's faults are none that a connection ends by */
     bool drains;     /* before everything is done */
     bool idle_fins;  /* servers end idle connections */
     bool is_crowded; /* few connections are allowed, and they are held up */
@@ -212,6 +213,7 @@ struct world_result {
     uint64_t virtual_ns;
     uint64_t trace_hash;
     uint64_t closed[CLOSE_REASON_COUNT];
+    uint64_t completions[SIM_KINDS][SIM_ERRNOS]; /* operations by what they came to */
 };
 
 /* What runs share: authorities, keys, certificates, TLS settings of the peers. Before any run. */

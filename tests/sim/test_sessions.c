@@ -3,8 +3,8 @@
  * sim_sessions: runs worlds (sim_world.h) from seeds, each in a process of its own, so that each is
  * the same whichever went before, and one that fails does not end the others.
  *
- *     sim_sessions [--from N] [--count N] [--profile calm|rough|storm|rough-old] [--verify] [--first]
- *     sim_sessions --seed N [--profile P] [--trace] [--log]
+ *     sim_sessions [--from N] [--count N] [--profile calm|rough|storm|rough-old] [--verify]
+ * [--first] sim_sessions --seed N [--profile P] [--trace] [--log]
  *
  * Without a profile the seed picks it. --verify runs each seed twice and compares the traces;
  * --first stops at the first one that fails.
@@ -128,9 +128,10 @@ static void report(const struct world_result *r)
 {
     printf("runs %llu, events %llu, sessions %llu, requests logged %llu, log lines %llu, faults "
            "%llu, failures of the heap %llu\n",
-           (unsigned long long)r->runs, (unsigned long long)r->events, (unsigned long long)r->sessions,
-           (unsigned long long)r->requests, (unsigned long long)r->log_lines,
-           (unsigned long long)r->faults, (unsigned long long)r->heap_failures);
+           (unsigned long long)r->runs, (unsigned long long)r->events,
+           (unsigned long long)r->sessions, (unsigned long long)r->requests,
+           (unsigned long long)r->log_lines, (unsigned long long)r->faults,
+           (unsigned long long)r->heap_failures);
     printf("visits %llu (%llu strict), exchanges %llu (%llu whole), raw bytes %llu, spliced %llu\n",
            (unsigned long long)r->visits, (unsigned long long)r->strict_visits,
            (unsigned long long)r->exchanges, (unsigned long long)r->exchanges_whole,
@@ -146,6 +147,24 @@ static void report(const struct world_result *r)
     for (int i = 1; i < CLOSE_REASON_COUNT; i++) {
         printf("  %-20s %llu\n", close_reason_name((enum close_reason)i),
                (unsigned long long)r->closed[i]);
+    }
+}
+
+static void report_completions(const struct world_result *r)
+{
+    static const char *const kinds[SIM_KINDS] = {
+        [RING_ACCEPT] = "accept",   [RING_RECV] = "recv",       [RING_RECV_INTO] = "recv_into",
+        [RING_SEND] = "send",       [RING_POLL_IN] = "poll in", [RING_POLL_OUT] = "poll out",
+        [RING_CONNECT] = "connect",
+    };
+
+    for (int i = 0; i < SIM_KINDS; i++) {
+        for (int j = 0; j < SIM_ERRNOS; j++) {
+            if (r->completions[i][j]) {
+                printf("  %-10s %-14s %llu\n", kinds[i] ? kinds[i] : "?",
+                       j ? strerrorname_np(j) : "good", (unsigned long long)r->completions[i][j]);
+            }
+        }
     }
 }
 
@@ -177,7 +196,8 @@ int main(int argc, char **argv)
     if (a.trace) {
         setenv("WEIR_SIM_TRACE", "1", 1);
     }
-    for (uint64_t seed = a.from; seed < a.from + a.count && failures < (a.first ? 1 : FAILURES_MAX); seed++) {
+    for (uint64_t seed = a.from; seed < a.from + a.count && failures < (a.first ? 1 : FAILURES_MAX);
+         seed++) {
         bool good = run_apart(&a, seed, shared);
         uint64_t hash = shared->trace_hash;
         if (good && a.verify) {
@@ -197,6 +217,7 @@ int main(int argc, char **argv)
         }
     }
     report(&sum);
+    report_completions(&sum);
     world_tidy();
     return failures ? 1 : 0;
 }
