@@ -58,6 +58,8 @@ struct process {
     uint32_t conn_cap;
     uint64_t serial;
     int signal_fd;
+    pthread_t second; /* waits for the second signal, while draining */
+    bool has_second;
     pthread_barrier_t ready;
 };
 
@@ -234,10 +236,7 @@ static int make_shared(struct process *p)
         log_write(LOG_ERROR, "out of memory at start");
         return EXIT_STATUS_RUNTIME;
     }
-    const struct minter_options minter = {.ca = p->ca,
-                                          .keys = p->keys,
-                                          .cache = p->shared.leaves,
-                                          .days = config->intercept.leaf_days};
+    const struct minter_options minter = {.ca = p->ca, .keys = p->keys, .cache = p->shared.leaves};
     p->shared.minter = minter_new(&minter);
     if (!p->shared.minter) {
         log_write(LOG_ERROR, "the minter's thread could not be started");
@@ -269,8 +268,7 @@ static int bind_for(struct process *p, const struct config_listener *listener, s
     char error[256];
 
     for (uint32_t i = 0; i < p->thread_count; i++) {
-        int fd =
-            listener_bind((struct sockaddr *)&address, len, i == 0, error, sizeof(error));
+        int fd = listener_bind((struct sockaddr *)&address, len, i == 0, error, sizeof(error));
         if (fd < 0) {
             log_write(LOG_ERROR, "%s", error);
             return EXIT_STATUS_CANNOT_CREATE;
@@ -374,29 +372,12 @@ static int next_signal(const struct process *p)
     }
 }
 
-static void warn_restart(const char *key)
-{
-    log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", key);
-}
-
-static bool same_listeners(const struct config *a, const struct config *b)
-{
-    if (a->listener_count != b->listener_count) {
-        return false;
-    }
-    for (size_t i = 0; i < a->listener_count; i++) {
-        if (strcmp(a->listeners[i].address, b->listeners[i].address) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void reload(struct process *p)
 {
     struct config_report report = {.out = stderr};
     struct config *config = config_load(p->options->config_file, &report);
     struct snapshot *snapshot = NULL;
+    const char *fixed;
     char error[512] = "";
 
     if (p->shared.access_log) {
@@ -414,17 +395,9 @@ static void reload(struct process *p)
         }
         return;
     }
-    if (config->workers != p->config->workers) {
-        warn_restart("workers");
-    }
-    if (!same_listeners(config, p->config)) {
-        warn_restart("listeners");
-    }
-    if (strcmp(config->intercept.ca_dir, p->config->intercept.ca_dir) != 0) {
-        warn_restart("intercept.ca_dir");
-    }
-    if (strcmp(config->log.access_path, p->config->log.access_path) != 0) {
-        warn_restart("log.access.path");
+    fixed = config_first_difference(p->config, config, true);
+    if (fixed) {
+        log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", fixed);
     }
     log_set_level((enum log_level)config->log.level);
     order_all(p, snapshot, 0);
@@ -437,31 +410,25 @@ static void reload(struct process *p)
 /* The second signal does not wait for anybody. */
 static void *wait_for_second_signal(void *argument)
 {
-    struct process *p = argument;
+    int number;
 
-    for (;;) {
-        int number = next_signal(p);
-        if (number != SIGHUP) {
-            log_write(LOG_WARN, "second signal: ending at once");
-            _exit(128 + number);
-        }
-    }
+    do {
+        number = next_signal(argument);
+    } while (number == SIGHUP);
+    log_write(LOG_WARN, "second signal: ending at once");
+    _exit(128 + number);
 }
 
 static void serve(struct process *p)
 {
-    pthread_t second;
-    uint32_t grace_ms = p->snapshot->config->drain.grace_ms;
-    int number;
+    uint32_t grace_ms;
 
-    while ((number = next_signal(p)) == SIGHUP) {
+    while (next_signal(p) == SIGHUP) {
         reload(p);
     }
     grace_ms = p->snapshot->config->drain.grace_ms;
     log_write(LOG_INFO, "draining for up to %u ms; a second signal ends at once", grace_ms);
-    if (pthread_create(&second, NULL, wait_for_second_signal, p) == 0) {
-        pthread_detach(second);
-    }
+    p->has_second = pthread_create(&p->second, NULL, wait_for_second_signal, p) == 0;
     order_all(p, NULL, grace_ms);
 }
 
@@ -474,6 +441,10 @@ static bool end_threads(struct process *p)
     for (uint32_t i = 0; i < p->threads_running; i++) {
         pthread_join(p->threads[i].handle, NULL);
         clean &= p->threads[i].clean;
+    }
+    if (p->has_second) {
+        pthread_cancel(p->second); /* it waits in read(2), a cancellation point */
+        pthread_join(p->second, NULL);
     }
     return clean;
 }
@@ -545,6 +516,7 @@ int process_run(const struct options *options)
         config_put(process.config);
         return EXIT_STATUS_KERNEL;
     }
+    log_write(LOG_INFO, "%s", error);
     process.thread_count = worker_count(process.config);
     process.threads = calloc(process.thread_count, sizeof(*process.threads));
     if (!process.threads) {
@@ -568,8 +540,9 @@ int process_run(const struct options *options)
     clean = end_threads(&process);
     the_process = NULL;
     if (process.shared.access_log && log_sink_dropped(process.shared.access_log)) {
-        log_write(LOG_WARN, "%llu access log lines were dropped: the log could not be written as "
-                            "fast as they came",
+        log_write(LOG_WARN,
+                  "%llu access log lines were dropped: the log could not be written as "
+                  "fast as they came",
                   (unsigned long long)log_sink_dropped(process.shared.access_log));
     }
     if (!clean) {

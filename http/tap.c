@@ -20,7 +20,6 @@ const uint16_t tap_text_max[TAP_TEXT_COUNT] = {
     [TAP_USER_AGENT] = sizeof(((struct http_exchange *)0)->user_agent) - 1,
 };
 
-/* A tap that lost sight of exchanges has no more to free than those. */
 void tap_go_blind(struct http_tap *tap, const char *why)
 {
     ASSERT(!tap->stats.blind && why);
@@ -249,11 +248,12 @@ static bool reserve(struct tap_gather *gather, size_t len)
     return true;
 }
 
-bool tap_gather_add(struct tap_gather *gather, struct span *bytes, size_t count, size_t max)
+bool tap_gather_add(struct tap_gather *gather, struct span *bytes, size_t count)
 {
     size_t take = count < bytes->len ? count : bytes->len;
 
-    if (take > max - gather->len || !reserve(gather, gather->len + take)) {
+    ASSERT(take <= TAP_GATHER_MAX - gather->len);
+    if (!reserve(gather, gather->len + take)) {
         return false;
     }
     if (take) {

@@ -215,7 +215,7 @@ static const char *read_section(struct http_tap *tap, enum http_tap_side side, i
         size_t room = max - gathered < TAP_GATHER_STEP ? max - gathered : TAP_GATHER_STEP;
 
         if (gathered) {
-            if (!tap_gather_add(&s->gather, &rest, room, max)) {
+            if (!tap_gather_add(&s->gather, &rest, room)) {
                 return no_memory;
             }
             view = span_make(s->gather.data, s->gather.len);
@@ -236,7 +236,7 @@ static const char *read_section(struct http_tap *tap, enum http_tap_side side, i
         if ((gathered ? s->gather.len : rest.len) >= max) {
             return "a head or trailer section is longer than what is followed";
         }
-        if (gathered == 0 && !tap_gather_add(&s->gather, &rest, rest.len, max)) {
+        if (gathered == 0 && !tap_gather_add(&s->gather, &rest, rest.len)) {
             return no_memory;
         }
         *bytes = rest;

@@ -47,8 +47,7 @@ bool tap_h2_init(struct tap_h2 *h2)
     *h2 = (struct tap_h2){0};
     for (size_t i = 0; i < COUNT_OF(h2->sides); i++) {
         h2->sides[i].phase = i == HTTP_TAP_CLIENT ? PHASE_PREFACE : PHASE_HEADER;
-        h2->sides[i].small_want =
-            i == HTTP_TAP_CLIENT ? (uint8_t)tap_h2_preface.len : FRAME_HEADER_LEN;
+        h2->sides[i].small_want = FRAME_HEADER_LEN;
         h2->sides[i].table_max = TABLE_DEFAULT;
         if (nghttp2_hd_inflate_new(&h2->sides[i].inflater) != 0) {
             h2->sides[i].inflater = NULL;
@@ -302,7 +301,7 @@ static const char *begin_block_part(struct tap_h2_side *s)
     if (++s->block_frames > TAP_BLOCK_FRAMES_MAX) {
         return "a header block comes in more frames than are followed";
     }
-    return s->body_left > TAP_BLOCK_BYTES_MAX - s->block.len
+    return s->body_left > TAP_GATHER_MAX - s->block.len
                ? "a header block is longer than what is followed"
                : NULL;
 }
@@ -323,7 +322,7 @@ static const char *read_block_part(struct http_tap *tap, enum http_tap_side side
     }
     while (bytes->len && s->body_left) {
         size_t before = bytes->len;
-        if (!tap_gather_add(&s->block, bytes, s->body_left, TAP_BLOCK_BYTES_MAX)) {
+        if (!tap_gather_add(&s->block, bytes, s->body_left)) {
             return no_memory;
         }
         s->body_left -= (uint32_t)(before - bytes->len);
@@ -380,6 +379,7 @@ static const char *check_frame(const struct tap_h2_side *s)
         return "a frame of a stream names none";
     }
     if ((s->type == NGHTTP2_SETTINGS && s->body_left % SETTING_LEN) ||
+        (s->type == NGHTTP2_SETTINGS && has_flag(s, NGHTTP2_FLAG_ACK) && s->body_left) ||
         (s->type == NGHTTP2_RST_STREAM && s->body_left != 4) || prefix_len(s) > s->body_left) {
         return "a frame has a length that it cannot have";
     }
@@ -506,8 +506,8 @@ static struct tap_open *end_frame(struct tap_h2 *h2, enum http_tap_side side)
     if (!stream) {
         return NULL;
     }
-    stream->open->request_over |= ends && side == HTTP_TAP_CLIENT;
-    stream->open->response_over |= ends && side == HTTP_TAP_SERVER;
+    stream->open->request_over |= side == HTTP_TAP_CLIENT;
+    stream->open->response_over |= side == HTTP_TAP_SERVER;
     return resets || (stream->open->request_over && stream->open->response_over)
                ? remove_stream(h2, stream)
                : NULL;

@@ -13,11 +13,11 @@
 #include <nghttp2/nghttp2.h>
 
 enum {
-    TAP_PIPELINE_MAX = 16,           /* HTTP/1 exchanges under way at a time */
-    TAP_BLOCK_BYTES_MAX = 64 * 1024, /* HTTP/2: one header block */
-    TAP_BLOCK_FRAMES_MAX = 256,      /* HTTP/2: frames that one header block may come in */
-    TAP_HPACK_TABLE_MAX = 64 * 1024, /* HTTP/2: dynamic table of one direction, bytes */
-    TAP_GATHER_STEP = 1024,          /* bytes copied at a time while the end is not known */
+    TAP_PIPELINE_MAX = 16,                /* HTTP/1 exchanges under way at a time */
+    TAP_GATHER_MAX = HTTP_HEAD_BYTES_MAX, /* a head, trailers or header block in pieces, bytes */
+    TAP_GATHER_STEP = 1024,               /* bytes copied at a time while the end is not known */
+    TAP_BLOCK_FRAMES_MAX = 256,           /* HTTP/2: frames that one header block may come in */
+    TAP_HPACK_TABLE_MAX = 64 * 1024,      /* HTTP/2: dynamic table of one direction, bytes */
 };
 
 /* The texts of a request that an exchange reports. */
@@ -74,7 +74,7 @@ struct tap_h2_side {
     bool block_ends_stream;
     bool had_settings; /* the first frame came and was SETTINGS */
     uint8_t phase;
-    uint8_t small_len;  /* bytes in `small` */
+    uint8_t small_len;  /* bytes in `small`, or of the preface */
     uint8_t small_want; /* bytes that must be there before the next step */
     uint8_t small[9];   /* a frame header; what stands before a body; one setting */
     uint8_t type;       /* these five: of the current frame */
@@ -123,10 +123,9 @@ struct tap_open *tap_open_new(const struct span text[TAP_TEXT_COUNT], int64_t no
 void tap_open_report(struct http_tap *tap, struct tap_open *open, int64_t now_ns,
                      struct http_exchange *done);
 
-/* Appends up to `count` bytes from the front of *bytes, which moves on, while at most `max` are
- * gathered. False: no memory, or more than max. */
-bool tap_gather_add(struct tap_gather *gather, struct span *bytes, size_t count,
-                    size_t max) MUST_CHECK;
+/* Appends up to `count` bytes from the front of *bytes, which moves on. The caller sees to it that
+ * no more than TAP_GATHER_MAX are gathered. False: no memory. */
+bool tap_gather_add(struct tap_gather *gather, struct span *bytes, size_t count) MUST_CHECK;
 void tap_gather_clear(struct tap_gather *gather); /* frees the memory */
 
 /* Both read until an exchange is over (true), or all was read, or the tap is blind. */

@@ -40,7 +40,7 @@ void pool_fini(struct pool *pool); /* frees the slabs; live_count must be 0 */
 
 /* A zeroed object (but for its pool_slot), or null when the bound or the heap is reached. */
 void *pool_new(struct pool *pool) MUST_CHECK;
-void pool_free(struct pool *pool, void *object);
+void pool_free(struct pool *pool, void *pointer);
 
 /* The live object with that slot and generation, or null. */
 void *pool_find(const struct pool *pool, uint32_t slot, uint32_t generation);

@@ -110,7 +110,8 @@ static void write_field(FILE *out, const struct config_field *field)
     write_comment(out, indent, field->sentence);
     write_notes(out, indent, field);
     if (field->type != CONFIG_MAP_LIST) {
-        fprintf(out, "%*s%s: %s\n", indent, "", config_field_name(field), field->default_text);
+        fprintf(out, "%*s%s: %s\n", indent, "", config_field_name(field),
+                field->default_text[0] ? field->default_text : "\"\"");
     } else if (strcmp(field->default_text, "[]") == 0) {
         write_element_comment(out, indent, field);
         fprintf(out, "%*s%s: []\n", indent, "", config_field_name(field));

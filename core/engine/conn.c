@@ -9,14 +9,14 @@
 #include <stdlib.h>
 
 enum {
-    COALESCE_MAX = 1024,      /* bytes: smaller receives are appended to what already waits */
-    STARVED_REARM_MAX = 16,   /* conns a turn */
-    BULK_RECEIVE_MIN = 3072,  /* mean bytes a receive that make a stream bulk */
+    COALESCE_MAX = 1024,     /* bytes: smaller receives are appended to what already waits */
+    STARVED_REARM_MAX = 16,  /* conns a turn */
+    BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
 };
 
-#define STARVED_NS      (50 * NS_PER_MS) /* then one receive into memory of its own */
-#define FLUSH_NS        (30 * NS_PER_S)
-#define LINGER_NS       (2 * NS_PER_S)
+#define STARVED_NS       (50 * NS_PER_MS) /* then one receive into memory of its own */
+#define FLUSH_NS         (30 * NS_PER_S)
+#define LINGER_NS        (2 * NS_PER_S)
 #define CLOSE_OVERDUE_NS (5 * NS_PER_S)
 
 static struct ring_owner ring_owner(const struct conn *c)
@@ -25,6 +25,7 @@ static struct ring_owner ring_owner(const struct conn *c)
 }
 
 static void run_closing(struct actor *actor);
+static void watch_end(struct conn *c);
 
 static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
 {
@@ -56,6 +57,7 @@ struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
     if (ring_peer_name(w->ring, fd, &name) == 0) {
         c->peer = address_from_storage(&name);
     }
+    watch_end(c);
     return c;
 }
 
@@ -86,6 +88,31 @@ struct conn *conn_dial(struct worker *w, const struct address *address, struct a
 void conn_set_owner(struct conn *c, struct actor *owner)
 {
     c->owner = owner;
+}
+
+/* ---- the end that a receive may not see ---- */
+
+/*
+ * A multishot receive does not always learn that the connection is over: when a reset arrives
+ * together with the last data, one wake-up stands for both, the receive finds the data, and waits
+ * for a next wake-up that never comes (seen on 6.18). A poll that waits for nothing but the end has
+ * a wake-up of its own. It costs one operation a connection, and nothing a message.
+ */
+static void watch_end(struct conn *c)
+{
+    c->watching = true;
+    c->in_flight++;
+    ring_poll(c->worker->ring, c->fd, ring_owner(c), RING_POLL_BROKEN, 0);
+}
+
+static void on_broken(struct conn *c)
+{
+    c->watching = false;
+    if (c->receiving == CONN_RECV_ARMED && c->state == CONN_OPEN) {
+        /* Armed anew it finds what is left: data, then the error or the end. */
+        c->look_again = true;
+        conn_receive_stop(c);
+    }
 }
 
 /* ---- receiving ---- */
@@ -271,8 +298,8 @@ static struct buf *copy_out(struct worker *w, struct buf *b)
 
 static bool buffers_are_few(const struct worker *w, const struct buf *b, uint32_t quarters)
 {
-    return b->size_class == BUF_CLASS_RING && ring_group_free(w->ring, b->group) * 4 <
-                                                  ring_group_size(w->ring, b->group) * quarters;
+    return b->size_class == BUF_CLASS_RING &&
+           ring_group_free(w->ring, b->group) * 4 < ring_group_size(w->ring, b->group) * quarters;
 }
 
 void conn_park(struct conn *c)
@@ -281,7 +308,8 @@ void conn_park(struct conn *c)
     struct buf_queue kept = {NULL, NULL, 0};
     struct buf *b;
 
-    if (!c->rx.first || !(buffers_are_few(w, c->rx.first, 1) || buffers_are_few(w, c->rx.last, 1))) {
+    if (!c->rx.first ||
+        !(buffers_are_few(w, c->rx.first, 1) || buffers_are_few(w, c->rx.last, 1))) {
         return;
     }
     while ((b = buf_queue_pop(&c->rx))) {
@@ -413,9 +441,13 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
     switch (event->kind) {
     case RING_RECV:
         on_receive(c, event);
+        if (c->look_again && c->receiving == CONN_RECV_IDLE && c->state == CONN_OPEN) {
+            c->look_again = false;
+            arm_receive(c, c->rx_limit > c->rx.len ? c->rx_limit - c->rx.len : 1, false);
+        }
         /* Starving and ends that change nothing are the engine's own business. */
-        wake_owner = event->res >= 0 || c->receiving == CONN_RECV_ENDED ||
-                     c->receiving == CONN_RECV_IDLE;
+        wake_owner =
+            event->res >= 0 || c->receiving == CONN_RECV_ENDED || c->receiving == CONN_RECV_IDLE;
         break;
     case RING_RECV_INTO:
         on_private_receive(c, event);
@@ -429,7 +461,12 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
             c->error = -event->res;
         } else if (c->state == CONN_CONNECTING) {
             c->state = CONN_OPEN;
+            watch_end(c);
         }
+        break;
+    case RING_POLL_BROKEN:
+        on_broken(c);
+        wake_owner = false;
         break;
     case RING_POLL_IN:
         c->polling_in = false;

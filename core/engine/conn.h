@@ -32,9 +32,9 @@ struct conn {
     struct actor *owner; /* never null: the conn itself after conn_close() */
     struct actor self;
     struct tls_engine *tls; /* null: clear text; owned */
-    struct buf_queue rx; /* received, not consumed; ciphertext when tls */
-    struct buf_queue tx; /* to be sent; the front may be in flight */
-    struct timer timer;  /* starvation while open, time limits while closing */
+    struct buf_queue rx;    /* received, not consumed; ciphertext when tls */
+    struct buf_queue tx;    /* to be sent; the front may be in flight */
+    struct timer timer;     /* starvation while open, time limits while closing */
     struct list_node starved_link;
     struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
     struct address peer;
@@ -47,15 +47,17 @@ struct conn {
     bool sending;
     bool polling_in;
     bool polling_out;
-    bool eof;         /* the peer's FIN was seen */
-    bool fin_wanted;  /* send ours once tx is empty */
+    bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
+    bool watching;   /* a poll for the end of the connection is armed */
+    bool eof;        /* the peer's FIN was seen */
+    bool fin_wanted; /* send ours once tx is empty */
     bool fin_sent;
-    bool bulk;        /* receive into big buffers */
-    bool was_capped;  /* the last receive ended because its cap was full: more is waiting */
+    bool bulk;          /* receive into big buffers */
+    bool was_capped;    /* the last receive ended because its cap was full: more is waiting */
     uint32_t arm_bytes; /* received by the current or last armed receive */
     uint32_t arm_count;
-    uint32_t rx_limit;  /* kernels without a receive cap: cancel above this many bytes in rx */
-    size_t tx_wake;     /* make the owner ready when tx is down to this; SIZE_MAX: never */
+    uint32_t rx_limit;     /* kernels without a receive cap: cancel above this many bytes in rx */
+    size_t tx_wake;        /* make the owner ready when tx is down to this; SIZE_MAX: never */
     size_t sending_bytes;  /* of the send in flight */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
     int64_t sent_ns;       /* when a send last came back; 0: none did */

@@ -196,9 +196,8 @@ static void run_dial(struct actor *actor)
         settle(d, DIAL_DONE);
         return;
     }
-    while (attempts_running(d) == 0 ||
-           (d->race_ns && worker_now(d->worker) >= d->race_ns &&
-            attempts_running(d) < DIAL_ATTEMPTS_MAX)) {
+    while (attempts_running(d) == 0 || (d->race_ns && worker_now(d->worker) >= d->race_ns &&
+                                        attempts_running(d) < DIAL_ATTEMPTS_MAX)) {
         if (!start_attempt(d)) {
             break;
         }

@@ -19,11 +19,11 @@ enum dial_error {
     DIAL_OK,
     DIAL_DNS_ERROR,
     DIAL_DNS_TIMEOUT,
-    DIAL_PROHIBITED,  /* every address was refused by the guard */
+    DIAL_PROHIBITED, /* every address was refused by the guard */
     DIAL_UNROUTABLE,
     DIAL_REFUSED,
     DIAL_TIMEOUT,
-    DIAL_LIMIT,       /* out of descriptors, ports or connections */
+    DIAL_LIMIT, /* out of descriptors, ports or connections */
     DIAL_FAILED_OTHER,
     DIAL_ERROR_COUNT,
 };
@@ -38,8 +38,8 @@ struct dial {
     struct timer timer;
     enum dial_state state;
     enum dial_error error;
-    char text[160]; /* a sentence, printable ASCII */
-    struct conn *conn; /* DONE: the caller's to take */
+    char text[160];         /* a sentence, printable ASCII */
+    struct conn *conn;      /* DONE: the caller's to take */
     struct address address; /* DONE: the one that answered */
 
     struct conn *attempts[DIAL_ATTEMPTS_MAX];

@@ -12,6 +12,8 @@
 struct idle_pool;
 
 struct idle_pool *idle_pool_new(struct worker *worker, uint32_t cap, int64_t idle_ns) MUST_CHECK;
+/* For what is put from now on. */
+void idle_pool_set_limits(struct idle_pool *pool, uint32_t cap, int64_t idle_ns);
 void idle_pool_close_all(struct idle_pool *pool);
 void idle_pool_free(struct idle_pool *pool); /* must be empty */
 uint32_t idle_pool_count(const struct idle_pool *pool);

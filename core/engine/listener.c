@@ -13,6 +13,17 @@
 
 enum { LISTEN_BACKLOG = 4096 };
 
+/* "All addresses" of IPv6 means those of IPv4 too, whatever the system's default is. */
+static bool serve_both_families(int fd, const struct sockaddr *address)
+{
+    const int off = 0;
+
+    return address->sa_family != AF_INET6 ||
+           !IN6_IS_ADDR_UNSPECIFIED(
+               &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr) ||
+           setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0;
+}
+
 static int bind_socket(const struct sockaddr *address, socklen_t address_len, bool share)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -24,7 +35,8 @@ static int bind_socket(const struct sockaddr *address, socklen_t address_len, bo
     }
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
         (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
-        bind(fd, address, address_len) == 0 && listen(fd, LISTEN_BACKLOG) == 0) {
+        serve_both_families(fd, address) && bind(fd, address, address_len) == 0 &&
+        listen(fd, LISTEN_BACKLOG) == 0) {
         return fd;
     }
     error = errno;

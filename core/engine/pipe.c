@@ -92,9 +92,10 @@ static bool input_is_over(const struct pipe *p)
     return from->eof && (from->tls || from->rx.len == 0);
 }
 
-static bool broken(const struct pipe *p)
+/* No more can be taken in; what was received before is passed on first. */
+static bool input_broke(const struct pipe *p)
 {
-    return (p->from->error && (p->from->tls || p->from->rx.len == 0)) || p->to->error ||
+    return (p->from->error && (p->from->tls || p->from->rx.len == 0)) ||
            (p->from->tls && tls_engine_status(p->from->tls) == TLS_FAILED);
 }
 
@@ -129,7 +130,7 @@ static void copy(struct pipe *p)
     if (full) {
         return;
     }
-    if (broken(p)) {
+    if (input_broke(p)) {
         p->end = PIPE_FAILED;
     } else if (input_is_over(p)) {
         pass_end(p);
@@ -244,7 +245,8 @@ static void splice_bytes(struct pipe *p)
         if (!splice_out(p)) {
             return;
         }
-        ssize_t len = ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
+        ssize_t len =
+            ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
         if (len == -EAGAIN) {
             /* Only a blocked direction keeps a pipe: there are few. */
             give_kernel_pipe(p);
@@ -276,14 +278,16 @@ static void splice_bytes(struct pipe *p)
 
 void pipe_run(struct pipe *p)
 {
+    if (p->to->error && p->end != PIPE_FAILED) {
+        /* Also behind the end of input: what was still to be sent will never be. */
+        p->end = PIPE_FAILED;
+    }
     if (p->end != PIPE_FLOWS) {
         return;
     }
     if (p->splice == PIPE_SPLICES) {
         if (!p->from->polling_in && !p->to->polling_out) {
             splice_bytes(p);
-        } else if (p->from->error || p->to->error) {
-            p->end = PIPE_FAILED;
         }
         return;
     }

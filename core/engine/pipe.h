@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pipe: one direction of a relay, from one conn to the other; a session has two. What a byte goes
- * through is visible as data and decided before: TLS on either conn or not, somebody who looks on or
- * not. Where nobody looks and there is no TLS, received buffers are themselves sent on, and once
+ * through is visible as data and decided before: TLS on either conn or not, somebody who looks on
+ * or not. Where nobody looks and there is no TLS, received buffers are themselves sent on, and once
  * the stream is bulk the bytes stay in the kernel (splice).
  *
  * Back-pressure: reading from `from` goes on while less than the worker's high mark waits in `to`,
@@ -28,15 +28,15 @@ struct pipe {
     /* Sees each run of plaintext before it goes on; null: blind. Must not change or keep it. */
     void (*look)(void *context, struct span bytes);
     void *look_context;
-    uint64_t bytes;         /* payload moved */
-    int64_t moved_ns;       /* when something last moved */
+    uint64_t bytes;   /* payload moved */
+    int64_t moved_ns; /* when something last moved */
     enum pipe_end end;
-    uint64_t splice_after;  /* bytes moved before this may be spliced; 0: never */
+    uint64_t splice_after; /* bytes moved before this may be spliced; 0: never */
     enum pipe_splice splice;
-    uint8_t small_splices;  /* in a row */
+    uint8_t small_splices; /* in a row */
     bool has_kernel_pipe;
     struct splice_pipe kernel_pipe;
-    size_t in_kernel_pipe;  /* bytes */
+    size_t in_kernel_pipe; /* bytes */
 };
 
 void pipe_init(struct pipe *pipe, struct conn *from, struct conn *to);

@@ -43,8 +43,7 @@ int worker_init(struct worker *w, const struct worker_options *options, char *er
     if (!w->idle) {
         goto no_memory;
     }
-    w->resolver =
-        resolver_new(options->resolver, w->ring, &w->timers, &w->ready, error, error_cap);
+    w->resolver = resolver_new(options->resolver, w->ring, &w->timers, &w->ready, error, error_cap);
     if (!w->resolver) {
         result = -EINVAL;
         goto failed;
@@ -197,7 +196,8 @@ bool worker_fini(struct worker *w)
     }
     idle_pool_close_all(w->idle);
     resolver_stop(w->resolver);
-    /* Bounded by the watchdog of each conn: a close that stays overdue ends as a leak, not a hang. */
+    /* Bounded by the watchdog of each conn: a close that stays overdue ends as a leak, not a hang.
+     */
     for (int turns = 0; turns < 100000; turns++) {
         bool open = w->conns.live_count > 0 || resolver_in_flight(w->resolver) > 0 ||
                     w->letters_expected > 0;

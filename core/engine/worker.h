@@ -41,14 +41,14 @@ struct splice_pipe {
 
 struct worker_stats {
     uint64_t accepted;
-    uint64_t accept_pauses;   /* out of descriptors, or at the connection limit */
+    uint64_t accept_pauses; /* out of descriptors, or at the connection limit */
     uint64_t dialled;
-    uint64_t stale_events;    /* completions for something already gone: must stay 0 */
-    uint64_t starved;         /* receives that found no buffer */
+    uint64_t stale_events; /* completions for something already gone: must stay 0 */
+    uint64_t starved;      /* receives that found no buffer */
     uint64_t private_receives;
-    uint64_t parked_bytes;    /* copied out of ring buffers because a peer was slow */
+    uint64_t parked_bytes; /* copied out of ring buffers because a peer was slow */
     uint64_t spliced_bytes;
-    uint64_t close_overdue;   /* closes that took too long: must stay 0 */
+    uint64_t close_overdue; /* closes that took too long: must stay 0 */
 };
 
 struct worker {
@@ -67,8 +67,8 @@ struct worker {
     size_t listener_count;
     uint32_t conn_cap; /* accepting pauses when this many conns are live */
     struct splice_pipe splice_pipes[WORKER_SPLICE_PIPES_MAX];
-    uint32_t splice_pipe_count;    /* in the pool now */
-    uint32_t splice_pipes_made;    /* in all */
+    uint32_t splice_pipe_count; /* in the pool now */
+    uint32_t splice_pipes_made; /* in all */
     struct worker_stats stats;
 
     /* Marks of back-pressure a direction, bytes. */
@@ -80,7 +80,7 @@ struct worker {
 
     _Atomic(struct letter *) mail;
     uint32_t letters_expected; /* answers under way from other threads: waited for at the end */
-    uint8_t *scratch; /* WORKER_SCRATCH_CAP bytes, valid within one actor's run */
+    uint8_t *scratch;          /* WORKER_SCRATCH_CAP bytes, valid within one actor's run */
 };
 
 struct worker_options {
@@ -103,8 +103,8 @@ int worker_init(struct worker *worker, const struct worker_options *options, cha
 /* Listens on descriptors that were bound before (listener.h); they become the worker's. */
 int worker_listen(struct worker *worker, const int *fds, size_t count) MUST_CHECK;
 
-/* One turn; waits for something to happen, at most limit_ns (negative: as long as it takes), and not
- * at all when an actor is ready. */
+/* One turn; waits for something to happen, at most limit_ns (negative: as long as it takes), and
+ * not at all when an actor is ready. */
 void worker_turn_within(struct worker *worker, int64_t limit_ns);
 static inline void worker_turn(struct worker *worker)
 {

@@ -70,8 +70,11 @@ static void phase(struct text *t, const char *name, int64_t from, int64_t to)
 static const char *leaf_name(const struct session *s)
 {
     static const char *const name[] = {
-        [LEAF_NONE] = "",           [LEAF_FROM_CACHE] = "hit",   [LEAF_MINTED] = "minted",
-        [LEAF_RECALLED] = "recalled", [LEAF_FOR_ERROR] = "error_page",
+        [LEAF_NONE] = "",
+        [LEAF_FROM_CACHE] = "hit",
+        [LEAF_MINTED] = "minted",
+        [LEAF_RECALLED] = "recalled",
+        [LEAF_FOR_ERROR] = "error_page",
     };
     return name[s->leaf_source];
 }

@@ -4,9 +4,9 @@
 #include "core/base/clock.h"
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "http/h1_body.h"
 #include "http/h1_rewrite.h"
-#include "http/reply.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ enum {
 enum forward_phase {
     FORWARD_NONE,
     FORWARD_DIALLING,
-    FORWARD_HEAD,     /* request under way, response head not yet seen */
-    FORWARD_BODY,     /* response under way */
+    FORWARD_HEAD, /* request under way, response head not yet seen */
+    FORWARD_BODY, /* response under way */
 };
 
 struct forward {
@@ -29,28 +29,28 @@ struct forward {
     struct session *session;
     enum forward_phase phase;
     struct dial *dial;
-    struct buf_queue held;     /* the rewritten head until a server is there; kept for a retry */
-    struct h1_scan scan;       /* of the response head */
-    struct h1_body up;         /* the request's body */
-    struct h1_body down;       /* the response's */
-    bool up_chunked;           /* how we frame what we send on */
+    struct buf_queue held; /* the rewritten head until a server is there; kept for a retry */
+    struct h1_scan scan;   /* of the response head */
+    struct h1_body up;     /* the request's body */
+    struct h1_body down;   /* the response's */
+    bool up_chunked;       /* how we frame what we send on */
     bool down_chunked;
     bool up_done;
     bool down_done;
     bool client_keep_alive;
     bool server_keep_alive;
-    bool reused;               /* the server connection had served before */
-    bool may_retry;            /* idempotent, no body, nothing answered yet */
-    bool bound;                /* authentication binds the connection to this client */
+    bool reused;    /* the server connection had served before */
+    bool may_retry; /* idempotent, no body, nothing answered yet */
+    bool bound;     /* authentication binds the connection to this client */
     bool wants_upgrade;
-    bool wants_trailers;       /* the client takes trailers (RFC 9110 10.1.4) */
+    bool wants_trailers; /* the client takes trailers (RFC 9110 10.1.4) */
     bool is_head;
     bool answered;
     uint8_t interim_count;
     enum http_version client_version;
     size_t key_len;
-    char key[KEY_MAX];         /* of the server connection, for the idle pool */
-    int64_t moved_ns;          /* when a byte last moved, either way */
+    char key[KEY_MAX]; /* of the server connection, for the idle pool */
+    int64_t moved_ns;  /* when a byte last moved, either way */
     struct http_exchange exchange;
 };
 
@@ -83,29 +83,6 @@ void forward_free(struct forward *f)
 
 /* ---- answers of our own ---- */
 
-bool session_answer(struct session *s, const struct answer *answer)
-{
-    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
-    const struct config *config = session_config(s);
-    const struct http_reply reply = {
-        .status = answer->status,
-        .error = answer->error,
-        .detail = answer->detail,
-        .target = answer->target,
-        .pseudonym = config->http.via ? s->hold->snapshot->pseudonym : NULL,
-        .session_id = s->id,
-        .keep_alive = answer->keep_alive,
-        .head_only = answer->head_only,
-        .version = answer->version,
-    };
-
-    http_write_reply(&t, &reply);
-    if (s->client->tls) {
-        return tls_engine_write(s->client->tls, text_view(&t));
-    }
-    return conn_write(s->client, text_view(&t));
-}
-
 static void log_exchange(struct forward *f)
 {
     struct session *s = f->session;
@@ -136,8 +113,8 @@ static enum step next_request(struct session *s)
     const struct config *config = session_config(s);
 
     s->request_scan = (struct h1_scan){0};
-    session_set_deadline(s, s->client->rx.len ? config->limits.head_ms
-                                              : config->limits.keepalive_ms);
+    session_set_deadline(s,
+                         s->client->rx.len ? config->limits.head_ms : config->limits.keepalive_ms);
     return STEP_REQUEST;
 }
 
@@ -157,8 +134,8 @@ static enum step answer_instead(struct session *s, uint16_t status, const char *
                                 const char *detail, enum close_reason reason)
 {
     struct forward *f = s->forward;
-    bool keep_alive = f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST &&
-                      !s->worker->draining;
+    bool keep_alive =
+        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
     const struct answer answer = {
         .status = status,
         .error = error,
@@ -327,8 +304,7 @@ static enum step find_server(struct session *s)
                 s->target);
     f->key_len = key.len;
     if (!s->server) {
-        s->server =
-            idle_take(s->worker->engine.idle, span_make(f->key, f->key_len), &s->actor);
+        s->server = idle_take(s->worker->engine.idle, span_make(f->key, f->key_len), &s->actor);
     }
     if (!s->server) {
         return dial_server(s);
@@ -666,8 +642,8 @@ static enum step read_response_head(struct session *s)
     static __thread struct http_head head;
     struct forward *f = s->forward;
     const struct config *config = session_config(s);
-    const struct h1_limits limits = {
-        config->limits.head_bytes, config->limits.line_bytes, config->limits.field_count};
+    const struct h1_limits limits = {config->limits.head_bytes, config->limits.line_bytes,
+                                     config->limits.field_count};
     struct conn *server = s->server;
 
     while (f->phase == FORWARD_HEAD) {
@@ -693,7 +669,7 @@ static enum step read_response_head(struct session *s)
                                             ? "the server ended in the middle of a response head"
                                             : "the server ended the connection without an answer");
             }
-            conn_receive(server, config->limits.head_bytes);
+            conn_receive(server, config->limits.head_bytes + 1);
             return STEP_FORWARD;
         }
         step = take_response_head(s, &head);
@@ -789,7 +765,7 @@ static enum step take_dialled(struct session *s)
         return STEP_WAIT;
     }
     if (dial->state == DIAL_FAILED) {
-        uint16_t status = dial->error == DIAL_PROHIBITED ? 403
+        uint16_t status = dial->error == DIAL_PROHIBITED                                   ? 403
                           : dial->error == DIAL_TIMEOUT || dial->error == DIAL_DNS_TIMEOUT ? 504
                           : dial->error == DIAL_LIMIT                                      ? 503
                                                                                            : 502;
@@ -839,8 +815,8 @@ enum step forward_run(struct session *s)
         return step;
     }
     /* Also when the request was read: a client that goes away is noticed. */
-    conn_receive(s->client, f->up_done ? session_config(s)->limits.head_bytes
-                                       : s->worker->engine.buffer_high);
+    conn_receive(s->client,
+                 f->up_done ? session_config(s)->limits.head_bytes : s->worker->engine.buffer_high);
     return STEP_WAIT;
 }
 

@@ -12,6 +12,7 @@ struct order {
     struct list_node link;
     struct leaf_key key;
     bool asked_is_ip;
+    uint32_t days;
     char asked_name[LEAF_NAME_MAX + 1];
     int64_t now_s;
     size_t certificate_len;
@@ -37,11 +38,10 @@ static void mint_order(struct minter *m, struct order *order)
         .asked_is_ip = order->asked_is_ip,
         .kind = order->key.kind,
         .now_s = order->now_s,
-        .days = m->options.days,
+        .days = order->days,
     };
     char error[256] = "";
-    struct leaf *leaf =
-        leaf_mint(m->options.ca, m->options.keys, &request, error, sizeof(error));
+    struct leaf *leaf = leaf_mint(m->options.ca, m->options.keys, &request, error, sizeof(error));
 
     if (!leaf) {
         log_write(LOG_WARN, "no certificate could be minted for %s: %s", order->asked_name, error);
@@ -133,8 +133,8 @@ static void on_filled(struct leaf_waiter *waiter, struct leaf *leaf)
     worker_post(mint->worker, &mint->letter);
 }
 
-static struct order *order_new(const struct leaf_key *key, bool asked_is_ip, int64_t now_s,
-                               struct span certificate)
+static struct order *order_new(const struct leaf_key *key, bool asked_is_ip, uint32_t days,
+                               int64_t now_s, struct span certificate)
 {
     struct order *order = calloc(1, sizeof(*order) + certificate.len);
 
@@ -144,9 +144,12 @@ static struct order *order_new(const struct leaf_key *key, bool asked_is_ip, int
     ASSERT(key->asked_name.len <= LEAF_NAME_MAX);
     list_init(&order->link);
     order->key = *key;
-    memcpy(order->asked_name, key->asked_name.data, key->asked_name.len);
+    if (key->asked_name.len) {
+        memcpy(order->asked_name, key->asked_name.data, key->asked_name.len);
+    }
     order->key.asked_name = span_make(order->asked_name, key->asked_name.len);
     order->asked_is_ip = asked_is_ip;
+    order->days = days;
     order->now_s = now_s;
     order->certificate_len = certificate.len;
     if (certificate.len) {
@@ -176,7 +179,8 @@ static bool enqueue(struct minter *m, struct order *order)
 }
 
 struct mint *minter_ask(struct minter *m, struct worker *worker, struct actor *owner,
-                        const struct leaf_key *key, bool asked_is_ip, struct span certificate)
+                        const struct leaf_key *key, bool asked_is_ip, uint32_t days,
+                        struct span certificate)
 {
     int64_t now_s = ring_wall(worker->ring) / NS_PER_S;
     struct mint *mint = calloc(1, sizeof(*mint));
@@ -206,7 +210,7 @@ struct mint *minter_ask(struct minter *m, struct worker *worker, struct actor *o
         free(mint);
         return NULL;
     case LEAF_YOURS:
-        order = order_new(key, asked_is_ip, now_s, certificate);
+        order = order_new(key, asked_is_ip, days, now_s, certificate);
         if (!order || !enqueue(m, order)) {
             free(order);
             leaf_cache_fill(m->options.cache, key, NULL);

@@ -16,11 +16,10 @@ enum { MINTER_QUEUE_MAX = 4096 /* requests that wait; more are refused */ };
 struct minter;
 
 struct minter_options {
-    struct ca *ca;             /* borrowed */
-    struct leaf_keys *keys;    /* borrowed */
-    struct leaf_cache *cache;  /* borrowed */
-    uint32_t days;
-    bool inline_only; /* no thread: mint within the call (the simulator) */
+    struct ca *ca;            /* borrowed */
+    struct leaf_keys *keys;   /* borrowed */
+    struct leaf_cache *cache; /* borrowed */
+    bool inline_only;         /* no thread: mint within the call (the simulator) */
 };
 
 struct minter *minter_new(const struct minter_options *options) MUST_CHECK;
@@ -40,11 +39,12 @@ struct mint {
 };
 
 /*
- * Asks for the leaf of `key`. server_certificate: DER, copied. Null when out of memory or when too many are being minted. If the
- * result is not `done` at once, the owner is made ready when it is.
+ * Asks for the leaf of `key`, valid for `days`. server_certificate: DER, copied. Null when out of
+ * memory or when too many are being minted. If the result is not `done` at once, the owner is made
+ * ready when it is.
  */
 struct mint *minter_ask(struct minter *minter, struct worker *worker, struct actor *owner,
-                        const struct leaf_key *key, bool asked_is_ip,
+                        const struct leaf_key *key, bool asked_is_ip, uint32_t days,
                         struct span server_certificate);
 
 /* Lets go of a wish, done or not. A leaf that was not taken (set to null) is put back. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * policy: intercept, tunnel or refuse, and by which rule. The first rule whose every pattern matches
- * decides; without one, the default. Asked once before the ClientHello is known and, only if a rule
- * on the SNI stands in the way of an answer, once more after it.
+ * policy: intercept, tunnel or refuse, and by which rule. The first rule whose every pattern
+ * matches decides; without one, the default. Asked once before the ClientHello is known and, only
+ * if a rule on the SNI stands in the way of an answer, once more after it.
  */
 #ifndef WEIR_SESSION_POLICY_H
 #define WEIR_SESSION_POLICY_H

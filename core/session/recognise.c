@@ -98,8 +98,8 @@ enum protocol recognise(struct span opening)
 const char *protocol_name(enum protocol protocol)
 {
     static const char *const name[] = {
-        [PROTOCOL_UNKNOWN] = "unknown", [PROTOCOL_TLS] = "tls",     [PROTOCOL_HTTP1] = "http/1",
-        [PROTOCOL_HTTP2] = "http/2",    [PROTOCOL_SSH] = "ssh",     [PROTOCOL_RAW] = "raw",
+        [PROTOCOL_UNKNOWN] = "unknown", [PROTOCOL_TLS] = "tls", [PROTOCOL_HTTP1] = "http/1",
+        [PROTOCOL_HTTP2] = "http/2",    [PROTOCOL_SSH] = "ssh", [PROTOCOL_RAW] = "raw",
     };
     return name[protocol];
 }

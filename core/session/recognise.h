@@ -15,7 +15,7 @@ enum protocol {
     PROTOCOL_HTTP1,
     PROTOCOL_HTTP2, /* with prior knowledge, in clear text (RFC 9113 3.3) */
     PROTOCOL_SSH,
-    PROTOCOL_RAW,   /* none of the above */
+    PROTOCOL_RAW, /* none of the above */
 };
 
 const char *protocol_name(enum protocol protocol);

@@ -42,7 +42,7 @@ enum { SESSION_TRAIL_LEN = 16 };
 /* Times of a session, nanoseconds of ring_now(); 0: did not happen. */
 struct session_times {
     int64_t begin;
-    int64_t hello;          /* ClientHello whole */
+    int64_t hello; /* ClientHello whole */
     int64_t dial_begin;
     int64_t resolved;
     int64_t connected;
@@ -83,8 +83,9 @@ struct session_talk {
     uint8_t recalled_alpn_len;
     uint8_t recalled_alpn[VISIT_ALPN_MAX];
     size_t alpn_offers_len;
-    uint8_t alpn_offers[256]; /* wire form, as the client sent it; longer lists are not offered on */
-    uint16_t error_status;   /* of the page that is owed; the session's fault is its detail */
+    uint8_t
+        alpn_offers[256];  /* wire form, as the client sent it; longer lists are not offered on */
+    uint16_t error_status; /* of the page that is owed; the session's fault is its detail */
     struct h1_scan page_scan;
     struct buf_queue page_request; /* plaintext of the request that the page answers */
 };
@@ -99,14 +100,14 @@ struct session {
     uint64_t id;
 
     struct conn *client;
-    struct conn *server; /* null until dialled */
+    struct conn *server;   /* null until dialled */
     struct timer deadline; /* of the current step */
     struct h1_scan request_scan;
 
-    uint8_t step; /* enum step */
+    uint8_t step;                     /* enum step */
     uint8_t trail[SESSION_TRAIL_LEN]; /* the last steps, newest at trail_count % LEN */
     uint32_t trail_count;
-    uint8_t reason; /* enum close_reason */
+    uint8_t reason;  /* enum close_reason */
     bool is_connect; /* a CONNECT was accepted: one line in the log for all of it */
     bool relaying;
 
@@ -114,14 +115,14 @@ struct session {
     uint8_t decision; /* enum decision */
     uint8_t protocol; /* enum protocol: what the client speaks inside */
     uint8_t leaf_source;
-    uint16_t status;  /* of our own answer to CONNECT; 0: none */
+    uint16_t status; /* of our own answer to CONNECT; 0: none */
     uint16_t port;
     bool target_is_ip;
     bool sni_invalid;
 
-    char *target;    /* host as asked for; owned */
-    char *sni;       /* owned; null: none */
-    const char *rule; /* lives as long as the hold */
+    char *target;      /* host as asked for; owned */
+    char *sni;         /* owned; null: none */
+    const char *rule;  /* lives as long as the hold */
     const char *error; /* RFC 9209 error type; static; null: none */
     char *fault;       /* a sentence about what went wrong; owned; null: none */
     struct address dialled;
@@ -139,7 +140,7 @@ struct session {
 };
 
 /* The worker's `accepted`. */
-void session_accept(struct worker *worker, struct listener *listener, int fd);
+void session_accept(struct worker *engine, struct listener *listener, int fd);
 
 /* Gives the reason (the first one wins), logs, closes both connections, frees the session. */
 void session_close(struct session *session, enum close_reason reason);

@@ -11,258 +11,30 @@
  * to the session's connections, timers, lookups or mints. Bytes are looked at without being
  * consumed until the step that owns them: nothing is ever replayed.
  */
-#include "core/session/session.h"
+#include "core/session/session_steps.h"
 
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
-#include "http/reply.h"
 #include "tls/digest.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum {
-    HANDSHAKE_BYTES_MAX = 64 * 1024,  /* received ahead of a handshake's progress */
-    OPENING_BYTES_MAX = 16 * 1024,    /* of a server that speaks first */
-    OPENING_MS = 500,                 /* then an undecided opening counts as raw bytes */
-    HALF_CLOSED_IDLE_MS = 60 * 1000,  /* one direction has ended and the other is silent */
+    OPENING_BYTES_MAX = 16 * 1024,   /* of a server that speaks first */
+    OPENING_MS = 500,                /* then an undecided opening counts as raw bytes */
+    HALF_CLOSED_IDLE_MS = 60 * 1000, /* one direction has ended and the other is silent */
 };
 
-static struct buf_cache *bufs_of(struct session *s)
-{
-    return &s->worker->engine.bufs;
-}
-
-static struct h1_limits head_limits(const struct session *s)
-{
-    const struct config *config = session_config(s);
-
-    return (struct h1_limits){config->limits.head_bytes, config->limits.line_bytes,
-                              config->limits.field_count};
-}
-
-static enum step end(struct session *s, enum close_reason reason)
-{
-    session_close(s, reason);
-    return STEP_END;
-}
-
-/* ---- GREET ---- */
+/* ---- GREET; then REQUEST, in request.c ---- */
 
 static enum step step_greet(struct session *s)
 {
     session_set_deadline(s, session_config(s)->limits.head_ms);
     return STEP_REQUEST;
-}
-
-/* ---- REQUEST ---- */
-
-/* Refuses in plain HTTP, before anything was promised; the connection ends. */
-static enum step refuse_request(struct session *s, uint16_t status, const char *error,
-                                const char *detail, struct span target, enum close_reason reason)
-{
-    const struct answer answer = {.status = status,
-                                  .error = error,
-                                  .detail = span_from_string(detail),
-                                  .target = target,
-                                  .version = HTTP_VERSION_1_1};
-
-    session_fault(s, error, "%s", detail);
-    if (!session_answer(s, &answer)) {
-        return end(s, CLOSE_NO_MEMORY);
-    }
-    s->status = status;
-    return end(s, reason);
-}
-
-/* A malformed request has a line in the log too, though there is little to put into it. */
-static enum step refuse_malformed(struct session *s, const struct http_fault *fault)
-{
-    struct http_exchange exchange = {.status = fault->status,
-                                     .http_major = 1,
-                                     .http_minor = 1,
-                                     .begin_ns = s->times.begin,
-                                     .end_ns = session_now(s)};
-
-    session_fault(s, fault->error, "%s (at byte %zu)", fault->what, fault->offset);
-    access_log_request(s, &exchange);
-    return refuse_request(s, fault->status, fault->error, fault->what, span_make(NULL, 0),
-                          CLOSE_BAD_REQUEST);
-}
-
-static bool port_is_allowed(const struct config *config, uint16_t port)
-{
-    for (size_t i = 0; i < config->connect.port_count; i++) {
-        if (config->connect.ports[i] == port) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool start_dial(struct session *s)
-{
-    const struct config *config = session_config(s);
-    const struct dial_options options = {
-        .host = span_from_string(s->target),
-        .port = s->port,
-        .allow_private = config->connect.allow_private,
-        .connect_ms = config->limits.connect_ms,
-    };
-
-    s->talk->dial = dial_new(&s->worker->engine, &options, &s->actor);
-    s->times.dial_begin = session_now(s);
-    return s->talk->dial != NULL;
-}
-
-static bool answer_connect(struct session *s)
-{
-    char line[64];
-    struct text t = text_make(line, sizeof(line));
-
-    http_write_connect_reply(&t);
-    s->status = 200;
-    s->talk->tunnel_answer_owed = false;
-    return conn_write(s->client, text_view(&t));
-}
-
-static bool set_target(struct session *s, const struct http_authority *authority)
-{
-    free(s->target); /* of earlier requests in absolute-form on this connection */
-    s->target = strdup(authority->host);
-    s->port = authority->port;
-    s->target_is_ip = authority->is_ip;
-    return s->target != NULL;
-}
-
-static const char *guard_refusal(const struct session *s)
-{
-    struct address address;
-
-    if (!s->target_is_ip || !address_parse_ip(&address, span_from_string(s->target), s->port)) {
-        return NULL;
-    }
-    return address_refusal(&address, session_config(s)->connect.allow_private);
-}
-
-static enum step begin_connect(struct session *s, const struct http_head *head)
-{
-    const struct config *config = session_config(s);
-    struct http_authority authority;
-    struct policy_answer policy;
-    struct http_fault fault;
-
-    if (!authority_parse_connect(&authority, head->target, &fault)) {
-        return refuse_malformed(s, &fault);
-    }
-    s->is_connect = true;
-    if (s->forward) {
-        forward_free(s->forward);
-    }
-    if (s->server) {
-        conn_close(s->server, CONN_CLOSE_NOW);
-        s->server = NULL;
-    }
-    struct span asked = head->target; /* a view of rx, read before that is consumed */
-    if (!talk_new(s) || !set_target(s, &authority)) {
-        return end(s, CLOSE_NO_MEMORY);
-    }
-    const struct policy_question question = {.host = s->target, .port = s->port};
-    policy = policy_decide(config, &question);
-    s->decision = (uint8_t)policy.decision;
-    s->rule = policy.rule;
-    if (!port_is_allowed(config, s->port)) {
-        return refuse_request(s, 403, "http_request_denied",
-                              "CONNECT to this port is not allowed (connect.ports lists those that "
-                              "are)",
-                              asked, CLOSE_REFUSED);
-    }
-    if (!policy.open && policy.decision == DECISION_REFUSE) {
-        return refuse_request(s, 403, "http_request_denied",
-                              "a rule of this proxy refuses this destination", asked,
-                              CLOSE_REFUSED);
-    }
-    if (guard_refusal(s)) {
-        session_fault(s, "destination_ip_prohibited",
-                      "%s is a %s, and such destinations are not allowed (connect.allow_private)",
-                      s->target, guard_refusal(s));
-        return refuse_request(s, 403, "destination_ip_prohibited", s->fault ? s->fault : "", asked,
-                              CLOSE_REFUSED);
-    }
-    buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
-    s->talk->tunnel_answer_owed = !policy.open && policy.decision == DECISION_TUNNEL;
-    if (!s->talk->tunnel_answer_owed && !answer_connect(s)) {
-        return end(s, CLOSE_NO_MEMORY);
-    }
-    if (!start_dial(s)) {
-        return end(s, CLOSE_NO_MEMORY);
-    }
-    if (s->talk->tunnel_answer_owed) {
-        session_set_deadline(s, 0); /* the dial has its own */
-        return STEP_DIAL;
-    }
-    session_set_deadline(s, config->limits.tunnel_idle_ms);
-    return STEP_HELLO;
-}
-
-static enum step step_request(struct session *s)
-{
-    static __thread struct http_head head; /* 4 KiB; used within this step only */
-    const struct h1_limits limits = head_limits(s);
-    struct conn *client = s->client;
-    size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
-    struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
-    enum h1_result result = H1_MORE;
-    struct http_fault fault;
-
-    if (client->error) {
-        return end(s, CLOSE_CLIENT_GONE);
-    }
-    if (client->tx.len >= s->worker->engine.buffer_high) {
-        /* It asks faster than it reads the answers. */
-        client->tx_wake = s->worker->engine.buffer_low;
-        return STEP_WAIT;
-    }
-    if (bytes.len) {
-        result = h1_scan_head(&s->request_scan, bytes, true, &limits, &fault);
-    }
-    if (result == H1_DONE) {
-        result = h1_parse_request(&head, bytes, &limits, &fault);
-    }
-    if (result == H1_BAD) {
-        return refuse_malformed(s, &fault);
-    }
-    if (result == H1_DONE) {
-        session_set_deadline(s, 0);
-        return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)
-                                                                : forward_begin(s, &head);
-    }
-    if (client->eof) {
-        if (client->rx.len == 0) {
-            return end(s, CLOSE_CLIENT_DONE);
-        }
-        fault = (struct http_fault){400, "the connection ended in the middle of a request head",
-                                    "http_request_error", client->rx.len};
-        return refuse_malformed(s, &fault);
-    }
-    if (s->server && (s->server->error || s->server->eof || s->server->rx.len)) {
-        /* Kept for this client by its authentication, and now gone. */
-        conn_close(s->server, CONN_CLOSE_NOW);
-        s->server = NULL;
-    }
-    conn_receive(client, limits.head_bytes + 1);
-    return STEP_WAIT;
-}
-
-static enum step request_timed_out(struct session *s)
-{
-    if (s->client->rx.len == 0) {
-        return end(s, s->requests ? CLOSE_IDLE : CLOSE_REQUEST_TIMEOUT);
-    }
-    return refuse_request(s, 408, "http_request_error", "the request head did not arrive in time",
-                          span_make(NULL, 0), CLOSE_REQUEST_TIMEOUT);
 }
 
 /* ---- HELLO ---- */
@@ -306,9 +78,9 @@ static enum step hello_is_bad(struct session *s, const struct client_hello_fault
     session_fault(s, "tls_protocol_error", "ClientHello: bad %s at byte %zu", fault->field,
                   fault->offset);
     if (!conn_write(s->client, span_make(alert, sizeof(alert)))) {
-        return end(s, CLOSE_NO_MEMORY);
+        return session_end(s, CLOSE_NO_MEMORY);
     }
-    return end(s, CLOSE_HELLO_BAD);
+    return session_end(s, CLOSE_HELLO_BAD);
 }
 
 static enum step gather_hello(struct session *s)
@@ -333,7 +105,7 @@ static enum step gather_hello(struct session *s)
         }
         if (client->eof) {
             session_fault(s, NULL, "the client ended in the middle of its ClientHello");
-            return end(s, CLOSE_HELLO_BAD);
+            return session_end(s, CLOSE_HELLO_BAD);
         }
         conn_receive(client, RECORD_BYTES_MAX);
         return STEP_WAIT;
@@ -345,7 +117,7 @@ static enum step gather_hello(struct session *s)
     if (!client_hello_parse(&hello, message, &fault)) {
         return hello_is_bad(s, &fault);
     }
-    return talk_keep_hello(s, &hello) ? STEP_DECIDE : end(s, CLOSE_NO_MEMORY);
+    return talk_keep_hello(s, &hello) ? STEP_DECIDE : session_end(s, CLOSE_NO_MEMORY);
 }
 
 static enum step step_hello(struct session *s)
@@ -354,7 +126,7 @@ static enum step step_hello(struct session *s)
 
     look_at_dial(s);
     if (client->error) {
-        return end(s, CLOSE_CLIENT_GONE);
+        return session_end(s, CLOSE_CLIENT_GONE);
     }
     if (s->protocol == PROTOCOL_TLS) {
         return gather_hello(s);
@@ -370,9 +142,8 @@ static enum step step_hello(struct session *s)
         }
         return STEP_WAIT;
     }
-    s->protocol = (uint8_t)recognise(
-        span_sub(buf_queue_gather(&client->rx, bufs_of(s), RECOGNISE_BYTES_MAX), 0,
-                 RECOGNISE_BYTES_MAX));
+    s->protocol = (uint8_t)recognise(span_sub(
+        buf_queue_gather(&client->rx, bufs_of(s), RECOGNISE_BYTES_MAX), 0, RECOGNISE_BYTES_MAX));
     switch ((enum protocol)s->protocol) {
     case PROTOCOL_UNKNOWN:
         if (client->eof) {
@@ -395,9 +166,9 @@ static enum step step_hello(struct session *s)
 static enum step hello_timed_out(struct session *s)
 {
     if (s->protocol == PROTOCOL_TLS && !is_decided_tunnel(s)) {
-        return end(s, CLOSE_HELLO_TIMEOUT);
+        return session_end(s, CLOSE_HELLO_TIMEOUT);
     }
-    return s->client->rx.len ? relay_undecoded(s) : end(s, CLOSE_IDLE);
+    return s->client->rx.len ? relay_undecoded(s) : session_end(s, CLOSE_IDLE);
 }
 
 /* ---- DECIDE ---- */
@@ -436,7 +207,7 @@ static enum step step_decide(struct session *s)
     }
     session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
     if (s->protocol != PROTOCOL_TLS) {
-        return end(s, CLOSE_REFUSED);
+        return session_end(s, CLOSE_REFUSED);
     }
     drop_server(s);
     s->talk->error_mode = true;
@@ -477,7 +248,7 @@ static enum step dial_failed(struct session *s)
                                       .target = span_from_string(s->target),
                                       .version = HTTP_VERSION_1_1};
         s->status = talk->error_status;
-        return end(s, session_answer(s, &answer) ? CLOSE_DIAL_FAILED : CLOSE_NO_MEMORY);
+        return session_end(s, session_answer(s, &answer) ? CLOSE_DIAL_FAILED : CLOSE_NO_MEMORY);
     }
     talk->error_mode = true;
     if (s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_TLS) {
@@ -487,21 +258,21 @@ static enum step dial_failed(struct session *s)
         session_set_deadline(s, session_config(s)->limits.head_ms);
         return STEP_ERROR_PAGE;
     }
-    return end(s, CLOSE_DIAL_FAILED);
+    return session_end(s, CLOSE_DIAL_FAILED);
 }
 
 static enum step step_dial(struct session *s)
 {
     if (s->client->error) {
-        return end(s, CLOSE_CLIENT_GONE);
+        return session_end(s, CLOSE_CLIENT_GONE);
     }
     look_at_dial(s);
     if (!s->server) {
         return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
-        if (!answer_connect(s)) {
-            return end(s, CLOSE_NO_MEMORY);
+        if (!session_answer_connect(s)) {
+            return session_end(s, CLOSE_NO_MEMORY);
         }
         session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
         return STEP_HELLO;
@@ -556,7 +327,9 @@ static bool start_server_tls(struct session *s)
     /* Without an SNI and with nothing but an address, the names in the server's certificate are
      * the client's to judge: it sees all of them in the leaf, and only those. */
     const struct tls_connect_options options = {
-        .sni = span_from_string(s->sni ? s->sni : s->target_is_ip ? "" : s->target),
+        .sni = span_from_string(s->sni            ? s->sni
+                                : s->target_is_ip ? ""
+                                                  : s->target),
         .verify_name = span_from_string(name),
         .alpn_offers = span_make(talk->alpn_offers, talk->alpn_offers_len),
         .tickets = s->worker->tickets,
@@ -565,8 +338,8 @@ static bool start_server_tls(struct session *s)
 
     s->times.server_tls_begin = session_now(s);
     session_set_deadline(s, session_config(s)->limits.handshake_ms);
-    server->tls = tls_engine_connect(s->hold->snapshot->tls, &options, &server->rx, &server->tx,
-                                     bufs_of(s));
+    server->tls =
+        tls_engine_connect(s->hold->snapshot->tls, &options, &server->rx, &server->tx, bufs_of(s));
     return server->tls != NULL;
 }
 
@@ -614,7 +387,7 @@ static enum step server_is_open(struct session *s)
         session_fault(s, "tls_protocol_error",
                       "the server chose another ALPN protocol than on the last visit, which the "
                       "client was promised");
-        return end(s, CLOSE_SERVER_CHANGED);
+        return session_end(s, CLOSE_SERVER_CHANGED);
     }
     memcpy(talk->server_digest, digest, sizeof(digest));
     return STEP_LEAF;
@@ -637,9 +410,9 @@ static enum step pump_server_tls(struct session *s)
     case TLS_FAILED:
         fault = tls_engine_fault(server->tls);
         return server_tls_failed(s,
-                                 fault->verify != VERIFY_OK     ? "tls_certificate_error"
-                                 : fault->alert_received        ? "tls_alert_received"
-                                                                : "tls_protocol_error",
+                                 fault->verify != VERIFY_OK ? "tls_certificate_error"
+                                 : fault->alert_received    ? "tls_alert_received"
+                                                            : "tls_protocol_error",
                                  fault->text);
     }
     if (server->error || server->eof) {
@@ -655,10 +428,10 @@ static enum step step_server_tls(struct session *s)
     enum step step;
 
     if (s->client->error) {
-        return end(s, CLOSE_CLIENT_GONE);
+        return session_end(s, CLOSE_CLIENT_GONE);
     }
     if (!s->server->tls && !start_server_tls(s)) {
-        return end(s, CLOSE_NO_MEMORY);
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     step = pump_server_tls(s);
     return step == STEP_WAIT && s->talk->leaf ? STEP_CLIENT_TLS : step;
@@ -688,12 +461,12 @@ static enum step ask_for_leaf(struct session *s)
     }
     if (key.asked_name.len && !leaf_name_is_valid(key.asked_name, &is_ip)) {
         session_fault(s, "http_request_error", "no certificate can be made for this name");
-        return end(s, CLOSE_MINT_FAILED);
+        return session_end(s, CLOSE_MINT_FAILED);
     }
     s->times.mint_begin = session_now(s);
     talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
-                            certificate);
-    return talk->mint ? STEP_LEAF : end(s, CLOSE_NO_MEMORY);
+                            session_config(s)->intercept.leaf_days, certificate);
+    return talk->mint ? STEP_LEAF : session_end(s, CLOSE_NO_MEMORY);
 }
 
 static void remember_visit(struct session *s)
@@ -711,7 +484,7 @@ static enum step step_leaf(struct session *s)
     struct session_talk *talk = s->talk;
 
     if (s->client->error) {
-        return end(s, CLOSE_CLIENT_GONE);
+        return session_end(s, CLOSE_CLIENT_GONE);
     }
     if (talk->leaf) {
         return STEP_CLIENT_TLS;
@@ -723,7 +496,7 @@ static enum step step_leaf(struct session *s)
         return STEP_WAIT;
     }
     s->times.mint_end = talk->mint->end_ns;
-    s->leaf_source = talk->error_mode ? LEAF_FOR_ERROR
+    s->leaf_source = talk->error_mode  ? LEAF_FOR_ERROR
                      : talk->mint->hit ? LEAF_FROM_CACHE
                                        : LEAF_MINTED;
     talk->leaf = talk->mint->leaf;
@@ -732,7 +505,7 @@ static enum step step_leaf(struct session *s)
     talk->mint = NULL;
     if (!talk->leaf) {
         session_fault(s, "proxy_internal_error", "no certificate could be minted for the client");
-        return end(s, CLOSE_MINT_FAILED);
+        return session_end(s, CLOSE_MINT_FAILED);
     }
     if (!talk->error_mode) {
         remember_visit(s);
@@ -759,8 +532,8 @@ static bool start_client_tls(struct session *s)
 
     s->times.client_tls_begin = session_now(s);
     session_set_deadline(s, session_config(s)->limits.handshake_ms);
-    client->tls = tls_engine_accept(s->hold->snapshot->tls, &options, &client->rx, &client->tx,
-                                    bufs_of(s));
+    client->tls =
+        tls_engine_accept(s->hold->snapshot->tls, &options, &client->rx, &client->tx, bufs_of(s));
     return client->tls != NULL;
 }
 
@@ -783,10 +556,10 @@ static bool pump_client_tls(struct session *s, enum step *next)
         fault = tls_engine_fault(client->tls);
         session_fault(s, fault->alert_received ? "tls_alert_received" : "tls_protocol_error", "%s",
                       fault->text);
-        *next = end(s, CLOSE_CLIENT_TLS_FAILED);
+        *next = session_end(s, CLOSE_CLIENT_TLS_FAILED);
     } else if (client->error || client->eof) {
         session_fault(s, NULL, "the client ended the connection during the TLS handshake");
-        *next = end(s, CLOSE_CLIENT_TLS_FAILED);
+        *next = session_end(s, CLOSE_CLIENT_TLS_FAILED);
     } else {
         conn_receive(client, HANDSHAKE_BYTES_MAX);
         *next = STEP_WAIT;
@@ -804,7 +577,7 @@ static enum step step_client_tls(struct session *s)
     enum step step = STEP_WAIT;
 
     if (!s->client->tls && !start_client_tls(s)) {
-        return end(s, CLOSE_NO_MEMORY);
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     /* After a recall the server's handshake goes on beside the client's. */
     if (s->server && !server_is_ready(s) && pump_server_tls(s) == STEP_END) {
@@ -821,110 +594,10 @@ static enum step step_client_tls(struct session *s)
 
 static enum step client_tls_timed_out(struct session *s)
 {
-    return end(s, CLOSE_HANDSHAKE_TIMEOUT);
+    return session_end(s, CLOSE_HANDSHAKE_TIMEOUT);
 }
 
-/* ---- ERROR_PAGE ---- */
-
-/* All plaintext that the client has sent so far, behind what was there. False: out of memory. */
-static bool read_page_request(struct session *s)
-{
-    struct session_talk *talk = s->talk;
-    struct conn *client = s->client;
-    uint8_t *scratch = s->worker->engine.scratch;
-    size_t len;
-
-    if (!client->tls) {
-        buf_queue_move(&talk->page_request, &client->rx);
-        return true;
-    }
-    while (talk->page_request.len <= session_config(s)->limits.head_bytes &&
-           (len = tls_engine_read(client->tls, scratch, TLS_RECORD_PLAINTEXT_MAX)) > 0) {
-        if (!buf_queue_append(&talk->page_request, bufs_of(s), span_make(scratch, len))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum step answer_page(struct session *s, const struct http_head *head,
-                             const struct http_fault *fault)
-{
-    const struct answer answer = {
-        .status = fault ? fault->status : s->talk->error_status,
-        .error = fault ? fault->error : s->error,
-        .detail = span_from_string(fault ? fault->what : s->fault ? s->fault : ""),
-        .target = span_from_string(s->sni ? s->sni : s->target),
-        .head_only = head && span_equal(head->method, SPAN_LITERAL("HEAD")),
-        .version = head ? head->version : HTTP_VERSION_1_1,
-    };
-    struct http_exchange exchange = {.status = answer.status, .http_major = 1, .http_minor = 1};
-
-    if (head) {
-        struct text method = text_make(exchange.method, sizeof(exchange.method) - 1);
-        struct text path = text_make(exchange.path, sizeof(exchange.path) - 1);
-        text_bytes(&method, head->method);
-        text_bytes(&path, head->target);
-    }
-    struct text authority = text_make(exchange.authority, sizeof(exchange.authority) - 1);
-    text_bytes(&authority, answer.target);
-    exchange.begin_ns = session_now(s);
-    exchange.end_ns = exchange.begin_ns;
-    access_log_request(s, &exchange);
-    if (!session_answer(s, &answer)) {
-        return end(s, CLOSE_NO_MEMORY);
-    }
-    return end(s, answer.error && strcmp(answer.error, "tls_certificate_error") == 0
-                      ? CLOSE_SERVER_UNVERIFIED
-                  : s->decision == DECISION_REFUSE ? CLOSE_REFUSED
-                  : s->times.connected             ? CLOSE_SERVER_TLS_FAILED
-                                                   : CLOSE_DIAL_FAILED);
-}
-
-static enum step step_error_page(struct session *s)
-{
-    static __thread struct http_head head;
-    const struct h1_limits limits = head_limits(s);
-    struct session_talk *talk = s->talk;
-    struct conn *client = s->client;
-    struct http_fault fault;
-    struct span bytes;
-    size_t want;
-
-    if (strcmp(s->alpn, "h2") == 0) {
-        /* HTTP/2 was promised by an earlier visit; the page is in HTTP/1. The client tries again,
-         * and that time nothing is recalled. */
-        return end(s, CLOSE_SERVER_CHANGED);
-    }
-    if (!read_page_request(s)) {
-        return end(s, CLOSE_NO_MEMORY);
-    }
-    want = talk->page_request.len < BUF_HEAD_CAP ? talk->page_request.len : BUF_HEAD_CAP;
-    bytes = buf_queue_gather(&talk->page_request, bufs_of(s), want);
-    switch (bytes.len ? h1_scan_head(&talk->page_scan, bytes, true, &limits, &fault) : H1_MORE) {
-    case H1_DONE:
-        return h1_parse_request(&head, bytes, &limits, &fault) == H1_DONE
-                   ? answer_page(s, &head, NULL)
-                   : answer_page(s, NULL, &fault);
-    case H1_BAD:
-        return answer_page(s, NULL, &fault);
-    case H1_MORE:
-        break;
-    }
-    if (client->error || client->eof ||
-        (client->tls && tls_engine_status(client->tls) != TLS_OPEN)) {
-        return end(s, s->times.connected ? CLOSE_SERVER_TLS_FAILED : CLOSE_DIAL_FAILED);
-    }
-    conn_receive(client, HANDSHAKE_BYTES_MAX);
-    return STEP_WAIT;
-}
-
-static enum step error_page_timed_out(struct session *s)
-{
-    return end(s, s->times.connected ? CLOSE_SERVER_TLS_FAILED : CLOSE_DIAL_FAILED);
-}
-
-/* ---- RELAY ---- */
+/* ---- ERROR_PAGE is in error_page.c; RELAY ---- */
 
 static void read_along(struct session *s, enum http_tap_side side, struct span bytes)
 {
@@ -1000,15 +673,15 @@ static enum step relay_failed(struct session *s)
 
     for (size_t i = 0; i < COUNT_OF(pipes); i++) {
         const struct conn *from = pipes[i]->from;
-        if (from->error) {
-            return end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
+        if (from->error) { /* each conn is the `from` of one of them */
+            return session_end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
         }
         if (from->tls && tls_engine_status(from->tls) == TLS_FAILED) {
             session_fault(s, "tls_protocol_error", "%s", tls_engine_fault(from->tls)->text);
-            return end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
+            return session_end(s, from == s->client ? CLOSE_CLIENT_GONE : CLOSE_SERVER_GONE);
         }
     }
-    return end(s, CLOSE_NO_MEMORY);
+    return session_end(s, CLOSE_NO_MEMORY);
 }
 
 static bool has_ended(const struct pipe *p)
@@ -1033,12 +706,12 @@ static enum step step_relay(struct session *s)
         return relay_failed(s);
     }
     if (has_ended(&s->up) && has_ended(&s->down)) {
-        return end(s, CLOSE_BOTH_DONE);
+        return session_end(s, CLOSE_BOTH_DONE);
     }
     /* One side of an HTTP connection is done and nothing is under way: so is the connection. */
     if ((has_ended(&s->up) || has_ended(&s->down)) && s->tap && http_tap_is_idle(s->tap) &&
         s->client->rx.len == 0 && s->server->rx.len == 0) {
-        return end(s, has_ended(&s->up) ? CLOSE_CLIENT_DONE : CLOSE_SERVER_DONE);
+        return session_end(s, has_ended(&s->up) ? CLOSE_CLIENT_DONE : CLOSE_SERVER_DONE);
     }
     return STEP_WAIT;
 }
@@ -1060,18 +733,18 @@ static enum step relay_timed_out(struct session *s)
         idle_ms = HALF_CLOSED_IDLE_MS;
     }
     if (now_ns - moved_ns >= idle_ms * NS_PER_MS) {
-        return end(s, CLOSE_IDLE);
+        return session_end(s, CLOSE_IDLE);
     }
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
         if (ends[i]->sending &&
             now_ns - ends[i]->send_since_ns >= config->limits.send_stall_ms * NS_PER_MS) {
-            return end(s, CLOSE_SEND_STALLED);
+            return session_end(s, CLOSE_SEND_STALLED);
         }
         /* A spliced direction has no send: what waits is in its kernel pipe. */
         const struct pipe *pipe = i == 0 ? &s->down : &s->up;
         if (pipe->in_kernel_pipe &&
             now_ns - pipe->moved_ns >= config->limits.send_stall_ms * NS_PER_MS) {
-            return end(s, CLOSE_SEND_STALLED);
+            return session_end(s, CLOSE_SEND_STALLED);
         }
     }
     session_set_deadline(s, config->limits.send_stall_ms < idle_ms ? config->limits.send_stall_ms

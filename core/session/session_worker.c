@@ -63,12 +63,17 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
 void session_worker_publish(struct session_worker *w, struct snapshot *snapshot)
 {
     struct snapshot_hold *hold = snapshot_hold_new(snapshot);
+    const struct config *config = snapshot->config;
 
     if (!hold) {
         return; /* the old one stays in force */
     }
     snapshot_hold_retire(w->hold);
     w->hold = hold;
+    w->engine.buffer_high = config->limits.buffer_high_bytes;
+    w->engine.buffer_low = config->limits.buffer_low_bytes;
+    idle_pool_set_limits(w->engine.idle, config->upstream.idle_count,
+                         config->upstream.idle_ms * NS_PER_MS);
     idle_pool_close_all(w->engine.idle);
 }
 

@@ -40,8 +40,8 @@ struct session_worker {
     struct pool forwards;
     struct session_stats stats;
     uint64_t next_id;
-    bool draining;         /* no new sessions, idle ones end */
-    int64_t grace_end_ns;  /* draining: then what is left is cut off */
+    bool draining;        /* no new sessions, idle ones end */
+    int64_t grace_end_ns; /* draining: then what is left is cut off */
 };
 
 static inline struct session_worker *session_worker_of(struct worker *worker)

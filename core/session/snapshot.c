@@ -35,9 +35,9 @@ struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct spa
     s->serial = serial;
     atomic_init(&s->references, 1);
     name_ourselves(s, own_ca_der);
-    trust = trust_new(config->upstream.system_trust,
-                      (const char *const *)config->upstream.trust_files,
-                      config->upstream.trust_file_count, own_ca_der, error, error_cap);
+    trust =
+        trust_new(config->upstream.system_trust, (const char *const *)config->upstream.trust_files,
+                  config->upstream.trust_file_count, own_ca_der, error, error_cap);
     if (trust) {
         const struct tls_context_options options = {
             .trust = trust, .verify = config->upstream.verify, .wall_s = wall_s};

@@ -3,7 +3,6 @@
 
 #include "tls/digest.h"
 
-
 #include <stdlib.h>
 
 bool talk_new(struct session *s)

@@ -498,12 +498,21 @@ def program(name, package):
 
 
 def run(command, timeout=120, env=None, **more):
-    """Runs a client program to its end; output as bytes, nothing from the environment's proxies."""
+    """Runs a client program to its end; output as bytes, nothing from the environment's proxies.
+    If it takes too long, it ends with all of its children (a browser's, strace's)."""
     environment = {key: value for key, value in os.environ.items()
                    if key.lower() not in ("http_proxy", "https_proxy", "no_proxy", "all_proxy")}
     environment.update(env or {})
-    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL,
-                          timeout=timeout, env=environment, check=False, **more)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, env=environment, start_new_session=True,
+                               **more)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def main():

@@ -34,6 +34,9 @@ class Rules(harness.WeirCase):
         tls.close()
         return issuer
 
+    def tunnels(self):
+        return [record for record in self.weir.records() if record.kind == "tunnel"]
+
     def test_decisions(self):
         """Each row of the table: who the client was talking TLS with, and what the log says."""
         for host, port, sni, decision, name in (
@@ -44,11 +47,11 @@ class Rules(harness.WeirCase):
                 ("www.origin.test", self.one.port, "sni.origin.test", "tunnel", "hidden"),
                 ("www.origin.test", self.two.port, None, "tunnel", "other port")):
             with self.subTest(host=host, port=port, sni=sni):
-                before = len(self.weir.records())
+                before = len(self.tunnels())
                 issuer = self.issuer(host, port, sni)
                 self.assertEqual(issuer == "root", decision == "tunnel", issuer)
                 record = harness.wait_for("the record", lambda: next(iter(
-                    self.weir.records()[before:]), None))
+                    self.tunnels()[before:]), None))
                 self.assertEqual(record.decision, decision)
                 if name:
                     self.assertEqual(record.rule, name)
@@ -61,8 +64,8 @@ class Rules(harness.WeirCase):
         self.assertEqual(answer.status, 403)
         self.assertIn("proxy-status", dict(answer.fields))
         self.assertEqual(self.one.accepted, before)
-        record = self.weir.wait_record(lambda r: r.decision == "refuse")
-        self.assertEqual(record.rule, "blocked")
+        record = self.weir.wait_record(lambda r: r.rule == "blocked")
+        self.assertEqual(record.decision, "refuse")
         answer = self.get_plain(f"http://bad.origin.test:{self.one.port}/")
         self.assertEqual(answer.status, 403)
 
@@ -73,6 +76,8 @@ class Rules(harness.WeirCase):
         _, _, answer = self.connect_answer(f"www.origin.test:{closed.port}")
         self.assertEqual(answer.status, 403)
         self.assertEqual(closed.accepted, 0)
+        record = self.weir.wait_record(lambda r: r.rule == "connect.ports")
+        self.assertEqual(record.decision, "refuse")
 
 
 class RefuseByDefault(harness.WeirCase):

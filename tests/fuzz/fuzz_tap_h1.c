@@ -5,6 +5,7 @@
  * is reported must be the same, all bytes must be read, and what is counted must add up.
  */
 #include "core/base/assert.h"
+#include "core/base/cursor.h"
 #include "http/tap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -50,17 +51,19 @@ static void feed(struct http_tap *tap, enum http_tap_side side, struct span byte
 
 static void hear(struct outcome *out, struct span input, size_t step)
 {
+    struct cursor c = cursor_make(input);
     struct http_tap *tap = http_tap_new(span_make(NULL, 0));
     struct http_exchange done;
     int64_t now_ns = 1;
 
     ASSERT(tap);
     out->count = out->body_bytes = 0;
-    while (input.len) {
-        enum http_tap_side side = input.data[0] & 0x80 ? HTTP_TAP_SERVER : HTTP_TAP_CLIENT;
-        struct span piece = span_sub(input, 1, (size_t)(input.data[0] & 0x7f) * 4);
+    while (cursor_left(&c)) {
+        uint8_t first = cursor_u8(&c);
+        enum http_tap_side side = first & 0x80 ? HTTP_TAP_SERVER : HTTP_TAP_CLIENT;
+        size_t len = (size_t)(first & 0x7f) * 4;
+        struct span piece = cursor_take(&c, len < cursor_left(&c) ? len : cursor_left(&c));
 
-        input = span_skip(input, 1 + piece.len);
         for (size_t at = 0; at < piece.len; at += step) {
             feed(tap, side, span_sub(piece, at, step), now_ns, out);
         }

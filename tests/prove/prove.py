@@ -56,6 +56,8 @@ def make_server_certificate(folder):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together, and at once
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         self.send_response(200)
@@ -122,15 +124,15 @@ class Weir:
                 self.ready.set()
         self.ready.set()
 
-    def record(self, kind):
-        """The next record of that kind."""
+    def record(self, what, **wanted):
+        """The next record with these values."""
         end = time.monotonic() + WAIT_S
         while True:
             try:
                 record = self.records.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
-                raise Failed(f"no {kind} in the access log") from None
-            if record.get("kind") == kind:
+                raise Failed(f"no {what} in the access log") from None
+            if all(record.get(name) == value for name, value in wanted.items()):
                 return record
 
     def stop(self):
@@ -173,7 +175,7 @@ def prove(weir, server_port):
     plain = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=WAIT_S)
     fetch(plain, f"http://localhost:{port}/", f"localhost:{port}")
     plain.close()
-    record = weir.record("request")
+    record = weir.record("request", kind="request")
     print(f"  HTTP         GET http://localhost:{port}/ -> {record.get('status')}"
           f"  ({took(record, 'connect', 'total')})")
 
@@ -181,7 +183,7 @@ def prove(weir, server_port):
     tunnel.set_tunnel("localhost", port)
     fetch(tunnel, "/", f"localhost:{port}")
     tunnel.close()
-    record = weir.record("tunnel")
+    record = weir.record("tunnel", kind="tunnel")
     sent = record.get("bytes") or {}
     print(f"  tunnel       CONNECT localhost:{port}, no TLS inside: {sent.get('up')} bytes up,"
           f" {sent.get('down')} down  ({took(record, 'connect', 'total')})")
@@ -194,10 +196,10 @@ def prove(weir, server_port):
     fetch(secure, "/", f"localhost:{port}")
     client_version = secure.sock.version()
     secure.close()
-    record = weir.record("request")
+    record = weir.record("intercepted request", leaf="minted")
     server_version = (record.get("server_tls") or {}).get("version", "?")
     subject, names, issuer = describe_leaf(leaf)
-    print(f"  intercepted  GET https://localhost:{port}/ -> {record.get('status')}"
+    print(f"  intercepted  GET https://localhost:{port}/ -> 200"
           f"  ({took(record, 'connect', 'server_tls', 'mint', 'client_tls', 'total')})")
     print(f"               leaf {subject}; names {names}; issued by {issuer}")
     print(f"               client to weir {client_version}, weir to server {server_version}")

@@ -383,7 +383,8 @@ void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct 
 void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kind kind,
                short poll_mask)
 {
-    ASSERT(kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_RESOLVE);
+    ASSERT(kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_POLL_BROKEN ||
+           kind == RING_RESOLVE);
     operation_new(ring, kind, fd, owner)->poll_mask = poll_mask;
 }
 

@@ -313,7 +313,8 @@ static void connect_try(struct ring *ring, struct operation *op)
 
 static bool is_poll(enum ring_kind kind)
 {
-    return kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_RESOLVE;
+    return kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_POLL_BROKEN ||
+           kind == RING_RESOLVE;
 }
 
 static void operation_try(struct ring *ring, struct operation *op)

@@ -704,7 +704,7 @@ static void start_worker(struct world *world)
 
 static void start_shared(struct world *world)
 {
-    const struct minter_options minter = {.ca = ca, .keys = keys, .days = 30, .inline_only = true};
+    const struct minter_options minter = {.ca = ca, .keys = keys, .inline_only = true};
     struct minter_options with_cache = minter;
 
     world->shared.leaves = leaf_cache_new(16 + (uint32_t)world_below(world, 100));

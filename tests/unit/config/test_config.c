@@ -140,7 +140,7 @@ static void test_example(void **state)
     struct loaded empty = load_good("# nothing\n");
     struct loaded embedded = load_path(NULL);
     struct loaded example = load_path(WEIR_SOURCE_DIR "/config.example.yaml");
-    struct loaded other = load_good("limits:\n  fields: 129\n");
+    struct loaded other = load_good("limits:\n  fields: 127\n");
 
     (void)state;
     assert_non_null(embedded.config);

@@ -49,33 +49,33 @@ static void heap_discount(void *block)
     }
 }
 
-void *malloc(size_t len)
+void *malloc(size_t size)
 {
-    return ++heap_asked == heap_fails_at ? NULL : heap_count(__libc_malloc(len));
+    return ++heap_asked == heap_fails_at ? NULL : heap_count(__libc_malloc(size));
 }
 
-void *calloc(size_t count, size_t len)
+void *calloc(size_t nmemb, size_t size)
 {
-    return ++heap_asked == heap_fails_at ? NULL : heap_count(__libc_calloc(count, len));
+    return ++heap_asked == heap_fails_at ? NULL : heap_count(__libc_calloc(nmemb, size));
 }
 
-void *realloc(void *block, size_t len)
+void *realloc(void *ptr, size_t size)
 {
     void *moved;
 
     if (++heap_asked == heap_fails_at) {
         return NULL;
     }
-    heap_discount(block);
-    moved = __libc_realloc(block, len);
-    heap_count(moved ? moved : block);
+    heap_discount(ptr);
+    moved = __libc_realloc(ptr, size);
+    heap_count(moved ? moved : ptr);
     return moved;
 }
 
-void free(void *block)
+void free(void *ptr)
 {
-    heap_discount(block);
-    __libc_free(block);
+    heap_discount(ptr);
+    __libc_free(ptr);
 }
 
 #endif

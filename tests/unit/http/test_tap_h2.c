@@ -261,7 +261,7 @@ static void test_interim_responses_trailers_and_promises(void **state)
 {
     const nghttp2_nv trailer[] = {FIELD("grpc-status", "0")};
     const nghttp2_nv promised[] = {FIELD(":method", "GET"), FIELD(":path", "/pushed"),
-                                   FIELD("x-in-table", "value")};
+                                   FIELD("x-in-table", "value"), FIELD(":status", "500")};
     uint8_t payload[256] = {0, 0, 0, 2};
     struct span block;
 
@@ -281,7 +281,7 @@ static void test_interim_responses_trailers_and_promises(void **state)
     add_frame(DATA, END_STREAM, 2, "pushed", 6);
     say(S);
     add_status(1, "200", 0);
-    add_headers(END_STREAM, 1, promised + 2, 1); /* trailers, from the table */
+    add_headers(END_STREAM, 1, promised + 2, 2); /* trailers, from the table */
     say(C);
     add_get(3, "/3", END_STREAM); /* the tables are still right */
     say(S);
@@ -397,6 +397,15 @@ static void test_a_table_larger_than_announced_is_not_followed(void **state)
         expect_blind(&heard, "could not be decoded");
         assert_int_equal(heard.finished, 1);
     }
+    script_init();
+    say(S);
+    add_frame(SETTINGS, 0, 0, "\0\1\0\1\0\1", 6); /* 65537, of which 65536 are followed */
+    say(C);
+    add_frame(HEADERS, END_HEADERS | END_STREAM, 1, "\x3f\xe2\xff\x03\x82", 5);
+    FOR_EACH_CUT("h2")
+    {
+        expect_blind(&heard, "could not be decoded");
+    }
 }
 
 /* Streams beyond the bound are counted, and all that is followed stays right. */
@@ -497,6 +506,39 @@ static void test_hpack_bomb(void **state)
     }
 }
 
+/* The most that a table can hold: as large as is followed, full of the smallest entries. */
+static void test_the_largest_table(void **state)
+{
+    static uint8_t block[4 + 4 * 3000] = "\x3f\xe1\xff\x03"; /* 65536 */
+    struct http_tap *tap;
+    struct http_exchange done;
+    size_t before;
+
+    (void)state;
+    if (!HEAP_IS_COUNTED) {
+        skip();
+    }
+    for (size_t i = 4; i < sizeof(block); i += 4) {
+        memcpy(block + i, "\x40\1a\0", 4);
+    }
+    script_init();
+    say(S);
+    add_frame(SETTINGS, 0, 0, "\0\1\xff\xff\xff\xff", 6);
+    say(C);
+    add_frame(HEADERS, END_HEADERS | END_STREAM, 1, block, sizeof(block));
+    before = heap_bytes;
+    tap = http_tap_new(SPAN_LITERAL("h2"));
+    assert_non_null(tap);
+    for (size_t i = 0; i < script.count; i++) {
+        struct span bytes = script.lines[i].bytes;
+        assert_false(http_tap_feed(tap, script.lines[i].side, 1, &bytes, &done));
+    }
+    assert_false(http_tap_is_blind(tap));
+    print_message("a tap with one full table holds %zu bytes\n", heap_bytes - before);
+    assert_in_range(heap_bytes - before, 64 * 1024, 512 * 1024);
+    http_tap_free(tap);
+}
+
 /* Each goes blind after the settings of both sides, for the reason said. */
 static void test_goes_blind(void **state)
 {
@@ -518,6 +560,7 @@ static void test_goes_blind(void **state)
         {"names none", C, SPAN_LITERAL("\0\0\1\1\4\0\0\0\0\x82")},
         {"names none", S, SPAN_LITERAL("\0\0\1\0\0\x80\0\0\0x")},
         {"length", S, SPAN_LITERAL("\0\0\5\4\0\0\0\0\0.....")},
+        {"length", S, SPAN_LITERAL("\0\0\6\4\1\0\0\0\0......")},
         {"length", S, SPAN_LITERAL("\0\0\3\3\0\0\0\0\1...")},
         {"length", C, SPAN_LITERAL("\0\0\0\0\10\0\0\0\1")},
         {"length", C, SPAN_LITERAL("\0\0\5\1\54\0\0\0\1.....")},
@@ -694,6 +737,7 @@ int main(void)
         cmocka_unit_test(test_streams_without_end),
         cmocka_unit_test(test_hostile_blocks),
         cmocka_unit_test(test_hpack_bomb),
+        cmocka_unit_test(test_the_largest_table),
         cmocka_unit_test(test_goes_blind),
         cmocka_unit_test(test_wrong_beginnings),
         cmocka_unit_test(test_the_longest_frame),

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session_steps: the steps whose bodies have a file of their own, and what all steps use. The table
+ * that puts them in order is in session_steps.c; nobody else calls a step.
+ */
+#ifndef WEIR_SESSION_SESSION_STEPS_H
+#define WEIR_SESSION_SESSION_STEPS_H
+
+#include "core/session/session.h"
+
+enum { HANDSHAKE_BYTES_MAX = 64 * 1024 /* received ahead of a handshake's progress */ };
+
+static inline struct buf_cache *bufs_of(struct session *s)
+{
+    return &s->worker->engine.bufs;
+}
+
+static inline struct h1_limits head_limits(const struct session *s)
+{
+    const struct config *config = session_config(s);
+
+    return (struct h1_limits){config->limits.head_bytes, config->limits.line_bytes,
+                              config->limits.field_count};
+}
+
+static inline enum step session_end(struct session *s, enum close_reason reason)
+{
+    session_close(s, reason);
+    return STEP_END;
+}
+
+/* request.c */
+enum step step_request(struct session *session);
+enum step request_timed_out(struct session *session);
+/* Says 200 to CONNECT. False: out of memory. */
+bool session_answer_connect(struct session *session) MUST_CHECK;
+
+/* error_page.c */
+enum step step_error_page(struct session *session);
+enum step error_page_timed_out(struct session *session);
+
+#endif
