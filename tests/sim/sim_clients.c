@@ -256,8 +256,8 @@ static const char *const odd_openings[] = {
     "GET https://h0.test/ HTTP/1.1\r\nHost: h0.test\r\n\r\n",
     "NONSENSE\r\n\r\n",
     "GET http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nBad Field: x\r\n\r\n",
-    "POST http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nContent-Length: 5\r\nContent-Length: "
-    "6\r\n\r\n",
+    ("POST http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nContent-Length: 5\r\nContent-Length: "
+     "6\r\n\r\n"),
     "CONNECT h0.test:22 HTTP/1.1\r\nHost: h0.test:22\r\n\r\n",
     "CONNECT nonsense HTTP/1.1\r\n\r\n",
     "GET http://h0.test/ HTTP/1.1\r\nHost:",

@@ -18,6 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -105,7 +108,7 @@ int __real_clock_gettime(clockid_t id, struct timespec *value);
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    if (number != 318 /* getrandom */) {
+    if (number != SYS_getrandom) {
         return __real_syscall(number, a, b, c, d, e, f);
     }
     uint8_t *memory = (uint8_t *)a;

@@ -153,15 +153,16 @@ static void report(const struct world_result *r)
 static void report_completions(const struct world_result *r)
 {
     static const char *const kinds[SIM_KINDS] = {
-        [RING_ACCEPT] = "accept",   [RING_RECV] = "recv",       [RING_RECV_INTO] = "recv_into",
-        [RING_SEND] = "send",       [RING_POLL_IN] = "poll in", [RING_POLL_OUT] = "poll out",
-        [RING_CONNECT] = "connect",
+        [RING_ACCEPT] = "accept",       [RING_RECV] = "recv",
+        [RING_RECV_INTO] = "recv_into", [RING_SEND] = "send",
+        [RING_POLL_IN] = "poll in",     [RING_POLL_OUT] = "poll out",
+        [RING_CONNECT] = "connect",     [RING_POLL_BROKEN] = "poll broken",
     };
 
     for (int i = 0; i < SIM_KINDS; i++) {
         for (int j = 0; j < SIM_ERRNOS; j++) {
             if (r->completions[i][j]) {
-                printf("  %-10s %-14s %llu\n", kinds[i] ? kinds[i] : "?",
+                printf("  %-11s %-14s %llu\n", kinds[i] ? kinds[i] : "?",
                        j ? strerrorname_np(j) : "good", (unsigned long long)r->completions[i][j]);
             }
         }
