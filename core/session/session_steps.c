@@ -741,6 +741,12 @@ static enum step relay_timed_out(struct session *s)
             now_ns - ends[i]->send_since_ns >= config->limits.send_stall_ms * NS_PER_MS) {
             return session_end(s, CLOSE_SEND_STALLED);
         }
+        /* A spliced direction has no send: what waits is in its kernel pipe. */
+        const struct pipe *pipe = i == 0 ? &s->down : &s->up;
+        if (pipe->in_kernel_pipe &&
+            now_ns - pipe->moved_ns >= config->limits.send_stall_ms * NS_PER_MS) {
+            return session_end(s, CLOSE_SEND_STALLED);
+        }
     }
     session_set_deadline(s, config->limits.send_stall_ms < idle_ms ? config->limits.send_stall_ms
                                                                    : idle_ms);

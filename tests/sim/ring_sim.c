@@ -196,6 +196,7 @@ static struct ring_event deliver(struct ring *ring, struct completion *completio
 {
     struct ring_event event = completion->event;
 
+    ring->sim->completions[event.kind][event.res < 0 ? -event.res : 0]++;
     if (event.buf) {
         ring->groups[event.buf->group].held++;
     }

@@ -237,7 +237,10 @@ static void plan_tls(struct visit *v)
     }
     v->expect_status = expected_status(v);
     v->strict &= !v->distrusts;
-    if (v->host->kind == HOST_FLIPS ||
+    if (v->host->kind == HOST_FLIPS || (v->host->kind == HOST_SNI_FORBIDDEN && !v->with_sni) ||
+        /* A server that speaks or ends before the hello has come is passed on as it is. */
+        v->host->kind == HOST_TLS_GARBAGE || v->host->kind == HOST_TLS_ENDS ||
+        v->host->kind == HOST_TLS_RESETS ||
         (v->host->kind == HOST_PASSES && (!v->with_sni || v->tls_kind == 3)) ||
         (v->host->kind == HOST_BAD_CERTIFICATE && !v->with_sni)) {
         v->strict = false;
@@ -253,8 +256,8 @@ static const char *const odd_openings[] = {
     "GET https://h0.test/ HTTP/1.1\r\nHost: h0.test\r\n\r\n",
     "NONSENSE\r\n\r\n",
     "GET http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nBad Field: x\r\n\r\n",
-    "POST http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nContent-Length: 5\r\nContent-Length: "
-    "6\r\n\r\n",
+    ("POST http://h0.test/ HTTP/1.1\r\nHost: h0.test\r\nContent-Length: 5\r\nContent-Length: "
+     "6\r\n\r\n"),
     "CONNECT h0.test:22 HTTP/1.1\r\nHost: h0.test:22\r\n\r\n",
     "CONNECT nonsense HTTP/1.1\r\n\r\n",
     "GET http://h0.test/ HTTP/1.1\r\nHost:",
@@ -281,7 +284,7 @@ static void plan_visit(struct visit *v)
     uint64_t pick = world_below(world, 100);
 
     v->id = ++world->next_id;
-    v->strict = world->is_calm && !world->drains && !world->is_crowded;
+    v->strict = world->is_kind && !world->drains && !world->is_crowded;
     v->kind = pick < 38 ? VISIT_FORWARD : pick < 58 ? VISIT_RAW : pick < 92 ? VISIT_TLS : VISIT_ODD;
     v->host = v->kind == VISIT_RAW ? own_host(v) : pick_host(world);
     plan_target(v);
@@ -310,7 +313,7 @@ static void plan_visit(struct visit *v)
         v->pace_ns = 1 + (int64_t)world_below(world, 10 * NS_PER_MS);
     }
     if (world_chance(world, 25)) {
-        v->read_max = 200 + world_below(world, 5000);
+        v->read_max = 500 + world_below(world, 5000);
         v->pace_ns = 1 + (int64_t)world_below(world, 10 * NS_PER_MS);
     }
     if (world_chance(world, 15)) {

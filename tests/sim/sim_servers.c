@@ -528,11 +528,11 @@ static int on_dial(void *context, struct sim_peer *peer, const struct sim_peer_o
     s->wire->peer = peer;
     message_init(&s->message, true);
     if (world_chance(world, 30)) {
-        s->wire->piece_max = 1 + world_below(world, 5000);
+        s->wire->piece_max = 200 + world_below(world, 5000);
         s->wire->pace_ns = 1 + (int64_t)world_below(world, 20 * NS_PER_MS);
     }
     if (world_chance(world, 20)) {
-        s->wire->read_max = 1 + world_below(world, 3000);
+        s->wire->read_max = 500 + world_below(world, 3000);
         s->wire->pace_ns = 1 + (int64_t)world_below(world, 5 * NS_PER_MS);
     }
     *ops = &wire_peer_ops;

@@ -9,7 +9,6 @@
 #include "tests/certs/make_certs.h"
 #include "tests/sim/resolve_sim.h"
 #include "tests/sim/sim_heap.h"
-#include "tests/sim/sim_net.h"
 #include "tls/ca.h"
 
 #include <openssl/err.h>
@@ -19,6 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -106,7 +108,7 @@ int __real_clock_gettime(clockid_t id, struct timespec *value);
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    if (number != 318 /* getrandom */) {
+    if (number != SYS_getrandom) {
         return __real_syscall(number, a, b, c, d, e, f);
     }
     uint8_t *memory = (uint8_t *)a;
@@ -807,6 +809,11 @@ static void count_run(struct world *world, struct world_result *result)
     for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
         result->closed[i] += w->stats.closed[i];
     }
+    for (int i = 0; i < SIM_KINDS; i++) {
+        for (int j = 0; j < SIM_ERRNOS; j++) {
+            result->completions[i][j] += world->sim->completions[i][j];
+        }
+    }
     for (size_t i = 0; i < world->client_count; i++) {
         for (size_t j = 0; j < world->clients[i].visit_count; j++) {
             const struct visit *v = &world->clients[i].visits[j];
@@ -823,7 +830,7 @@ static void count_run(struct world *world, struct world_result *result)
 
 static void plan(struct world *world)
 {
-    world->is_calm = strcmp(world->profile->name, "calm") == 0;
+    world->is_kind = strcmp(world->profile->name, "storm") != 0;
     world->drains = world_chance(world, 25);
     world->idle_fins = world_chance(world, 30);
     world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);

@@ -13,6 +13,7 @@
 #define WEIR_SIM_SIM_WORLD_H
 
 #include "core/session/session_worker.h"
+#include "tests/sim/sim_net.h"
 #include "tests/sim/sim_wire.h"
 
 enum { CLIENTS_MAX = 12, VISITS_MAX = 4, EXCHANGES_MAX = 6 };
@@ -178,7 +179,7 @@ struct world {
     struct client clients[CLIENTS_MAX];
     size_t client_count;
     uint32_t next_id;
-    bool is_calm;    /* no faults of the kernel's */
+    bool is_kind;    /* the kernel's faults are none that a connection ends by */
     bool drains;     /* before everything is done */
     bool idle_fins;  /* servers end idle connections */
     bool is_crowded; /* few connections are allowed, and they are held up */
@@ -212,6 +213,7 @@ struct world_result {
     uint64_t virtual_ns;
     uint64_t trace_hash;
     uint64_t closed[CLOSE_REASON_COUNT];
+    uint64_t completions[SIM_KINDS][SIM_ERRNOS]; /* operations by what they came to */
 };
 
 /* What runs share: authorities, keys, certificates, TLS settings of the peers. Before any run. */

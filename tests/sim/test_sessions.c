@@ -150,6 +150,25 @@ static void report(const struct world_result *r)
     }
 }
 
+static void report_completions(const struct world_result *r)
+{
+    static const char *const kinds[SIM_KINDS] = {
+        [RING_ACCEPT] = "accept",       [RING_RECV] = "recv",
+        [RING_RECV_INTO] = "recv_into", [RING_SEND] = "send",
+        [RING_POLL_IN] = "poll in",     [RING_POLL_OUT] = "poll out",
+        [RING_CONNECT] = "connect",     [RING_POLL_BROKEN] = "poll broken",
+    };
+
+    for (int i = 0; i < SIM_KINDS; i++) {
+        for (int j = 0; j < SIM_ERRNOS; j++) {
+            if (r->completions[i][j]) {
+                printf("  %-11s %-14s %llu\n", kinds[i] ? kinds[i] : "?",
+                       j ? strerrorname_np(j) : "good", (unsigned long long)r->completions[i][j]);
+            }
+        }
+    }
+}
+
 /* Chance from the processor would come past the seed: hidden before the library looks. */
 static void hide_processor_random(char **argv)
 {
@@ -199,6 +218,7 @@ int main(int argc, char **argv)
         }
     }
     report(&sum);
+    report_completions(&sum);
     world_tidy();
     return failures ? 1 : 0;
 }
