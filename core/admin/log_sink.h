@@ -27,8 +27,8 @@ void log_sink_reopen(struct log_sink *sink);
 
 uint64_t log_sink_dropped(const struct log_sink *sink);
 
-/* Writes what is left and ends the thread; what a pipe's reader has not begun to take within a second
- * is lost. The workers must have ended. */
+/* Writes what is left and ends the thread; what a pipe's reader has not begun to take within a
+ * second is lost. The workers must have ended. */
 void log_sink_free(struct log_sink *sink);
 
 #endif
