@@ -9,7 +9,10 @@
 #include <stdlib.h>
 
 enum {
-    COALESCE_MAX = 1024,     /* bytes: smaller receives are appended to what already waits */
+    COALESCE_MAX = 1024, /* bytes: smaller receives are appended to what already waits */
+    /* One send reports nothing before all of it has left: as little as a slow reader takes in well
+     * under a stall's time, as much as makes the operation cheap. */
+    SEND_BYTES = 64 * 1024,
     STARVED_REARM_MAX = 16,  /* conns a turn */
     BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
 };
@@ -364,7 +367,7 @@ void conn_flush(struct conn *c)
         if (len == 0) {
             continue;
         }
-        if (total && total + len > RING_SEND_BYTES_MAX) {
+        if (total && total + len > SEND_BYTES) {
             break;
         }
         iov[count].iov_base = b->data + b->start;

@@ -20,6 +20,7 @@ bool session_answer(struct session *s, const struct answer *answer)
     };
 
     http_write_reply(&t, &reply);
+    s->told = true;
     if (s->client->tls) {
         return tls_engine_write(s->client->tls, text_view(&t));
     }

@@ -120,6 +120,20 @@ static enum step gather_hello(struct session *s)
     return talk_keep_hello(s, &hello) ? STEP_DECIDE : session_end(s, CLOSE_NO_MEMORY);
 }
 
+static bool server_has_ended(const struct session *s)
+{
+    return s->server && (s->server->eof || s->server->error);
+}
+
+/* From now on the opening has little time. */
+static void await_opening(struct session *s)
+{
+    if (!s->talk->opening_seen) {
+        s->talk->opening_seen = true;
+        session_set_deadline(s, OPENING_MS);
+    }
+}
+
 static enum step step_hello(struct session *s)
 {
     struct conn *client = s->client;
@@ -132,9 +146,12 @@ static enum step step_hello(struct session *s)
         return gather_hello(s);
     }
     if (client->rx.len == 0) {
-        bool server_spoke = s->server && (s->server->rx.len || s->server->eof || s->server->error);
-        if (server_spoke || client->eof) {
-            return relay_undecoded(s);
+        if ((s->server && s->server->rx.len) || client->eof) {
+            return relay_undecoded(s); /* the server speaks first, or the client not at all */
+        }
+        if (server_has_ended(s)) {
+            /* A ClientHello may be on its way, and its sender can be told why. */
+            await_opening(s);
         }
         conn_receive(client, RECORD_BYTES_MAX);
         if (s->server) {
@@ -149,10 +166,7 @@ static enum step step_hello(struct session *s)
         if (client->eof) {
             return relay_undecoded(s);
         }
-        if (!s->talk->opening_seen) {
-            s->talk->opening_seen = true;
-            session_set_deadline(s, OPENING_MS);
-        }
+        await_opening(s);
         conn_receive(client, RECORD_BYTES_MAX);
         return STEP_WAIT;
     case PROTOCOL_TLS:
@@ -168,7 +182,8 @@ static enum step hello_timed_out(struct session *s)
     if (s->protocol == PROTOCOL_TLS && !is_decided_tunnel(s)) {
         return session_end(s, CLOSE_HELLO_TIMEOUT);
     }
-    return s->client->rx.len ? relay_undecoded(s) : session_end(s, CLOSE_IDLE);
+    return s->client->rx.len || server_has_ended(s) ? relay_undecoded(s)
+                                                    : session_end(s, CLOSE_IDLE);
 }
 
 /* ---- DECIDE ---- */
