@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { TOO_LONG_S = 60, CONTENT_MAX = 16 << 20 };
+enum { LINE_MAX_LEN = 256, TOO_LONG_S = 60, CONTENT_MAX = 16 << 20 };
 
 static char folder[] = "/tmp/weir-test-log-XXXXXX";
 static char path[64];
@@ -25,7 +25,7 @@ static size_t content_len;
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(folder + sizeof(folder) - 7, "XXXXXX");
+    memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/log", folder);
     snprintf(other_path, sizeof(other_path), "%s/other", folder);
@@ -79,7 +79,7 @@ static void wait_for_size(const char *name, off_t size)
 /* "<worker> <number> " and some of the alphabet; every length from 10 to about 200. */
 static size_t make_line(char *line, unsigned worker, unsigned number)
 {
-    size_t len = (size_t)sprintf(line, "%u %u ", worker, number);
+    size_t len = (size_t)snprintf(line, LINE_MAX_LEN, "%u %u ", worker, number);
 
     for (unsigned i = 0; i < (number * 7 + worker) % 190; i++) {
         line[len++] = (char)('a' + (number + i) % 26);
