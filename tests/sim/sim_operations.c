@@ -85,7 +85,11 @@ void sim_run_kick(struct sim *sim, void *object, uint64_t argument)
 static void recv_try(struct ring *ring, struct operation *op, struct descriptor *d)
 {
     static const int errors[] = {-ENOMEM, -ENOBUFS};
+    bool took = false;
 
+    if (op->deaf) {
+        return;
+    }
     if (!sim_is_readable(d)) {
         if (!op->tried && !op->poll_first && ring->groups[op->group].free_len == 0) {
             sim_post(ring, op, -ENOBUFS, false, NULL); /* even on an idle socket */
@@ -98,8 +102,12 @@ static void recv_try(struct ring *ring, struct operation *op, struct descriptor 
     }
     for (int i = 0; !op->over && i < SHOTS_MAX && d->conn->stream[!d->side].visible > 0; i++) {
         recv_shot(ring, op, d);
+        took = true;
     }
-    if (!op->over && d->conn->stream[!d->side].visible == 0 && sim_is_readable(d)) {
+    if (!op->over && took && d->conn->end[d->side].dead &&
+        sim_chance(ring->sim, ring->sim->profile->deaf_recv)) {
+        op->deaf = true; /* one wake-up stood for the data and for the death */
+    } else if (!op->over && d->conn->stream[!d->side].visible == 0 && sim_is_readable(d)) {
         recv_end(ring, op, d);
     } else if (!op->over && d->conn->stream[!d->side].visible > 0) {
         sim_schedule(ring->sim, ring->sim->now_ns + NS_PER_US, sim_run_kick, d, (uint64_t)op->fd);
