@@ -5,9 +5,10 @@
 static const char *const mark_text[MARK_COUNT] = {USER_AGENT_MARKS(MARK_TEXT, 0)};
 
 /*
- * Marks by their first character modulo 32, which is 0 for a blank and 1 to 26 for letters. Others
- * fall on these or on empty buckets and then match nothing. `seconds` has a bit for each second
- * character modulo 64 and turns nearly every position away.
+ * Marks by their first character modulo 32, which is 0 for a blank and the same for a letter in
+ * either case. Other characters fall on these or on empty buckets and then match nothing. `seconds`
+ * has bits for the second characters modulo 64, for a letter one for each case, and turns nearly
+ * every position away.
  */
 struct bucket {
     uint8_t start; /* marks from here to the next bucket's start */
@@ -16,9 +17,12 @@ struct bucket {
 
 enum { BUCKET_COUNT = 32 };
 
+#define SECOND_BIT(character) (UINT64_C(1) << ((character)&63))
+#define SECOND_BITS(second)                                                                        \
+    (SECOND_BIT(second) | ((second) >= 'a' && (second) <= 'z' ? SECOND_BIT((second)-32) : 0))
 #define MARK_BELOW(key, name, first, second, text) +(((first)&31) < (key))
 #define MARK_SECOND(key, name, first, second, text)                                                \
-    | (((first)&31) == (key) ? UINT64_C(1) << ((second)&63) : 0)
+    | (((first)&31) == (key) ? SECOND_BITS(second) : 0)
 #define BUCKET(key)                                                                                \
     {                                                                                              \
         0 USER_AGENT_MARKS(MARK_BELOW, key), 0 USER_AGENT_MARKS(MARK_SECOND, key)                  \
@@ -47,7 +51,7 @@ static inline uint8_t fold_ascii(uint8_t byte)
  * only U+0130 and U+212A (the Kelvin sign) have an ASCII lower case. Their first bytes begin no
  * other character's middle, so this needs no look at what stands before.
  */
-static uint8_t fold_at(struct span raw, size_t at, size_t *len)
+static inline uint8_t fold_at(struct span raw, size_t at, size_t *len)
 {
     const uint8_t *p = raw.data + at;
     size_t left = raw.len - at;
@@ -97,22 +101,20 @@ size_t ua_find_after(struct span raw, const char *text)
     return 0;
 }
 
-/* The marks that may begin at `at`, of which one more byte follows. */
-static const struct bucket *bucket_at(struct span raw, size_t at)
+/* The marks that may begin at `at`, of which one more byte follows; null: none. */
+static inline const struct bucket *bucket_at(struct span raw, size_t at)
 {
-    size_t len;
-    uint8_t first = fold_at(raw, at, &len);
+    uint8_t first = raw.data[at];
     uint8_t second = raw.data[at + 1];
-    const struct bucket *bucket = &buckets[first & 31];
+    size_t len;
 
-    if (first >= 0x80) {
-        return NULL;
+    if ((first | second) < 0x80) {
+        const struct bucket *bucket = &buckets[first & 31];
+        return bucket->seconds >> (second & 63) & 1 ? bucket : NULL;
     }
-    /* Behind or before a letter outside ASCII the second byte is not the second character. */
-    if (len == 1 && second < 0x80 && !(bucket->seconds >> (fold_ascii(second) & 63) & 1)) {
-        return NULL;
-    }
-    return bucket;
+    /* Next to a character outside ASCII the second byte may be not the second character. */
+    first = fold_at(raw, at, &len);
+    return first < 0x80 ? &buckets[first & 31] : NULL;
 }
 
 static void scan_marks(struct ua_scan *s)

@@ -302,8 +302,8 @@ static void test_large(void **state)
     check_large(")(", chrome, "1:70.0.0:0:0:0.0.0:0:");
     check_large("a", "", "0:0.0.0:0:0:0.0.0:0:");
     /* The group is all of it, and is searched for what it nearly holds. */
-    check_large("(windows phon", "", "0:0.0.0:0:0:0.0.0:0:");
-    check_large("x kabcd", "", "0:0.0.0:0:0:0.0.0:0:");
+    check_large("(windows phon", "", "0:0.0.0:1:0:0.0.0:1:");
+    check_large("xy kabcd", "", "0:0.0.0:0:0:0.0.0:0:");
     check_large(" sd1234u", "", "0:0.0.0:0:0:0.0.0:0:");
 }
 
