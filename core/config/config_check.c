@@ -138,8 +138,8 @@ static void check_files(const struct check *check)
                          config_quote(span_from_string(path)).text, error);
         }
     }
-    /* The default may be missing: then there are no such names. */
-    if (hosts && config->dns.hosts_file) {
+    /* The system's own may be missing, as in a small container; a file of one's own may not. */
+    if (hosts && config->dns.hosts_file && strcmp(config->dns.hosts_file, "/etc/hosts") != 0) {
         const char *error = file_error(config->dns.hosts_file);
         if (error) {
             config_error(check->source, hosts->mark, "hosts_file: cannot read %s: %s",

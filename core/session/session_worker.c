@@ -20,7 +20,9 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
     const struct resolver_options resolver = {
         .servers = (const char *const *)config->dns.servers,
         .server_count = config->dns.server_count,
-        .hosts_file = config->dns.hosts_file,
+        /* null: the system's, which may be missing */
+        .hosts_file =
+            strcmp(config->dns.hosts_file, "/etc/hosts") == 0 ? NULL : config->dns.hosts_file,
         .timeout_ms = config->dns.timeout_ms,
         .cache_count = config->dns.cache_count,
         .ttl_max_s = config->dns.ttl_max_s,

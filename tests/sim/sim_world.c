@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/session/json_check.h"
 #include "tests/sim/sim_world.h"
 
 #include "core/base/clock.h"
@@ -440,80 +441,6 @@ static void describe_panic(void)
 
 /* ---- the log ---- */
 
-/* A JSON value (RFC 8259), or null where it is none. */
-static const uint8_t *json_value(const uint8_t *at, const uint8_t *end, int depth);
-
-static const uint8_t *json_string(const uint8_t *at, const uint8_t *end)
-{
-    if (at == end || *at++ != '"') {
-        return NULL;
-    }
-    while (at < end && *at != '"') {
-        if (*at < 0x20) {
-            return NULL;
-        }
-        if (*at == '\\') {
-            at++;
-            if (at == end || !strchr("\"\\/bfnrtu", *at)) {
-                return NULL;
-            }
-            for (int i = 0; *at == 'u' && i < 4; i++) {
-                if (end - at < 5 - i || !strchr("0123456789abcdefABCDEF", at[1 + i])) {
-                    return NULL;
-                }
-            }
-        }
-        at++;
-    }
-    return at < end ? at + 1 : NULL;
-}
-
-static const uint8_t *json_object(const uint8_t *at, const uint8_t *end, int depth)
-{
-    if (at < end && *at == '}') {
-        return at + 1;
-    }
-    for (;;) {
-        at = json_string(at, end);
-        if (!at || at == end || *at++ != ':') {
-            return NULL;
-        }
-        at = json_value(at, end, depth + 1);
-        if (!at || at == end || (*at != ',' && *at != '}')) {
-            return NULL;
-        }
-        if (*at++ == '}') {
-            return at;
-        }
-    }
-}
-
-static const uint8_t *json_value(const uint8_t *at, const uint8_t *end, int depth)
-{
-    static const char *const words[] = {"true", "false", "null"};
-    const uint8_t *from = at;
-
-    if (at == end || depth > 8) {
-        return NULL;
-    }
-    if (*at == '{') {
-        return json_object(at + 1, end, depth);
-    }
-    if (*at == '"') {
-        return json_string(at, end);
-    }
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        size_t len = strlen(words[i]);
-        if ((size_t)(end - at) >= len && memcmp(at, words[i], len) == 0) {
-            return at + len;
-        }
-    }
-    while (at < end && strchr("+-.eE0123456789", *at)) {
-        at++;
-    }
-    return at > from ? at : NULL;
-}
-
 static bool print_lines;
 
 static void on_log_line(void *context, struct span line)
@@ -528,8 +455,7 @@ static void on_log_line(void *context, struct span line)
     if (print_lines) {
         fprintf(stderr, "log: %.*s\n", (int)line.len, (const char *)line.data);
     }
-    const uint8_t *end = line.data + line.len;
-    if (!line.len || line.data[0] != '{' || json_value(line.data, end, 0) != end) {
+    if (!line.len || line.data[0] != '{' || !json_is_valid(line)) {
         world_fail(world, NULL, "a line of the log is no JSON: %s", kept);
     }
 }
