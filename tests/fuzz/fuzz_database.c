@@ -106,6 +106,16 @@ static void check_all(const struct database *db)
     }
 }
 
+static bool has_any(struct span text, const char *bytes)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] && strchr(bytes, text.data[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What default mode writes, it reads again. */
 static void check_merging(const struct record_list *from)
 {
@@ -123,8 +133,9 @@ static void check_merging(const struct record_list *from)
     record_list_init(&list, words, DETECT_DEFAULT);
     if (!out.overflow) {
         ASSERT(record_list_load(&list, text_view(&out), "written", &faults));
+        /* Names and words may hold what a file gives another meaning to. */
         ASSERT(faults.count == 0 || from->mode == DETECT_COMPATIBLE ||
-               memchr(memory, '"', out.len) || memchr(memory, '\r', out.len));
+               has_any(text_view(&out), "\"\r\t~*"));
         ASSERT(record_list_merge_browsers(&list));
         ASSERT(record_list_merge_products(&list));
         list.mode = DETECT_COMPATIBLE;

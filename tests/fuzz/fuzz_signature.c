@@ -85,14 +85,18 @@ static void check_match(const struct request_signature *sig, const struct reques
     ASSERT(request_signature_level(sig, rules, seen) == match.level);
 }
 
-/* Reads what is in memory[from] and writes it to memory[1 - from]. */
+/* Reads what is in memory[from] and writes it to memory[1 - from]. An empty view: it can't be read,
+ * because a list begins with a word `~` or `*`, which the format has no way to say. */
 static struct span write_again(int from, struct span text, struct words *words)
 {
     struct text out = text_make(memory[1 - from], TEXT_MAX);
     struct request_signature copy;
     struct detect_fault fault;
 
-    ASSERT(request_signature_parse(&copy, text, words, &fault));
+    if (!request_signature_parse(&copy, text, words, &fault)) {
+        ASSERT(fault.offset && strchr("~*", text.data[fault.offset - 1]));
+        return span_make(NULL, 0);
+    }
     request_signature_print(&out, &copy, words, DETECT_DEFAULT);
     ASSERT(!out.overflow);
     request_signature_fini(&copy);
@@ -103,7 +107,7 @@ static struct span write_again(int from, struct span text, struct words *words)
 static void check_written(const struct request_signature *sig, struct words *words)
 {
     struct text out = text_make(memory[0], TEXT_MAX);
-    struct span once;
+    struct span once, again;
     size_t len;
 
     request_signature_print(&out, sig, words, DETECT_COMPATIBLE);
@@ -116,7 +120,8 @@ static void check_written(const struct request_signature *sig, struct words *wor
     ASSERT(out.len <= request_signature_text_max(sig, words));
     once = write_again(0, text_view(&out), words);
     len = once.len;
-    ASSERT(span_equal(write_again(1, once, words), span_make(memory[1], len)));
+    again = len ? write_again(1, once, words) : once;
+    ASSERT(again.len == 0 || span_equal(again, span_make(memory[1], len)));
 }
 
 static void check_merged(const struct request_signature *a, const struct request_signature *b,
