@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The check and its database with records made up here: both modes, verdicts, faults of files. */
+#include "core/base/text.h"
 #include "tests/unit/detect/database_kit.h"
 
 #include "detect/merge.h"
@@ -215,10 +216,11 @@ static void test_index_order(void **state)
     (void)state;
     for (size_t first = 0; first < COUNT_OF(lines); first++) {
         struct database *db;
-        text[0] = '\0';
+        struct text all = text_make(text, sizeof(text) - 1);
         for (size_t i = 0; i < COUNT_OF(lines); i++) {
-            strcat(text, lines[(first + i) % COUNT_OF(lines)]);
+            text_string(&all, lines[(first + i) % COUNT_OF(lines)]);
         }
+        text[all.len] = '\0';
         db = load(text, "", DETECT_COMPATIBLE, &faults);
         assert_non_null(db);
         check(db, "1:1:1:2:1:1:", "303:1:::::", NULL); /* compared with the walk there */
