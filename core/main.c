@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "core/config/config.h"
+#include "core/tools/fingerprint.h"
 #include "tls/context.h"
 
 #include <stdio.h>
@@ -50,6 +51,8 @@ int main(int argc, char **argv)
     case COMMAND_CONFIG_EXAMPLE:
         config_write_example(stdout);
         return EXIT_STATUS_OK;
+    case COMMAND_FINGERPRINT:
+        return fingerprint_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }
