@@ -148,6 +148,19 @@ static void on_payload(struct streams *streams, struct stream *stream, uint32_t 
     stream->has_started = true;
 }
 
+/* True: with these bytes a hello is whole. */
+static bool take(struct streams *streams, struct stream *stream, uint32_t sequence,
+                 struct span payload, const struct capture_packet *packet,
+                 struct stream_hello *hello)
+{
+    if (stream->state != STREAM_GATHER || !insert(streams, stream, sequence, payload)) {
+        return false;
+    }
+    stream->packet_number = packet->number;
+    stream->time_ns = packet->time_ns;
+    return judge(streams, stream, hello);
+}
+
 bool streams_feed(struct streams *streams, const struct packet_segment *segment,
                   const struct capture_packet *packet, struct stream_hello *hello)
 {
@@ -170,12 +183,15 @@ bool streams_feed(struct streams *streams, const struct packet_segment *segment,
         return false;
     }
     on_payload(streams, stream, sequence, segment->payload);
-    if (stream->state != STREAM_GATHER || !insert(streams, stream, sequence, segment->payload)) {
+    if (take(streams, stream, sequence, segment->payload, packet, hello)) {
+        return true;
+    }
+    /* What came before was no hello, but this segment may begin one, if it was not in question. */
+    if (stream->state == STREAM_GATHER) {
         return false;
     }
-    stream->packet_number = packet->number;
-    stream->time_ns = packet->time_ns;
-    return judge(streams, stream, hello);
+    on_payload(streams, stream, sequence, segment->payload);
+    return take(streams, stream, sequence, segment->payload, packet, hello);
 }
 
 bool streams_flush(struct streams *streams, struct stream_hello *hello)
