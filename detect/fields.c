@@ -20,6 +20,12 @@ bool fields_fault(struct detect_fault *fault, struct span whole, struct span par
     return false;
 }
 
+bool fields_fault_within(struct detect_fault *fault, struct span whole, struct span part)
+{
+    fault->offset += fields_offset(whole, part);
+    return false;
+}
+
 struct span fields_next(struct span *rest, char separator)
 {
     size_t len = span_find(*rest, (uint8_t)separator);

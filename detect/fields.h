@@ -34,6 +34,9 @@ void fields_print_hex(struct text *out, uint16_t value);
 bool fields_fault(struct detect_fault *fault, struct span whole, struct span part,
                   const char *expected);
 
+/* A fault of `part` becomes one of `whole`; false. */
+bool fields_fault_within(struct detect_fault *fault, struct span whole, struct span part);
+
 /* Offset of `part` in `whole`; 0 for a part without data. */
 size_t fields_offset(struct span whole, struct span part);
 

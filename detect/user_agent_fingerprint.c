@@ -5,13 +5,6 @@
 
 enum { FIELD_COUNT = 7, COMPONENT_COUNT = 3 };
 
-/* A part's fault becomes the whole's. */
-static bool fault_within(struct detect_fault *fault, struct span whole, struct span part)
-{
-    fault->offset += fields_offset(whole, part);
-    return false;
-}
-
 bool ua_version_parse(struct ua_version *version, struct span text, struct detect_fault *fault)
 {
     int64_t components[COMPONENT_COUNT] = {UA_VERSION_ANY, UA_VERSION_ANY, UA_VERSION_ANY};
@@ -58,12 +51,13 @@ bool ua_fingerprint_parse(struct ua_fingerprint *fp, struct span text, struct de
         }
     }
     if (!ua_version_parse(&fp->browser_version, parts[1], fault)) {
-        return fault_within(fault, text, parts[1]);
+        return fields_fault_within(fault, text, parts[1]);
     }
     if (!ua_version_parse(&fp->os_version, parts[4], fault)) {
-        return fault_within(fault, text, parts[4]);
+        return fields_fault_within(fault, text, parts[4]);
     }
-    return word_list_parse(&fp->quirks, parts[6], fault) || fault_within(fault, text, parts[6]);
+    return word_list_parse(&fp->quirks, parts[6], fault) ||
+           fields_fault_within(fault, text, parts[6]);
 }
 
 void ua_fingerprint_print(struct text *out, const struct ua_fingerprint *fp)
