@@ -6,6 +6,8 @@
 #include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/tools/fingerprint.h"
+#include "core/tools/signatures.h"
+#include "core/tools/user_agent_lines.h"
 #include "tls/context.h"
 
 #include <stdio.h>
@@ -53,6 +55,12 @@ int main(int argc, char **argv)
         return EXIT_STATUS_OK;
     case COMMAND_FINGERPRINT:
         return fingerprint_run(&options, stdout, stderr);
+    case COMMAND_USER_AGENT:
+        return user_agent_lines_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_MATCH:
+        return signatures_match_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_MERGE:
+        return signatures_merge_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }

@@ -8,6 +8,7 @@
 enum option_kind {
     OPTION_CONFIG,
     OPTION_JSON,
+    OPTION_COMPATIBLE,
     OPTION_HEX,
     OPTION_LIVE,
     OPTION_SERVE,
@@ -29,6 +30,7 @@ struct option_row {
 static const struct option_row option_rows[] = {
     {OPTION_CONFIG, 'c', "config", "FILE", "the configuration; it is YAML"},
     {OPTION_JSON, 0, "json", NULL, "JSON instead of text, an object a line"},
+    {OPTION_COMPATIBLE, 0, "compatible", NULL, "answer as MITMEngine does, faults included"},
     {OPTION_HEX, 0, "hex", "TEXT", "the bytes of a ClientHello in hexadecimal digits"},
     {OPTION_LIVE, 0, "live", "ADDRESS", "listen there, and show who connects"},
     {OPTION_SERVE, 0, "serve", NULL, "live: answer nothing instead of an alert"},
@@ -85,6 +87,26 @@ static const struct command_row command_rows[] = {
      "  weir fingerprint --hex '16 03 01 ...'\n"
      "  weir fingerprint --live 127.0.0.1:8443 --count 1\n",
      "FILE..."},
+    {"user-agent", NULL, COMMAND_USER_AGENT, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
+     1U << OPTION_JSON, "tell what a User-Agent header says",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the column raw_ua; it is\n"
+     "answered by the same object with the column ua_fingerprint, or error.\n",
+     "  weir user-agent --json - < headers.jsonl\n"
+     "  weir user-agent --compatible --json - < headers.jsonl\n",
+     "FILE..."},
+    {"signatures", "match", COMMAND_SIGNATURES_MATCH, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
+     1U << OPTION_JSON, "compare fingerprints with signatures",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
+     "string, version, request, ua, ua_version or mitm_info), signature and fingerprint; it is\n"
+     "answered by the same object with the column match (impossible, unlikely or possible), for\n"
+     "int and request also similarity, for request also fields; or error.\n",
+     "  weir signatures match --compatible --json - < pairs.jsonl\n", "FILE..."},
+    {"signatures", "merge", COMMAND_SIGNATURES_MERGE, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
+     1U << OPTION_JSON, "make one signature of several",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
+     "string, version, request, ua, ua_version, mitm_info or record) and in, a list of\n"
+     "signatures; it is answered by the same object with the column merged, or error.\n",
+     "  weir signatures merge --compatible --json - < lists.jsonl\n", "FILE..."},
 };
 
 /* Commands that other versions have: an error of their own. */
@@ -318,6 +340,9 @@ static bool take_option(struct parse *p, const struct option_row *row)
     case OPTION_JSON:
         options->json = true;
         return true;
+    case OPTION_COMPATIBLE:
+        options->compatible = true;
+        return true;
     case OPTION_SERVE:
         options->serve = true;
         return true;
@@ -374,6 +399,12 @@ static bool check_together(const struct parse *p)
     const struct options *options = p->options;
     unsigned live_alone = 1U << OPTION_SERVE | 1U << OPTION_COUNT | 1U << OPTION_SECONDS;
 
+    if (p->command->operands && p->command->command != COMMAND_FINGERPRINT) {
+        if (options->input_count == 0) {
+            fprintf(p->err, "weir %s: FILE is missing; - is standard input\n", p->command->name);
+        }
+        return options->input_count != 0;
+    }
     if (p->command->command != COMMAND_FINGERPRINT) {
         return true;
     }
@@ -415,8 +446,8 @@ static int parse_options(struct parse *p)
         const struct option_row *row = &option_rows[i];
 
         if (p->command->required & ~p->given & (1U << row->kind)) {
-            fprintf(p->err, "weir %s: --%s %s is missing\n", p->command->name, row->name,
-                    row->value_name);
+            fprintf(p->err, "weir %s: --%s%s%s is missing\n", p->command->name, row->name,
+                    row->value_name ? " " : "", row->value_name ? row->value_name : "");
             return usage_error(p);
         }
     }

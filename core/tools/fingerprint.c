@@ -11,9 +11,7 @@
 #include "core/tools/streams.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Longer hex text than any hello needs, with room for separators. */
 enum { HEX_TEXT_MAX = 4 * RECORD_BYTES_MAX };
@@ -303,21 +301,15 @@ static int run_opened(struct fingerprint *f, const char *name, struct input *in)
 
 static int run_input(struct fingerprint *f, const char *name)
 {
-    bool is_stdin = strcmp(name, "-") == 0;
-    int descriptor = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     struct input in;
+    int failed = input_open(&in, name);
     int status;
 
-    if (descriptor < 0) {
-        int error = errno;
-        complain(f, name, strerror(error));
-        return error == EACCES ? EXIT_STATUS_PERMISSION : EXIT_STATUS_RUNTIME;
+    if (failed) {
+        complain(f, name, strerror(-failed));
+        return failed == -EACCES ? EXIT_STATUS_PERMISSION : EXIT_STATUS_RUNTIME;
     }
-    input_init(&in, descriptor);
-    status = run_opened(f, is_stdin ? "standard input" : name, &in);
+    status = run_opened(f, input_name(name), &in);
     input_fini(&in);
-    if (!is_stdin) {
-        close(descriptor);
-    }
     return status;
 }

@@ -2,6 +2,7 @@
 #include "core/tools/input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,6 +11,23 @@ enum { WINDOW_CAP_MIN = 64 * 1024 };
 void input_init(struct input *in, int descriptor)
 {
     *in = (struct input){.descriptor = descriptor};
+}
+
+int input_open(struct input *in, const char *name)
+{
+    bool is_standard = strcmp(name, "-") == 0;
+    int descriptor = is_standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+
+    if (descriptor < 0) {
+        return -errno;
+    }
+    *in = (struct input){.descriptor = descriptor, .owns_descriptor = !is_standard};
+    return 0;
+}
+
+const char *input_name(const char *name)
+{
+    return strcmp(name, "-") == 0 ? "standard input" : name;
 }
 
 bool input_init_memory(struct input *in, struct span bytes)
@@ -30,6 +48,10 @@ void input_fini(struct input *in)
 {
     free(in->data);
     in->data = NULL;
+    if (in->owns_descriptor) {
+        close(in->descriptor);
+        in->owns_descriptor = false;
+    }
 }
 
 /* Room for `want` bytes from the window's start on. */

@@ -14,9 +14,10 @@
 enum { INPUT_WINDOW_MAX = 2 * 1024 * 1024 }; /* bytes that may be asked for at once */
 
 struct input {
-    int descriptor; /* borrowed; -1: memory alone */
-    uint8_t *data;  /* owned */
-    size_t start;   /* the window is data[start, end) */
+    int descriptor; /* -1: memory alone */
+    bool owns_descriptor;
+    uint8_t *data; /* owned */
+    size_t start;  /* the window is data[start, end) */
     size_t end;
     size_t cap;
     uint64_t offset; /* of the window's first byte in the whole input */
@@ -25,7 +26,13 @@ struct input {
     FILE *flush;     /* flushed before every read, so that answers are out when input pauses */
 };
 
-void input_init(struct input *in, int descriptor);
+void input_init(struct input *in, int descriptor); /* borrowed */
+
+/* A file, or standard input where it is "-". Returns 0 or a negative errno. */
+int input_open(struct input *in, const char *name) MUST_CHECK;
+
+/* As messages call it. */
+const char *input_name(const char *name);
 
 /* Over a copy of `bytes`. False: the heap is exhausted. */
 bool input_init_memory(struct input *in, struct span bytes) MUST_CHECK;

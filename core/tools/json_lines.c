@@ -231,6 +231,34 @@ int json_lines_run(struct input *in, FILE *out, json_lines_answer answer, void *
     return -in->error;
 }
 
+static int complain(FILE *err, const char *command, const char *name, int failed)
+{
+    fprintf(err, "weir %s: %s: %s\n", command, name, strerror(-failed));
+    return failed == -EACCES ? EXIT_STATUS_PERMISSION : EXIT_STATUS_RUNTIME;
+}
+
+int json_lines_run_inputs(const struct options *options, const char *command, FILE *out, FILE *err,
+                          json_lines_answer answer, void *context)
+{
+    int status = EXIT_STATUS_OK;
+
+    for (size_t i = 0; i < options->input_count; i++) {
+        const char *name = input_name(options->inputs[i]);
+        struct input in;
+        int failed = input_open(&in, options->inputs[i]);
+
+        if (!failed) {
+            failed = json_lines_run(&in, out, answer, context);
+            input_fini(&in);
+        }
+        if (failed) {
+            int one = complain(err, command, name, failed);
+            status = status == EXIT_STATUS_OK ? one : status;
+        }
+    }
+    return status;
+}
+
 bool json_lines_string(const json_t *line, const char *column, struct span *value,
                        struct text *error)
 {

@@ -10,6 +10,7 @@
 #define WEIR_TOOLS_JSON_LINES_H
 
 #include "core/base/text.h"
+#include "core/options.h"
 #include "core/tools/input.h"
 
 #include <jansson.h>
@@ -28,6 +29,11 @@ typedef bool (*json_lines_answer)(void *context, const json_t *line, json_t *res
 
 /* Until the input ends. Returns 0, or the negative errno of what could not be read or written. */
 int json_lines_run(struct input *in, FILE *out, json_lines_answer answer, void *context) MUST_CHECK;
+
+/* The same for every file that the options name, for commands that do nothing else. Complaints
+ * begin with `command`. Returns the status to exit with. */
+int json_lines_run_inputs(const struct options *options, const char *command, FILE *out, FILE *err,
+                          json_lines_answer answer, void *context) MUST_CHECK;
 
 /* For answers. The string in that column, borrowed from the line; false, with the error written:
  * it is not there or not a string. */

@@ -39,18 +39,21 @@ def golden(name):
 class Case(harness.WeirCase):
     START_WEIR = False
 
-    def fingerprint(self, *arguments, given=b""):
-        done = subprocess.run([harness.BINARY, "fingerprint", *arguments], input=given, timeout=120,
+    def weir_command(self, *arguments, given=b""):
+        done = subprocess.run([harness.BINARY, *arguments], input=given, timeout=120,
                               cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False)
         self.assertIsNone(harness.COMPLAINTS.search(done.stderr.decode()), done.stderr.decode())
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
-    def answers(self, lines):
+    def fingerprint(self, *arguments, given=b""):
+        return self.weir_command("fingerprint", *arguments, given=given)
+
+    def answers(self, lines, command=("fingerprint",)):
         """What is answered to these objects, or raw lines, one each."""
         given = b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
                          for line in lines)
-        code, out, err = self.fingerprint("--json", "-", given=given)
+        code, out, err = self.weir_command(*command, "--json", "-", given=given)
         self.assertEqual((code, err), (0, ""))
         return [json.loads(line) for line in out.splitlines()]
 
@@ -117,6 +120,38 @@ class Golden(Case):
         self.assertEqual(len(answers), len(rows))
         for row, answer in zip(rows, answers):
             self.compare(row, answer, ("ja3", "ja3_full", "ja4", "ja4_r", "sni"))
+
+
+    def test_user_agents(self):
+        """Raw user agents to fingerprints, as MITMEngine's demo does it."""
+        rows = golden("mitmengine/ua_golden.jsonl")
+        answers = self.answers([{key: row[key] for key in ("raw_ua", "raw_ua_hex") if key in row}
+                                for row in rows], ("user-agent", "--compatible"))
+        self.assertEqual([one.get("ua_fingerprint") for one in answers],
+                         [row["ua_fingerprint"] for row in rows])
+
+    def test_match(self):
+        """Matches of every kind."""
+        rows = golden("mitmengine/match_golden.jsonl")
+        answers = self.answers([{key: row[key] for key in ("kind", "signature", "fingerprint")}
+                                for row in rows], ("signatures", "match", "--compatible"))
+        self.assertEqual(len(answers), len(rows))
+        for row, answer in zip(rows, answers):
+            if "parse_error" in row:
+                self.assertRegex(answer["error"], r"^(signature|fingerprint): byte \d+: .* expected$")
+                continue
+            wanted = {key: row[key] for key in ("match", "similarity", "fields") if key in row}
+            got = {key: answer.get(key) for key in wanted}
+            self.assertEqual(got, wanted, answer)
+
+    def test_merge(self):
+        """Merges of every kind, records among them."""
+        rows = golden("mitmengine/merge_golden.jsonl")
+        answers = self.answers([{"kind": row["kind"], "in": row["in"]} for row in rows],
+                               ("signatures", "merge", "--compatible"))
+        self.assertEqual(len(answers), len(rows))
+        for row, answer in zip(rows, answers):
+            self.assertEqual(answer.get("merged"), row["merged"], answer)
 
 
 class Lines(Case):
@@ -412,6 +447,65 @@ class Commands(Case):
                                   stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"the output cannot be written", done.stderr)
+
+
+class Signatures(Case):
+    def test_user_agent_errors(self):
+        answers = self.answers([{"raw_ua": None}, {"raw_ua": None, "raw_ua_hex": "4d6"},
+                                {"raw_ua_hex": "ff", "raw_ua": None}, {}], ("user-agent",))
+        self.assertEqual(answers[0]["error"], "raw_ua: a string expected")
+        self.assertRegex(answers[1]["error"], "^raw_ua_hex: column 4: ")
+        self.assertEqual(answers[2]["ua_fingerprint"], "0:0.0.0:0:0:0.0.0:0:")
+        self.assertEqual(answers[3]["error"], "raw_ua: missing; a string expected")
+
+    def test_match_errors(self):
+        answers = self.answers([
+            {"kind": "int", "signature": "1,zz", "fingerprint": "1"},
+            {"kind": "int", "signature": "1", "fingerprint": "1,,zz"},
+            {"kind": "version", "signature": "303", "fingerprint": "999"},
+            {"kind": "mitm_info", "signature": "a", "fingerprint": "a:0:0"},
+            {"kind": "ua", "signature": "::", "fingerprint": ""},
+            {"kind": "integer", "signature": "1", "fingerprint": "1"},
+            {"kind": "int", "signature": "1"},
+            {"kind": "int", "signature": "1", "fingerprint": "1", "x": 1.50}],
+            ("signatures", "match"))
+        for answer, pattern in zip(answers, (
+                r"^signature: byte \d+: .* expected$", r"^fingerprint: byte \d+: .* expected$",
+                r"^fingerprint: byte 0: a TLS version", r"^signature: byte \d+: ",
+                r"^signature: byte \d+: ", r"^kind: one of int string version request ua ",
+                r"^fingerprint: missing")):
+            self.assertRegex(answer["error"], pattern)
+        self.assertEqual((answers[7]["match"], answers[7]["similarity"]), ("possible", 1))
+
+    def test_merge_errors(self):
+        record = "1:14.0:1:2:5.1.0:1:|301:4,5:0,ff01:17:0::|:0:0"
+        answers = self.answers([
+            {"kind": "int", "in": ["1", "2", "zz"]}, {"kind": "int", "in": ["1", 2]},
+            {"kind": "int", "in": []}, {"kind": "int", "in": "1"}, {"kind": "int"},
+            {"kind": "nothing", "in": ["1"]}, {"kind": "record", "in": ["a|b"]},
+            {"kind": "record", "in": [record, record.replace("|3", "|x")]},
+            {"kind": "record", "in": [record, record + ":x"]},
+            {"kind": "record", "in": [record]}], ("signatures", "merge"))
+        for answer, pattern in zip(answers, (
+                r"^in\[2\]: byte 0: ", r"^in\[1\]: a string expected$", r"^in: a list of 1 to ",
+                r"^in: a list of 1 to ", r"^in: a list of 1 to ", r"^kind: one of int .* record exp",
+                r"^in\[0\]: byte 0: three parts", r"^in\[1\]: byte 20: ",
+                r"^in\[1\]: byte 4\d: ")):
+            self.assertRegex(answer["error"], pattern)
+        self.assertEqual(answers[9]["merged"], record)
+
+    def test_usage(self):
+        """What is missing is named."""
+        for arguments, words in ((("user-agent", "-"), "--json is missing"),
+                                 (("user-agent", "--json"), "FILE is missing"),
+                                 (("signatures", "mtach"), 'did you mean "signatures match"?'),
+                                 (("signatures",), "Usage: weir COMMAND")):
+            code, _, err = self.weir_command(*arguments)
+            self.assertEqual(code, 64)
+            self.assertIn(words, err)
+        code, _, err = self.weir_command("user-agent", "--json", "absent", "-", given=b"{}\n")
+        self.assertEqual(code, 1)
+        self.assertIn("weir user-agent: absent: No such file", err)
 
 
 class Live(Case):

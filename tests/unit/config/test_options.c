@@ -88,6 +88,13 @@ static void test_bad(void **state)
         {"weir hepl", "weir: unknown command \"hepl\"; did you mean \"help\"?\n"},
         {"weir serve", "weir: unknown command \"serve\"\nweir --help lists the commands\n"},
         {"weir ''", "weir: unknown command \"\"\n"},
+        {"weir signatures", "Usage: weir COMMAND"},
+        {"weir signatures macth",
+         "unknown command \"signatures macth\"; did you mean \"signatures match\"?\n"},
+        {"weir signatures match -", "weir signatures: --json is missing\n"},
+        {"weir user-agent --json", "weir user-agent: FILE is missing; - is standard input\n"},
+        {"weir user-agent --json --count 1 -", "unknown option \"--count\"; did you mean"},
+        {"weir fingerprint --compatible x", "weir fingerprint: unknown option \"--compatible\"\n"},
         {"weir fingerprint", "weir fingerprint: one of FILE, --hex TEXT and --live ADDRESS"},
         {"weir fingerprint ''", "weir fingerprint: unexpected argument \"\"\n"},
         {"weir fingerprint x --hex 16", "weir fingerprint: one of FILE, --hex TEXT and"},
@@ -207,6 +214,9 @@ static void test_help(void **state)
         {"weir config example --help", "Usage: weir config example\n"},
         {"weir help config example", "Usage: weir config example\n"},
         {"weir version --help", "Usage: weir version [--json]\n"},
+        {"weir user-agent --help", "Usage: weir user-agent --json [--compatible] [FILE...]\n"},
+        {"weir help signatures match", "Usage: weir signatures match --json [--compatible]"},
+        {"weir signatures merge -h", "Usage: weir signatures merge --json [--compatible]"},
         {"weir fingerprint x --help", "[--count N] [--seconds N] [FILE...]\n"},
     };
 
