@@ -93,7 +93,7 @@ static void test_bad(void **state)
          "unknown command \"signatures macth\"; did you mean \"signatures match\"?\n"},
         {"weir signatures match -", "weir signatures: --json is missing\n"},
         {"weir user-agent --json", "weir user-agent: FILE is missing; - is standard input\n"},
-        {"weir user-agent --json --count 1 -", "unknown option \"--count\"; did you mean"},
+        {"weir user-agent --json --count 1 -", "weir user-agent: unknown option \"--count\"\n"},
         {"weir fingerprint --compatible x", "weir fingerprint: unknown option \"--compatible\"\n"},
         {"weir fingerprint", "weir fingerprint: one of FILE, --hex TEXT and --live ADDRESS"},
         {"weir fingerprint ''", "weir fingerprint: unexpected argument \"\"\n"},
