@@ -4,6 +4,9 @@
 #define MARK_TEXT(key, name, first, second, text) text,
 static const char *const mark_text[MARK_COUNT] = {USER_AGENT_MARKS(MARK_TEXT, 0)};
 
+#define MARK_SECOND_CHARACTER(key, name, first, second, text) second,
+static const uint8_t mark_second[MARK_COUNT] = {USER_AGENT_MARKS(MARK_SECOND_CHARACTER, 0)};
+
 /*
  * Marks by their first character modulo 32, which is 0 for a blank and the same for a letter in
  * either case. Other characters fall on these or on empty buckets and then match nothing. `seconds`
@@ -21,11 +24,11 @@ enum { BUCKET_COUNT = 32 };
 #define SECOND_BITS(second)                                                                        \
     (SECOND_BIT(second) | ((second) >= 'a' && (second) <= 'z' ? SECOND_BIT((second)-32) : 0))
 #define MARK_BELOW(key, name, first, second, text) +(((first)&31) < (key))
-#define MARK_SECOND(key, name, first, second, text)                                                \
+#define MARK_SECONDS(key, name, first, second, text)                                               \
     | (((first)&31) == (key) ? SECOND_BITS(second) : 0)
 #define BUCKET(key)                                                                                \
     {                                                                                              \
-        0 USER_AGENT_MARKS(MARK_BELOW, key), 0 USER_AGENT_MARKS(MARK_SECOND, key)                  \
+        0 USER_AGENT_MARKS(MARK_BELOW, key), 0 USER_AGENT_MARKS(MARK_SECONDS, key)                 \
     }
 
 static const struct bucket buckets[BUCKET_COUNT + 1] = {
@@ -101,33 +104,44 @@ size_t ua_find_after(struct span raw, const char *text)
     return 0;
 }
 
-/* The marks that may begin at `at`, of which one more byte follows; null: none. */
-static inline const struct bucket *bucket_at(struct span raw, size_t at)
+/* Notes the marks at `at`, of which one more byte follows, that are in the bucket. */
+static void scan_bucket(struct ua_scan *s, size_t at, const struct bucket *bucket)
 {
-    uint8_t first = raw.data[at];
-    uint8_t second = raw.data[at + 1];
-    size_t len;
+    uint8_t second = fold_ascii(s->raw.data[at + 1]);
 
-    if ((first | second) < 0x80) {
-        const struct bucket *bucket = &buckets[first & 31];
-        return bucket->seconds >> (second & 63) & 1 ? bucket : NULL;
+    for (size_t mark = bucket[0].start; mark < bucket[1].start; mark++) {
+        if (mark_second[mark] == second && !s->after[mark]) {
+            s->after[mark] = ua_match_at(s->raw, at, mark_text[mark]);
+        }
     }
-    /* Next to a character outside ASCII the second byte may be not the second character. */
-    first = fold_at(raw, at, &len);
-    return first < 0x80 ? &buckets[first & 31] : NULL;
+}
+
+/* The same next to a character outside ASCII, where the second byte need not be the second
+ * character. */
+static void scan_odd(struct ua_scan *s, size_t at)
+{
+    size_t len;
+    uint8_t first = fold_at(s->raw, at, &len);
+    const struct bucket *bucket = &buckets[first & 31];
+
+    for (size_t mark = bucket[0].start; first < 0x80 && mark < bucket[1].start; mark++) {
+        if (!s->after[mark]) {
+            s->after[mark] = ua_match_at(s->raw, at, mark_text[mark]);
+        }
+    }
 }
 
 static void scan_marks(struct ua_scan *s)
 {
-    for (size_t at = 0; at + 1 < s->raw.len; at++) {
-        const struct bucket *bucket = bucket_at(s->raw, at);
-        if (!bucket) {
-            continue;
-        }
-        for (size_t mark = bucket[0].start; mark < bucket[1].start; mark++) {
-            if (!s->after[mark]) {
-                s->after[mark] = ua_match_at(s->raw, at, mark_text[mark]);
-            }
+    const uint8_t *data = s->raw.data;
+    size_t end = s->raw.len - 1;
+
+    for (size_t at = 0; at < end; at++) {
+        const struct bucket *bucket = &buckets[data[at] & 31];
+        if ((data[at] | data[at + 1]) >= 0x80) {
+            scan_odd(s, at);
+        } else if (bucket->seconds >> (data[at + 1] & 63) & 1) {
+            scan_bucket(s, at, bucket);
         }
     }
 }
