@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "core/config/config.h"
+#include "core/tools/detect_lines.h"
 #include "core/tools/fingerprint.h"
 #include "core/tools/signatures.h"
 #include "core/tools/user_agent_lines.h"
@@ -57,6 +58,8 @@ int main(int argc, char **argv)
         return fingerprint_run(&options, stdout, stderr);
     case COMMAND_USER_AGENT:
         return user_agent_lines_run(&options, stdout, stderr);
+    case COMMAND_DETECT:
+        return detect_lines_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MATCH:
         return signatures_match_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MERGE:

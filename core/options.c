@@ -9,6 +9,7 @@ enum option_kind {
     OPTION_CONFIG,
     OPTION_JSON,
     OPTION_COMPATIBLE,
+    OPTION_DATABASE,
     OPTION_HEX,
     OPTION_LIVE,
     OPTION_SERVE,
@@ -31,6 +32,7 @@ static const struct option_row option_rows[] = {
     {OPTION_CONFIG, 'c', "config", "FILE", "the configuration; it is YAML"},
     {OPTION_JSON, 0, "json", NULL, "JSON instead of text, an object a line"},
     {OPTION_COMPATIBLE, 0, "compatible", NULL, "answer as MITMEngine does, faults included"},
+    {OPTION_DATABASE, 0, "database", "DIR", "browser.txt, mitm.txt and badheader.txt are there"},
     {OPTION_HEX, 0, "hex", "TEXT", "the bytes of a ClientHello in hexadecimal digits"},
     {OPTION_LIVE, 0, "live", "ADDRESS", "listen there, and show who connects"},
     {OPTION_SERVE, 0, "serve", NULL, "live: answer nothing instead of an alert"},
@@ -94,6 +96,15 @@ static const struct command_row command_rows[] = {
      "  weir user-agent --json - < headers.jsonl\n"
      "  weir user-agent --compatible --json - < headers.jsonl\n",
      "FILE..."},
+    {"detect", NULL, COMMAND_DETECT,
+     1U << OPTION_JSON | 1U << OPTION_COMPATIBLE | 1U << OPTION_DATABASE,
+     1U << OPTION_JSON | 1U << OPTION_DATABASE, "tell intercepted requests from genuine ones",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns raw_ua and\n"
+     "request_fingerprint; ua_fingerprint, if it is there, is used instead of what raw_ua says.\n"
+     "It is answered by the same object with the column report, or error.\n",
+     "  weir detect --database /usr/share/weir --json - < requests.jsonl\n"
+     "  weir detect --compatible --database mitmengine --json - < requests.jsonl\n",
+     "FILE..."},
     {"signatures", "match", COMMAND_SIGNATURES_MATCH, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
      1U << OPTION_JSON, "compare fingerprints with signatures",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
@@ -110,7 +121,7 @@ static const struct command_row command_rows[] = {
 };
 
 /* Commands that other versions have: an error of their own. */
-static const char *const reserved_commands[] = {"detect", "bench"};
+static const char *const reserved_commands[] = {"bench"};
 
 /* One parse. */
 struct parse {
@@ -327,6 +338,9 @@ static bool take_option(struct parse *p, const struct option_row *row)
     case OPTION_CONFIG:
         options->config_file = option_value(p, row);
         return options->config_file != NULL;
+    case OPTION_DATABASE:
+        options->database_dir = option_value(p, row);
+        return options->database_dir != NULL;
     case OPTION_HEX:
         options->hex = option_value(p, row);
         return options->hex != NULL;

@@ -32,6 +32,7 @@ enum command {
     COMMAND_VERSION,
     COMMAND_FINGERPRINT,
     COMMAND_USER_AGENT,
+    COMMAND_DETECT,
     COMMAND_SIGNATURES_MATCH,
     COMMAND_SIGNATURES_MERGE,
 };
@@ -40,7 +41,8 @@ struct options {
     enum command command;
     const char *config_file; /* borrowed from argv; null: the embedded default (run only) */
     bool json;
-    bool compatible; /* MITMEngine's answers, faults included */
+    const char *database_dir; /* detect; borrowed from argv */
+    bool compatible;          /* MITMEngine's answers, faults included */
     /* fingerprint: exactly one of inputs, hex and live is there. All borrowed from argv. */
     const char *inputs[OPTIONS_INPUTS_MAX]; /* "-" is standard input */
     size_t input_count;

@@ -5,22 +5,21 @@
  */
 #include "core/tools/signatures.h"
 #include "core/tools/signatures_private.h"
-#include "detect/mitm_info.h"
-#include "detect/request_signature.h"
-#include "detect/user_agent_signature.h"
+#include "detect/record.h"
 
 #include <stdlib.h>
 
 enum { INPUTS_MAX = 1000, TEXT_ROOM = 256 };
 
-/* Of any kind; a record has three of them. */
-struct signature {
+/* Of any kind. */
+union signature {
     struct list_signature list;
     struct version_signature version;
     struct ua_version_range range;
     struct request_signature request;
     struct ua_signature ua;
     struct mitm_info mitm;
+    struct record record;
 };
 
 struct merge {
@@ -33,237 +32,196 @@ struct merge {
 struct kind {
     const char *name;
     bool is_numbers;
-    bool (*parse)(struct merge *merge, struct signature *sig, struct span text);
-    bool (*merge)(struct merge *merge, struct signature *sig, const struct signature *a,
-                  const struct signature *b);
-    void (*print)(const struct merge *merge, struct text *out, const struct signature *sig);
-    size_t (*text_max)(const struct merge *merge, const struct signature *sig);
-    void (*fini)(struct signature *sig);
+    bool (*parse)(struct merge *merge, union signature *sig, struct span text);
+    bool (*merge)(struct merge *merge, union signature *sig, const union signature *a,
+                  const union signature *b);
+    void (*print)(const struct merge *merge, struct text *out, const union signature *sig);
+    size_t (*text_max)(const struct merge *merge, const union signature *sig);
+    void (*fini)(union signature *sig);
 };
 
-static bool list_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool list_parse(struct merge *merge, union signature *sig, struct span text)
 {
     return list_signature_parse(&sig->list, text, merge->words, &merge->fault);
 }
 
-static bool list_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                       const struct signature *b)
+static bool list_merge(struct merge *merge, union signature *sig, const union signature *a,
+                       const union signature *b)
 {
     return list_signature_merge(&sig->list, &a->list, &b->list, merge->mode, merge->words);
 }
 
-static void list_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void list_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
     list_signature_print(out, &sig->list, merge->words, merge->mode);
 }
 
-static size_t list_text_max(const struct merge *merge, const struct signature *sig)
+static size_t list_text_max(const struct merge *merge, const union signature *sig)
 {
     return list_signature_text_max(&sig->list, merge->words);
 }
 
-static void list_fini(struct signature *sig)
+static void list_fini(union signature *sig)
 {
     list_signature_fini(&sig->list);
 }
 
-static bool version_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool version_parse(struct merge *merge, union signature *sig, struct span text)
 {
     return version_signature_parse(&sig->version, text, &merge->fault);
 }
 
-static bool version_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                          const struct signature *b)
+static bool version_merge(struct merge *merge, union signature *sig, const union signature *a,
+                          const union signature *b)
 {
     (void)merge;
     sig->version = version_signature_merge(a->version, b->version);
     return true;
 }
 
-static void version_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void version_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
     version_signature_print(out, sig->version, merge->mode);
 }
 
-static bool range_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool range_parse(struct merge *merge, union signature *sig, struct span text)
 {
     return ua_version_range_parse(&sig->range, text, &merge->fault);
 }
 
-static bool range_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                        const struct signature *b)
+static bool range_merge(struct merge *merge, union signature *sig, const union signature *a,
+                        const union signature *b)
 {
     (void)merge;
     sig->range = ua_version_range_merge(a->range, b->range);
     return true;
 }
 
-static void range_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void range_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
     (void)merge;
     ua_version_range_print(out, sig->range);
 }
 
 /* Versions: TEXT_ROOM is enough. */
-static size_t no_text_max(const struct merge *merge, const struct signature *sig)
+static size_t no_text_max(const struct merge *merge, const union signature *sig)
 {
     (void)merge;
     (void)sig;
     return 0;
 }
 
-static void no_fini(struct signature *sig)
+static void no_fini(union signature *sig)
 {
     (void)sig;
 }
 
-static bool request_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool request_parse(struct merge *merge, union signature *sig, struct span text)
 {
     return request_signature_parse(&sig->request, text, merge->words, &merge->fault);
 }
 
-static bool request_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                          const struct signature *b)
+static bool request_merge(struct merge *merge, union signature *sig, const union signature *a,
+                          const union signature *b)
 {
     return request_signature_merge(&sig->request, &a->request, &b->request, merge->mode,
                                    merge->words);
 }
 
-static void request_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void request_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
     request_signature_print(out, &sig->request, merge->words, merge->mode);
 }
 
-static size_t request_text_max(const struct merge *merge, const struct signature *sig)
+static size_t request_text_max(const struct merge *merge, const union signature *sig)
 {
     return request_signature_text_max(&sig->request, merge->words);
 }
 
-static void request_fini(struct signature *sig)
+static void request_fini(union signature *sig)
 {
     request_signature_fini(&sig->request);
 }
 
-static bool ua_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool ua_parse(struct merge *merge, union signature *sig, struct span text)
 {
     return ua_signature_parse(&sig->ua, text, merge->words, &merge->fault);
 }
 
-static bool ua_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                     const struct signature *b)
+static bool ua_merge(struct merge *merge, union signature *sig, const union signature *a,
+                     const union signature *b)
 {
     return ua_signature_merge(&sig->ua, &a->ua, &b->ua, merge->mode, merge->words);
 }
 
-static void ua_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void ua_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
     ua_signature_print(out, &sig->ua, merge->words, merge->mode);
 }
 
-static size_t ua_text_max(const struct merge *merge, const struct signature *sig)
+static size_t ua_text_max(const struct merge *merge, const union signature *sig)
 {
     return ua_signature_text_max(&sig->ua, merge->words);
 }
 
-static void ua_fini(struct signature *sig)
+static void ua_fini(union signature *sig)
 {
     ua_signature_fini(&sig->ua);
 }
 
-static bool mitm_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool mitm_parse(struct merge *merge, union signature *sig, struct span text)
 {
     return mitm_info_parse(&sig->mitm, text, merge->mode, &merge->fault);
 }
 
-static bool mitm_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                       const struct signature *b)
+static bool mitm_merge(struct merge *merge, union signature *sig, const union signature *a,
+                       const union signature *b)
 {
     (void)merge;
     return mitm_info_merge(&sig->mitm, &a->mitm, &b->mitm);
 }
 
-static void mitm_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void mitm_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
     (void)merge;
     mitm_info_print(out, &sig->mitm);
 }
 
-static size_t mitm_text_max(const struct merge *merge, const struct signature *sig)
+static size_t mitm_text_max(const struct merge *merge, const union signature *sig)
 {
     (void)merge;
     return mitm_info_text_max(&sig->mitm);
 }
 
-static void mitm_fini(struct signature *sig)
+static void mitm_fini(union signature *sig)
 {
     mitm_info_fini(&sig->mitm);
 }
 
-static bool record_parse(struct merge *merge, struct signature *sig, struct span text)
+static bool whole_parse(struct merge *merge, union signature *sig, struct span text)
 {
-    size_t first = span_find(text, '|');
-    struct span rest = span_skip(text, first + 1);
-    size_t second = span_find(rest, '|');
-    struct span last = span_skip(rest, second + 1);
-
-    if (first == text.len || second == rest.len || span_find(last, '|') < last.len) {
-        merge->fault = (struct detect_fault){0, "three parts with | between them"};
-        return false;
-    }
-    if (!ua_parse(merge, sig, span_sub(text, 0, first))) {
-        return false;
-    }
-    if (!request_parse(merge, sig, span_sub(rest, 0, second))) {
-        merge->fault.offset += first + 1;
-        ua_fini(sig);
-        return false;
-    }
-    if (!mitm_parse(merge, sig, last)) {
-        merge->fault.offset += first + second + 2;
-        request_fini(sig);
-        ua_fini(sig);
-        return false;
-    }
-    return true;
+    return record_parse(&sig->record, text, merge->words, merge->mode, &merge->fault);
 }
 
-static bool record_merge(struct merge *merge, struct signature *sig, const struct signature *a,
-                         const struct signature *b)
+static bool whole_merge(struct merge *merge, union signature *sig, const union signature *a,
+                        const union signature *b)
 {
-    if (!ua_merge(merge, sig, a, b)) {
-        return false;
-    }
-    if (!request_merge(merge, sig, a, b)) {
-        ua_fini(sig);
-        return false;
-    }
-    if (!mitm_merge(merge, sig, a, b)) {
-        request_fini(sig);
-        ua_fini(sig);
-        return false;
-    }
-    return true;
+    return record_merge(&sig->record, &a->record, &b->record, merge->words, merge->mode);
 }
 
-static void record_print(const struct merge *merge, struct text *out, const struct signature *sig)
+static void whole_print(const struct merge *merge, struct text *out, const union signature *sig)
 {
-    ua_print(merge, out, sig);
-    text_char(out, '|');
-    request_print(merge, out, sig);
-    text_char(out, '|');
-    mitm_print(merge, out, sig);
+    record_print(out, &sig->record, merge->words, merge->mode);
 }
 
-static size_t record_text_max(const struct merge *merge, const struct signature *sig)
+static size_t whole_text_max(const struct merge *merge, const union signature *sig)
 {
-    return ua_text_max(merge, sig) + request_text_max(merge, sig) + mitm_text_max(merge, sig) + 2;
+    return record_text_max(&sig->record, merge->words);
 }
 
-static void record_fini(struct signature *sig)
+static void whole_fini(union signature *sig)
 {
-    ua_fini(sig);
-    request_fini(sig);
-    mitm_fini(sig);
+    record_fini(&sig->record);
 }
 
 static const struct kind kinds[] = {
@@ -274,7 +232,7 @@ static const struct kind kinds[] = {
     {"ua", false, ua_parse, ua_merge, ua_print, ua_text_max, ua_fini},
     {"ua_version", false, range_parse, range_merge, range_print, no_text_max, no_fini},
     {"mitm_info", false, mitm_parse, mitm_merge, mitm_print, mitm_text_max, mitm_fini},
-    {"record", false, record_parse, record_merge, record_print, record_text_max, record_fini},
+    {"record", false, whole_parse, whole_merge, whole_print, whole_text_max, whole_fini},
 };
 
 static const struct kind *find_kind(struct span name, struct text *error)
@@ -294,7 +252,7 @@ static const struct kind *find_kind(struct span name, struct text *error)
 
 /* Reads the signature at `index` of the list. */
 static bool read_one(struct merge *merge, const struct kind *kind, const json_t *list, size_t index,
-                     struct signature *sig, struct text *error)
+                     union signature *sig, struct text *error)
 {
     const json_t *text = json_array_get(list, index);
     char where[32];
@@ -313,10 +271,10 @@ static bool read_one(struct merge *merge, const struct kind *kind, const json_t 
 
 /* Merges the one at `index` into `sig`. False: `sig` is as it was. */
 static bool merge_one(struct merge *merge, const struct kind *kind, const json_t *list,
-                      size_t index, struct signature *sig, struct text *error)
+                      size_t index, union signature *sig, struct text *error)
 {
-    struct signature next;
-    struct signature merged;
+    union signature next;
+    union signature merged;
     bool done;
 
     if (!read_one(merge, kind, list, index, &next, error)) {
@@ -334,7 +292,7 @@ static bool merge_one(struct merge *merge, const struct kind *kind, const json_t
 }
 
 static bool set_merged(const struct merge *merge, const struct kind *kind,
-                       const struct signature *sig, json_t *results, struct text *error)
+                       const union signature *sig, json_t *results, struct text *error)
 {
     size_t cap = kind->text_max(merge, sig) + TEXT_ROOM;
     char *room = malloc(cap);
@@ -356,7 +314,7 @@ static bool set_merged(const struct merge *merge, const struct kind *kind,
 static bool merge_all(struct merge *merge, const struct kind *kind, const json_t *list,
                       json_t *results, struct text *error)
 {
-    struct signature sig;
+    union signature sig;
     bool done = read_one(merge, kind, list, 0, &sig, error);
 
     if (!done) {

@@ -2,7 +2,6 @@
 #include "core/tools/user_agent_lines.h"
 
 #include "core/tools/hex.h"
-#include "core/tools/json_lines.h"
 #include "detect/user_agent.h"
 
 #include <stdlib.h>
@@ -10,8 +9,8 @@
 /* The quirks are left empty by the parser: seven numbers of 64 bits and two versions. */
 enum { PRINT_MAX = 256 };
 
-/* The header's bytes. *owned is to be freed. */
-static bool read_header(const json_t *line, struct span *raw, uint8_t **owned, struct text *error)
+bool user_agent_lines_header(const json_t *line, struct span *raw, uint8_t **owned,
+                             struct text *error)
 {
     struct span digits;
     long len;
@@ -42,7 +41,7 @@ static bool answer_line(void *context, const json_t *line, json_t *results, stru
     struct ua_fingerprint fp;
     struct span raw;
     uint8_t *owned;
-    bool done = read_header(line, &raw, &owned, error);
+    bool done = user_agent_lines_header(line, &raw, &owned, error);
 
     if (done) {
         user_agent_parse(&fp, raw,

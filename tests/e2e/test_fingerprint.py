@@ -130,6 +130,42 @@ class Golden(Case):
         self.assertEqual([one.get("ua_fingerprint") for one in answers],
                          [row["ua_fingerprint"] for row in rows])
 
+    def compare_reports(self, rows, database):
+        columns = ("raw_ua", "raw_ua_hex", "ua_fingerprint", "request_fingerprint")
+        answers = self.answers([{key: row[key] for key in columns if key in row} for row in rows],
+                               ("detect", "--compatible", "--database", database))
+        self.assertEqual(len(answers), len(rows))
+        for row, answer in zip(rows, answers):
+            if "parse_error" in row:
+                self.assertRegex(answer["error"], r"^(ua|request)_fingerprint: byte \d+: ")
+            else:
+                self.assertEqual(answer.get("report"), row["report"], row)
+
+    def test_check(self):
+        """Reports with the shipped database, every column."""
+        rows = golden("mitmengine/check_golden.jsonl")
+        self.compare_reports(rows, os.path.join(shared_data(), "mitmengine"))
+
+    def test_check_parsed(self):
+        """The same where the user agent's fingerprint is left to weir."""
+        rows = [{key: value for key, value in row.items() if key != "ua_fingerprint"}
+                for row in golden("mitmengine/check_golden.jsonl")
+                if row["ua_parsed_from_raw"] and "report" in row]
+        self.assertGreater(len(rows), 100)
+        self.compare_reports(rows, os.path.join(shared_data(), "mitmengine"))
+
+    def test_check_custom(self):
+        """Reports with databases that use every marker."""
+        rows = golden("mitmengine/check_custom_golden.jsonl")
+        for name in sorted({row["db"] for row in rows}):
+            folder = os.path.join(self.folder, name)
+            os.mkdir(folder)
+            for kind in ("browser", "mitm", "badheader"):
+                os.symlink(os.path.abspath(os.path.join(
+                    shared_data(), "mitmengine", "custom_db", f"{name}_{kind}.txt")),
+                    os.path.join(folder, kind + ".txt"))
+            self.compare_reports([row for row in rows if row["db"] == name], folder)
+
     def test_match(self):
         """Matches of every kind."""
         rows = golden("mitmengine/match_golden.jsonl")
@@ -489,10 +525,50 @@ class Signatures(Case):
         for answer, pattern in zip(answers, (
                 r"^in\[2\]: byte 0: ", r"^in\[1\]: a string expected$", r"^in: a list of 1 to ",
                 r"^in: a list of 1 to ", r"^in: a list of 1 to ", r"^kind: one of int .* record exp",
-                r"^in\[0\]: byte 0: three parts", r"^in\[1\]: byte 20: ",
+                r"^in\[0\]: byte 3: ", r"^in\[1\]: byte 20: ",
                 r"^in\[1\]: byte 4\d: ")):
             self.assertRegex(answer["error"], pattern)
         self.assertEqual(answers[9]["merged"], record)
+
+    def database(self, browser, mitm="", bad=""):
+        folder = os.path.join(self.folder, "database")
+        os.makedirs(folder, exist_ok=True)
+        for name, text in (("browser", browser), ("mitm", mitm), ("badheader", bad)):
+            with open(os.path.join(folder, name + ".txt"), "w", encoding="utf-8") as out:
+                out.write(text)
+        return folder
+
+    def test_detect(self):
+        """Without --compatible there is a verdict, and a bad line is told and left out."""
+        folder = self.database("1:14.0-20.0:1:2:5.1.0:1:|303:1301,c02f:0:17:0:*:|:0:0\n")
+        line = {"raw_ua": "x", "ua_fingerprint": "1:15.0.0:1:2:5.1.0:1:",
+                "request_fingerprint": "303:1301,c02f:0:17:0::"}
+        other = dict(line, request_fingerprint="303:5:0:17:0::")
+        reports = [one["report"] for one in self.answers([line, other],
+                                                         ("detect", "--database", folder))]
+        self.assertEqual([one["verdict"] for one in reports], ["genuine", "intercepted"])
+        self.assertEqual(reports[1]["reason"], "impossible_cipher")
+        answers = self.answers([{"raw_ua": "x"}, dict(line, request_fingerprint="zz"),
+                                dict(line, ua_fingerprint=":"), {}],
+                               ("detect", "--database", folder))
+        for answer, pattern in zip(answers, (r"^request_fingerprint: missing",
+                                             r"^request_fingerprint: byte 2: ",
+                                             r"^ua_fingerprint: byte \d: ", r"^raw_ua: missing")):
+            self.assertRegex(answer["error"], pattern)
+
+    def test_database_faults(self):
+        """A file that is absent, a line that is no record: named with their place."""
+        folder = self.database("# text\nnonsense\n1:14.0:1:2:5.1.0:1:|zz::::::|:0:0\n")
+        for arguments, status in (((), 0), (("--compatible",), 78)):
+            code, out, err = self.weir_command("detect", *arguments, "--database", folder, "--json",
+                                               "-", given=b"{}\n")
+            self.assertEqual((code, out == ""), (status, status != 0), err)
+            self.assertRegex(err, r"browser\.txt:2:\d+: .* expected\n")
+            self.assertEqual("browser.txt:3:21:" in err, status == 0, err)
+        os.unlink(os.path.join(folder, "mitm.txt"))
+        code, _, err = self.weir_command("detect", "--database", folder, "--json", "-")
+        self.assertEqual(code, 78)
+        self.assertIn("mitm.txt: No such file", err)
 
     def test_usage(self):
         """What is missing is named."""
