@@ -15,6 +15,7 @@ struct answer_state {
     json_lines_answer answer;
     void *context;
     uint64_t line_number;
+    int failed; /* a negative errno: what is written cannot be relied on */
 };
 
 static struct span skip_space(struct span text)
@@ -62,12 +63,16 @@ static size_t value_len(struct span text)
 /* `key` has its quotes. */
 static bool is_column_of(const json_t *results, struct span key)
 {
-    json_t *name =
-        json_loadb((const char *)key.data, key.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    bool found = name && strlen(json_string_value(name)) == json_string_length(name) &&
-                 json_object_get(results, json_string_value(name));
+    json_t *decoded;
+    bool found;
 
-    json_decref(name);
+    if (span_find(key, '\\') == key.len) {
+        return json_object_getn(results, (const char *)key.data + 1, key.len - 2);
+    }
+    decoded = json_loadb((const char *)key.data, key.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    found = decoded &&
+            json_object_getn(results, json_string_value(decoded), json_string_length(decoded));
+    json_decref(decoded);
     return found;
 }
 
@@ -105,7 +110,7 @@ static void write_line_columns(FILE *out, bool *is_first, struct span line, cons
     }
 }
 
-static void write_results(FILE *out, bool *is_first, json_t *results)
+static bool write_results(FILE *out, bool *is_first, json_t *results)
 {
     const char *name;
     json_t *value;
@@ -114,8 +119,11 @@ static void write_results(FILE *out, bool *is_first, json_t *results)
     {
         fprintf(out, "%c\"%s\":", *is_first ? '{' : ',', name);
         *is_first = false;
-        json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && !ferror(out)) {
+            return false;
+        }
     }
+    return true;
 }
 
 static void write_error(FILE *out, bool *is_first, const struct text *error)
@@ -163,7 +171,9 @@ static void answer_line(struct answer_state *state, struct span line)
         text_string(&error, "out of memory");
     } else if (state->answer(state->context, object, results, &error)) {
         write_line_columns(state->out, &is_first, line, results);
-        write_results(state->out, &is_first, results);
+        if (!write_results(state->out, &is_first, results)) {
+            state->failed = -ENOMEM;
+        }
         fputs(is_first ? "{}\n" : "}\n", state->out);
         goto out;
     }
@@ -199,11 +209,11 @@ static void skip_line(struct input *in)
 
 int json_lines_run(struct input *in, FILE *out, json_lines_answer answer, void *context)
 {
-    struct answer_state state = {out, answer, context, 0};
+    struct answer_state state = {.out = out, .answer = answer, .context = context};
     size_t searched = 0;
 
     in->flush = out;
-    while (!ferror(out)) {
+    while (!ferror(out) && !state.failed) {
         struct span window = input_window(in);
         size_t len = searched + span_find(span_skip(window, searched), '\n');
 
@@ -211,7 +221,7 @@ int json_lines_run(struct input *in, FILE *out, json_lines_answer answer, void *
             searched = len;
             continue;
         }
-        if (in->error || (len == window.len && window.len == 0)) {
+        if (in->error || window.len == 0) {
             break;
         }
         state.line_number++;
@@ -228,7 +238,7 @@ int json_lines_run(struct input *in, FILE *out, json_lines_answer answer, void *
     if (fflush(out) != 0 || ferror(out)) {
         return -EIO;
     }
-    return -in->error;
+    return state.failed ? state.failed : -in->error;
 }
 
 static int complain(FILE *err, const char *command, const char *name, int failed)

@@ -139,13 +139,56 @@ static void test_failures(void **state)
     fclose(null);
 }
 
+static long allocations_left;
+
+static void *allocate(size_t size)
+{
+    return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+/* Whichever allocation fails, what comes out is answers or the fact that they cannot be relied on.
+ */
+static void test_memory(void **state)
+{
+    static const char given[] = "{\"l\\u0065n\":[1,{}],\"b\":\"x\",\"a\":\"yz\"}\n";
+    bool done = false;
+
+    (void)state;
+    for (long n = 0; !done; n++) {
+        char *out = NULL;
+        size_t len;
+        FILE *stream = open_memstream(&out, &len);
+        struct input in;
+        int calls = 0;
+        int status;
+
+        assert_true(n < 1000);
+        assert_non_null(stream);
+        assert_true(input_init_memory(&in, SPAN_LITERAL(given)));
+        allocations_left = n;
+        json_set_alloc_funcs(allocate, free);
+        status = json_lines_run(&in, stream, answer_len, &calls);
+        json_set_alloc_funcs(malloc, free);
+        fclose(stream);
+        assert_true(status == 0 || status == -ENOMEM);
+        done = strcmp(out, "{\"b\":\"x\",\"a\":\"yz\",\"len\":2}\n") == 0;
+        if (status == 0) {
+            json_t *answer = json_loads(out, 0, NULL);
+            assert_non_null(answer);
+            assert_true(json_object_get(answer, "error") || json_object_get(answer, "len"));
+            json_decref(answer);
+        }
+        free(out);
+        input_fini(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_each_line),
-        cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_answers),    cmocka_unit_test(test_each_line),
+        cmocka_unit_test(test_long_lines), cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
