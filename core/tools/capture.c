@@ -72,8 +72,8 @@ uint32_t capture_u32(const struct capture *capture, const uint8_t *bytes)
 enum capture_result capture_refuse(struct capture *capture, size_t at, const char *format, ...)
 {
     va_list arguments;
-    int len = snprintf(capture->fault, sizeof(capture->fault),
-                       "byte %llu: ", (unsigned long long)(capture->in->offset + at));
+    unsigned long long place = capture->in->offset + at;
+    int len = snprintf(capture->fault, sizeof(capture->fault), "byte %llu: ", place);
 
     va_start(arguments, format);
     vsnprintf(capture->fault + len, sizeof(capture->fault) - (size_t)len, format, arguments);

@@ -177,7 +177,7 @@ static void answer_line(struct answer_state *state, struct span line)
         fputs(is_first ? "{}\n" : "}\n", state->out);
         goto out;
     }
-    write_refusal(state, line, object && json_is_object(object), &error);
+    write_refusal(state, line, json_is_object(object), &error);
 out:
     json_decref(object);
     json_decref(results);
