@@ -110,6 +110,7 @@ static bool read_start_line(struct span *line, size_t *at, struct span bytes, bo
 {
     size_t end = *at + span_find(span_skip(bytes, *at), '\n');
 
+    *line = span_make(NULL, 0);
     if (end - *at > (size_t)limits->line_bytes + 1) {
         return fault_set(fault, is_request, 414, end,
                          is_request ? start_line_too_long : "the status line is too long");

@@ -58,11 +58,11 @@ struct http_exchange {
     char authority[HTTP_HOST_MAX + 8]; /* host[:port] as the request said; empty: unknown */
     char path[512];                    /* cut when longer */
     char user_agent[256];              /* cut when longer */
-    uint8_t http_major; /* 1 or 2 */
+    uint8_t http_major;                /* 1 or 2 */
     uint8_t http_minor;
-    uint16_t status;    /* 0: no response */
+    uint16_t status; /* 0: no response */
     bool upgraded;
-    uint64_t request_bytes;  /* body, without framing */
+    uint64_t request_bytes; /* body, without framing */
     uint64_t response_bytes;
     int64_t begin_ns;      /* ring time: request head seen */
     int64_t first_byte_ns; /* response head seen; 0: never */

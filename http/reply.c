@@ -96,8 +96,11 @@ static const char *advice(const char *error, uint16_t status)
                                "again later."},
         {"connection_", "The connection to the server failed. Try again later; if it stays so, "
                         "the server or the network in between is at fault."},
-        {"tls_certificate", "The server could not prove its identity, so nothing was sent to it. "
-                            "Whoever runs the server has to mend its certificate."},
+        {"tls_certificate",
+         "The server could not prove its identity, so nothing was sent to it. "
+         "Whoever runs the server has to mend its certificate, or, if its issuer "
+         "is to be trusted, whoever runs this proxy has to name that issuer in "
+         "upstream.trust_files."},
         {"tls_", "No secure connection to the server could be made. Whoever runs the server has "
                  "to mend its TLS settings."},
         {"http_request_denied", "The proxy's configuration forbids this request. Ask whoever runs "
@@ -167,7 +170,7 @@ static void write_page(struct text *out, const struct http_reply *reply)
         write_cut(out, span_from_string(reply->pseudonym), PSEUDONYM_MAX);
     }
     text_string(out, ", not from the server. Session ");
-    text_unsigned(out, reply->session_id);
+    text_printf(out, "%llx", (unsigned long long)reply->session_id); /* as the log has it */
     if (reply->error) {
         text_string(out, ", error type ");
         write_cut(out, span_from_string(reply->error), PSEUDONYM_MAX);

@@ -20,7 +20,7 @@ struct http_reply {
     const char *pseudonym; /* our name; null: no trace of us is left in the fields */
     uint64_t session_id;   /* shown on the page, to be found in the log */
     bool keep_alive;
-    bool head_only;        /* the request was HEAD */
+    bool head_only; /* the request was HEAD */
     enum http_version version;
 };
 

@@ -18,8 +18,8 @@ struct http_tap;
 
 struct http_tap_stats {
     uint64_t exchanges;
-    uint64_t lost;       /* exchanges that were not followed: a bound was reached */
-    const char *blind;   /* null, or why the tap no longer follows */
+    uint64_t lost;     /* exchanges that were not followed: a bound was reached */
+    const char *blind; /* null, or why the tap no longer follows */
 };
 
 /* alpn: the protocol negotiated ("h2", "http/1.1", empty: HTTP/1, found out from the bytes). Null

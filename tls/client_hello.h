@@ -10,7 +10,7 @@
 #include "core/base/span.h"
 
 enum {
-    CLIENT_HELLO_MAX = 64 * 1024,    /* bytes of the handshake message, header included */
+    CLIENT_HELLO_MAX = 64 * 1024, /* bytes of the handshake message, header included */
     CLIENT_HELLO_EXTENSIONS_MAX = 128,
     SNI_MAX = 255, /* bytes of a host name */
 };
@@ -24,24 +24,24 @@ struct client_hello_extension {
 /* Lists are the raw vectors without their length prefix, in network byte order, in the order sent;
  * an absent extension gives an empty span (has_extension() tells absent from empty). */
 struct client_hello {
-    struct span message;    /* the handshake message from its type byte */
+    struct span message; /* the handshake message from its type byte */
     uint16_t legacy_version;
-    struct span random;     /* 32 bytes */
-    struct span session_id; /* 0 to 32 bytes */
-    struct span ciphers;    /* 2 bytes each */
+    struct span random;       /* 32 bytes */
+    struct span session_id;   /* 0 to 32 bytes */
+    struct span ciphers;      /* 2 bytes each */
     struct span compressions; /* 1 byte each */
 
     struct client_hello_extension extensions[CLIENT_HELLO_EXTENSIONS_MAX];
     size_t extension_count;
 
-    struct span sni;                /* the one valid host_name (RFC 6066 3), as sent; else empty */
-    bool sni_invalid;               /* an SNI was there, but not one that may be used */
-    struct span groups;             /* supported_groups (10), 2 bytes each */
-    struct span point_formats;      /* ec_point_formats (11), 1 byte each */
+    struct span sni;           /* the one valid host_name (RFC 6066 3), as sent; else empty */
+    bool sni_invalid;          /* an SNI was there, but not one that may be used */
+    struct span groups;        /* supported_groups (10), 2 bytes each */
+    struct span point_formats; /* ec_point_formats (11), 1 byte each */
     struct span signature_algorithms; /* (13), 2 bytes each */
-    struct span alpn;               /* (16): the protocol list, each with its length byte */
-    struct span supported_versions; /* (43), 2 bytes each */
-    struct span key_shares;         /* (51): the raw client_shares vector */
+    struct span alpn;                 /* (16): the protocol list, each with its length byte */
+    struct span supported_versions;   /* (43), 2 bytes each */
+    struct span key_shares;           /* (51): the raw client_shares vector */
 };
 
 /* What was wrong and where, when a parse fails. */

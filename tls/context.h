@@ -12,8 +12,8 @@
 struct tls_context;
 
 struct tls_context_options {
-    struct trust *trust; /* a reference is taken */
-    bool verify;         /* false: servers are not verified, by explicit configuration */
+    struct trust *trust;     /* a reference is taken */
+    bool verify;             /* false: servers are not verified, by explicit configuration */
     int64_t (*wall_s)(void); /* the time for certificates; null: the system's clock */
 };
 

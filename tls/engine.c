@@ -34,6 +34,8 @@ enum {
     NAME_MAX_LEN = 255,
     ALPN_MAX_LEN = 255,
     RECORD_HEADER_LEN = 5,
+    RECORD_TYPE_ALERT = 21,
+    CLEAR_ALERT_LEN = 2, /* level and description; an encrypted one is longer */
 };
 
 /* Where in the records the bytes are that the library took from `in`. */
@@ -41,6 +43,7 @@ struct record_place {
     uint8_t header[RECORD_HEADER_LEN];
     uint8_t header_len; /* 0: between records */
     uint16_t body_left;
+    uint8_t clear_alert; /* description in the last alert record in clear; 0: none came */
 };
 
 /* What only the handshake needs. */
@@ -92,6 +95,10 @@ static void follow_records(struct record_place *place, const uint8_t *bytes, siz
             }
         } else {
             size_t count = len < place->body_left ? len : place->body_left;
+            if (place->header[0] == RECORD_TYPE_ALERT && place->header[3] == 0 &&
+                place->header[4] == CLEAR_ALERT_LEN && count == place->body_left) {
+                place->clear_alert = bytes[count - 1];
+            }
             place->body_left = (uint16_t)(place->body_left - count);
             bytes += count;
             len -= count;
@@ -233,6 +240,12 @@ static enum tls_status fail(struct tls_engine *engine)
     /* The first error is the cause, the others are what came of it. */
     uint32_t error = ERR_peek_error();
     struct tls_fault *fault = &engine->fault;
+
+    /* Clients on OpenSSL that do not like our certificate say so in clear although the handshake is
+     * encrypted by then, which the library can only take for a broken record. */
+    if (engine->handshake && engine->is_accept && !fault->alert_received) {
+        fault->alert_received = engine->place.clear_alert;
+    }
 
     if (fault->text[0] == '\0') {
         struct text t = text_make(fault->text, sizeof(fault->text) - 1);

@@ -48,15 +48,16 @@ struct tls_accept_options {
 };
 
 struct tls_connect_options {
-    struct span sni;          /* sent as server_name; empty: no extension */
-    struct span verify_name;  /* host name or text of an IP address */
+    struct span sni;         /* sent as server_name; empty: no extension */
+    struct span verify_name; /* host name or text of an IP address */
     bool verify_name_is_ip;
-    struct span alpn_offers;  /* wire form of the ALPN list; empty: no extension */
+    struct span alpn_offers;      /* wire form of the ALPN list; empty: no extension */
     struct ticket_store *tickets; /* null: no resumption; must outlive the engine */
     const uint8_t *ticket_key;    /* TICKET_KEY_LEN bytes, copied */
 };
 
-/* Both return null when memory is exhausted. Queues and cache are borrowed for the engine's life. */
+/* Both return null when memory is exhausted. Queues and cache are borrowed for the engine's life.
+ */
 struct tls_engine *tls_engine_accept(struct tls_context *context,
                                      const struct tls_accept_options *options, struct buf_queue *in,
                                      struct buf_queue *out, struct buf_cache *cache) MUST_CHECK;

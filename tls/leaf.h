@@ -19,10 +19,10 @@
 enum leaf_kind { LEAF_ECDSA, LEAF_RSA }; /* key of the leaf: P-256, or RSA 2048 */
 
 enum {
-    LEAF_SANS_MAX = 128,         /* names copied from the server certificate */
+    LEAF_SANS_MAX = 128, /* names copied from the server certificate */
     LEAF_SAN_BYTES_MAX = 8 * 1024,
-    LEAF_NAME_MAX = 255,         /* bytes of the asked name */
-    LEAF_DIGEST_LEN = 32,        /* SHA-256 of the server's leaf certificate */
+    LEAF_NAME_MAX = 255,  /* bytes of the asked name */
+    LEAF_DIGEST_LEN = 32, /* SHA-256 of the server's leaf certificate */
 };
 
 struct leaf;

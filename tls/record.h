@@ -23,9 +23,9 @@ struct record_scan {
     size_t offset;      /* of the first record that is not whole yet */
     size_t message_len; /* handshake bytes in the records before it */
     size_t record_count;
-    size_t empty_count;   /* of them without any content */
-    size_t message_total; /* bytes of the message as its header says; 0: not known yet */
-    size_t want;        /* wire bytes needed before the next call can get further */
+    size_t empty_count;              /* of them without any content */
+    size_t message_total;            /* bytes of the message as its header says; 0: not known yet */
+    size_t want;                     /* wire bytes needed before the next call can get further */
     struct client_hello_fault fault; /* offset counts wire bytes here */
 };
 

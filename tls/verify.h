@@ -15,7 +15,7 @@
 /* Fault classes, one word each for logs, metrics and the error page. */
 enum verify_class {
     VERIFY_OK,
-    VERIFY_EXPIRED,        /* or an intermediate is */
+    VERIFY_EXPIRED, /* or an intermediate is */
     VERIFY_NOT_YET_VALID,
     VERIFY_WRONG_HOST,
     VERIFY_SELF_SIGNED,
@@ -23,9 +23,9 @@ enum verify_class {
     VERIFY_BAD_PURPOSE,    /* EKU, key usage, a non-CA that issued */
     VERIFY_WEAK,           /* MD5 or SHA-1 signature, RSA below 2048 bits */
     VERIFY_REVOKED,
-    VERIFY_OWN_CA,         /* issued by our own CA: a loop, or a stolen key */
+    VERIFY_OWN_CA, /* issued by our own CA: a loop, or a stolen key */
     VERIFY_NO_CERTIFICATE,
-    VERIFY_MALFORMED,      /* undecodable, too long, a broken signature, constraints violated */
+    VERIFY_MALFORMED, /* undecodable, too long, a broken signature, constraints violated */
     VERIFY_CLASS_COUNT,
 };
 

@@ -5,13 +5,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum {
+    PIECE_BYTES = 4096,  /* what a pipe takes without waiting when it is writable at all */
+    LOOK_MS = 200,       /* how soon the end is noticed while a reader is slow */
+    LAST_WAIT_MS = 1000, /* for a reader that takes nothing, at the end */
+};
 
 /* One worker's ring. Positions only grow; the index is the position modulo the size. */
 struct line_ring {
@@ -28,7 +35,9 @@ struct log_sink {
     _Atomic bool asleep;
     _Atomic bool ending;
     _Atomic bool reopen;
-    bool failing; /* the last write failed: said once */
+    bool failing;  /* the last write failed: said once */
+    bool is_file;  /* else its reader may be slow, or none */
+    bool given_up; /* at the end: nobody reads */
     pthread_t thread;
     uint32_t worker_count;
     struct line_ring *rings;
@@ -36,10 +45,25 @@ struct log_sink {
 
 static int open_path(const char *path)
 {
+    int fd;
+
     if (strcmp(path, "-") == 0) {
         return dup(STDOUT_FILENO);
     }
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    /* A FIFO must not hold up whoever opens it: one that nobody reads yet is opened for both. */
+    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+    if (fd < 0 && errno == ENXIO) {
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    }
+    return fd;
+}
+
+static void use_fd(struct log_sink *sink, int fd)
+{
+    struct stat status;
+
+    sink->fd = fd;
+    sink->is_file = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
 static void write_failed(struct log_sink *sink)
@@ -51,12 +75,36 @@ static void write_failed(struct log_sink *sink)
     }
 }
 
+/* Waits for a reader: as long as it takes, but at the end of the sink only for a while. */
+static bool is_writable(struct log_sink *sink)
+{
+    while (!sink->given_up) {
+        struct pollfd entry = {.fd = sink->fd, .events = POLLOUT};
+        bool ending = atomic_load(&sink->ending);
+        int count = poll(&entry, 1, ending ? LAST_WAIT_MS : LOOK_MS);
+        if (count > 0) {
+            return true;
+        }
+        if (count == 0 && ending) {
+            errno = ETIMEDOUT;
+            write_failed(sink);
+            sink->given_up = true;
+        }
+    }
+    return false;
+}
+
 /* What cannot be written is given up: the rings must not fill because of it. */
 static void write_all(struct log_sink *sink, const char *bytes, size_t len)
 {
     while (len) {
-        ssize_t count = write(sink->fd, bytes, len);
-        if (count < 0 && errno == EINTR) {
+        size_t piece = sink->is_file || len < PIECE_BYTES ? len : PIECE_BYTES;
+        ssize_t count;
+        if (!sink->is_file && !is_writable(sink)) {
+            return;
+        }
+        count = write(sink->fd, bytes, piece);
+        if (count < 0 && (errno == EINTR || errno == EAGAIN)) {
             continue;
         }
         if (count <= 0) {
@@ -75,7 +123,8 @@ static bool empty_rings(struct log_sink *sink)
 
     for (uint32_t i = 0; i < sink->worker_count; i++) {
         struct line_ring *ring = &sink->rings[i];
-        uint64_t written = atomic_load_explicit(&ring->written, memory_order_acquire);
+        /* In one order with `asleep`, which an acquiring load alone may overtake. */
+        uint64_t written = atomic_load(&ring->written);
         uint64_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
         while (read < written) {
             size_t at = read % LOG_SINK_RING_BYTES;
@@ -106,7 +155,7 @@ static void reopen_if_asked(struct log_sink *sink)
         return;
     }
     close(sink->fd);
-    sink->fd = fd;
+    use_fd(sink, fd);
 }
 
 static void *run(void *argument)
@@ -165,7 +214,7 @@ struct log_sink *log_sink_new(const char *path, uint32_t worker_count, char *err
             goto failed;
         }
     }
-    sink->fd = open_path(path);
+    use_fd(sink, open_path(path));
     if (sink->fd < 0) {
         what = strerror(errno);
         goto failed;

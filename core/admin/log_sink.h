@@ -14,8 +14,8 @@ enum { LOG_SINK_RING_BYTES = 1 << 20 /* a worker */ };
 
 struct log_sink;
 
-/* path: a file, which is appended to (mode 0640), or "-" for standard output. Null with a sentence
- * in error that names the file. */
+/* path: a file, which is appended to (mode 0640), a FIFO, which need not have a reader yet, or "-"
+ * for standard output. Null with a sentence in error that names the file. */
 struct log_sink *log_sink_new(const char *path, uint32_t worker_count, char *error,
                               size_t error_cap) MUST_CHECK;
 
@@ -27,7 +27,8 @@ void log_sink_reopen(struct log_sink *sink);
 
 uint64_t log_sink_dropped(const struct log_sink *sink);
 
-/* Writes what is left and ends the thread. The workers must have ended. */
+/* Writes what is left and ends the thread; what a pipe's reader has not begun to take within a
+ * second is lost. The workers must have ended. */
 void log_sink_free(struct log_sink *sink);
 
 #endif

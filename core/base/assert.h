@@ -36,6 +36,6 @@ void panic_set_hook(void (*describe)(void));
 
 /* The object that embeds `member` at `pointer`. */
 #define CONTAINER_OF(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer)-__builtin_offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer) - __builtin_offsetof(type, member)))
 
 #endif

@@ -18,10 +18,10 @@
 #include "core/base/span.h"
 
 enum {
-    BUF_SMALL_CAP = 2048,          /* a request head, a handshake flight */
+    BUF_SMALL_CAP = 2048,             /* a request head, a handshake flight */
     BUF_RECORD_CAP = 16 * 1024 + 512, /* one sealed TLS record with room for its overhead */
-    BUF_HEAD_CAP = 64 * 1024 + 512,  /* the longest HTTP head */
-    BUF_HELLO_CAP = 96 * 1024,     /* the longest ClientHello, 64 KiB, with its record headers */
+    BUF_HEAD_CAP = 64 * 1024 + 512,   /* the longest HTTP head */
+    BUF_HELLO_CAP = 96 * 1024,        /* the longest ClientHello, 64 KiB, with its record headers */
     BUF_CAP_MAX = BUF_HELLO_CAP,
     BUF_CLASS_COUNT = 4,
     BUF_CLASS_RING = 0xff, /* storage belongs to a kernel buffer ring */
@@ -97,8 +97,8 @@ void buf_queue_consume(struct buf_queue *queue, struct buf_cache *cache, size_t 
 
 /* Copies bytes to the end: into the room of the last private buf, then into new blocks.
  * Returns false, with nothing appended, when the heap is exhausted. */
-bool buf_queue_append(struct buf_queue *queue, struct buf_cache *cache, struct span bytes)
-    MUST_CHECK;
+bool buf_queue_append(struct buf_queue *queue, struct buf_cache *cache,
+                      struct span bytes) MUST_CHECK;
 
 /* Gives everything back. */
 void buf_queue_clear(struct buf_queue *queue, struct buf_cache *cache);

@@ -50,7 +50,9 @@ static inline struct span cursor_take(struct cursor *c, size_t len)
         return taken;
     }
     taken = span_make(c->next, len);
-    c->next += len;
+    if (len) { /* a null pointer, of an empty view, has nothing added to it */
+        c->next += len;
+    }
     return taken;
 }
 
@@ -100,7 +102,8 @@ static inline struct span cursor_vector24(struct cursor *c)
 static inline struct cursor cursor_within(const struct cursor *c, struct span part)
 {
     const uint8_t *start = part.data ? part.data : c->next;
-    return (struct cursor){c->base, start, start + part.len, c->failed, c->fail_offset};
+    const uint8_t *end = part.len ? start + part.len : start;
+    return (struct cursor){c->base, start, end, c->failed, c->fail_offset};
 }
 
 #endif

@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
 struct span {
     const uint8_t *data;
@@ -38,11 +37,21 @@ static inline bool span_equal(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+static inline uint8_t span_fold(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
 /* ASCII case folded, as HTTP field names and DNS names compare (RFC 9110 5.1, RFC 4343). */
 static inline bool span_equal_nocase(struct span a, struct span b)
 {
-    return a.len == b.len &&
-           (a.len == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0);
+    bool equal = a.len == b.len;
+
+    /* Not strncasecmp(): that takes a NUL for the end. */
+    for (size_t i = 0; equal && i < a.len; i++) {
+        equal = span_fold(a.data[i]) == span_fold(b.data[i]);
+    }
+    return equal;
 }
 
 /* The part from `start`, at most `len` bytes; clipped to the view. */
@@ -54,7 +63,7 @@ static inline struct span span_sub(struct span view, size_t start, size_t len)
     if (len > view.len - start) {
         len = view.len - start;
     }
-    return (struct span){view.data ? view.data + start : NULL, len};
+    return (struct span){start > 0 ? view.data + start : view.data, len}; /* data may be null */
 }
 
 /* What is left after the first `count` bytes. */

@@ -92,9 +92,12 @@ void text_time(struct text *t, int64_t wall_ns)
 static size_t utf8_sequence(struct span s)
 {
     uint8_t first = s.data[0];
-    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3
-                 : first < 0xf5                                                       ? 4
-                                                                                      : 0;
+    size_t len = first < 0x80   ? 1
+                 : first < 0xc2 ? 0
+                 : first < 0xe0 ? 2
+                 : first < 0xf0 ? 3
+                 : first < 0xf5 ? 4
+                                : 0;
 
     if (len == 0 || len > s.len) {
         return 0;
@@ -117,6 +120,9 @@ void text_escaped(struct text *t, struct span value)
         uint8_t c = value.data[0];
         size_t len = utf8_sequence(value);
 
+        if (len == 2 && c == 0xc2 && value.data[1] < 0xa0) {
+            len = 0; /* U+0080 to U+009F are controls: a terminal may obey them */
+        }
         if (c == '"' || c == '\\') {
             text_char(t, '\\');
             text_char(t, (char)c);

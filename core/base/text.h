@@ -38,12 +38,12 @@ void text_time(struct text *t, int64_t wall_ns);
 
 /*
  * A JSON string with its quotes. Control characters, quotes and backslashes are escaped; bytes that
- * are not valid UTF-8 become \u00XX, one each, so that a line is always valid JSON and the bytes
- * can still be told.
+ * are not valid UTF-8, and those of U+0080 to U+009F, become \u00XX, one each, so that a line is
+ * always valid JSON and the bytes can still be told.
  */
 void text_json(struct text *t, struct span value);
 
-/* The same escapes without quotes, for messages on a terminal: no byte of a peer's reaches it raw. */
+/* The same escapes without quotes, for messages on a terminal: nothing of a peer reaches it raw. */
 void text_escaped(struct text *t, struct span value);
 
 /* HTML text: & < > " ' and everything outside printable ASCII as character references. */

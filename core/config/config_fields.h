@@ -91,10 +91,11 @@ bool config_value_read(const struct config_field *field, struct span text, void 
                        char error[CONFIG_VALUE_ERROR_MAX]) MUST_CHECK;
 
 /* "0 to 1024", "100ms to 10m", "forward"; empty when there is nothing to say. */
-void config_value_bounds(const struct config_field *field, char *text, size_t cap);
+void config_value_bounds(const struct config_field *field, char *memory, size_t cap);
 
 /* A number as one would write it in the file: "64KiB", "10m". */
-void config_value_number(const struct config_field *field, uint32_t value, char *text, size_t cap);
+void config_value_number(const struct config_field *field, uint32_t value, char *memory,
+                         size_t cap);
 
 bool config_field_equal(const struct config_field *field, const void *base_a, const void *base_b);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * actor: whatever runs when something happened to it: a session, an idle server connection. Events
- * are stored where they belong (a conn, a timer, a lookup) and make the owner ready; the worker then
- * runs each ready actor once a turn. So nothing is called from inside a completion, stacks stay
- * short, and one actor's run sees everything that happened in the turn at once.
+ * are stored where they belong (a conn, a timer, a lookup) and make the owner ready; the worker
+ * then runs each ready actor once a turn. So nothing is called from inside a completion, stacks
+ * stay short, and one actor's run sees everything that happened in the turn at once.
  */
 #ifndef WEIR_ENGINE_ACTOR_H
 #define WEIR_ENGINE_ACTOR_H

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 
 enum {
-    COALESCE_MAX = 1024,     /* bytes: smaller receives are appended to what already waits */
+    COALESCE_MAX = 1024, /* bytes: smaller receives are appended to what already waits */
+    /* One send reports nothing before all of it has left: as little as a slow reader takes in well
+     * under a stall's time, as much as makes the operation cheap. */
+    SEND_BYTES = 64 * 1024,
     STARVED_REARM_MAX = 16,  /* conns a turn */
     BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
 };
@@ -25,6 +28,7 @@ static struct ring_owner ring_owner(const struct conn *c)
 }
 
 static void run_closing(struct actor *actor);
+static void watch_end(struct conn *c);
 
 static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
 {
@@ -56,6 +60,7 @@ struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
     if (ring_peer_name(w->ring, fd, &name) == 0) {
         c->peer = address_from_storage(&name);
     }
+    watch_end(c);
     return c;
 }
 
@@ -86,6 +91,31 @@ struct conn *conn_dial(struct worker *w, const struct address *address, struct a
 void conn_set_owner(struct conn *c, struct actor *owner)
 {
     c->owner = owner;
+}
+
+/* ---- the end that a receive may not see ---- */
+
+/*
+ * A multishot receive does not always learn that the connection is over: when a reset arrives
+ * together with the last data, one wake-up stands for both, the receive finds the data, and waits
+ * for a next wake-up that never comes (seen on 6.18). A poll that waits for nothing but the end has
+ * a wake-up of its own. It costs one operation a connection, and nothing a message.
+ */
+static void watch_end(struct conn *c)
+{
+    c->watching = true;
+    c->in_flight++;
+    ring_poll(c->worker->ring, c->fd, ring_owner(c), RING_POLL_BROKEN, 0);
+}
+
+static void on_broken(struct conn *c)
+{
+    c->watching = false;
+    if (c->receiving == CONN_RECV_ARMED && c->state == CONN_OPEN) {
+        /* Armed anew it finds what is left: data, then the error or the end. */
+        c->look_again = true;
+        conn_receive_stop(c);
+    }
 }
 
 /* ---- receiving ---- */
@@ -296,7 +326,8 @@ void conn_park(struct conn *c)
 bool conn_write(struct conn *c, struct span bytes)
 {
     if (!buf_queue_append(&c->tx, &c->worker->bufs, bytes)) {
-        receive_failed(c, ENOMEM);
+        /* A receive may be armed, or waiting for a buffer: that goes on as it is. */
+        c->error = c->error ? c->error : ENOMEM;
         return false;
     }
     return true;
@@ -336,7 +367,7 @@ void conn_flush(struct conn *c)
         if (len == 0) {
             continue;
         }
-        if (total && total + len > RING_SEND_BYTES_MAX) {
+        if (total && total + len > SEND_BYTES) {
             break;
         }
         iov[count].iov_base = b->data + b->start;
@@ -348,6 +379,7 @@ void conn_flush(struct conn *c)
         return;
     }
     c->sending = true;
+    c->sending_bytes = total;
     c->in_flight++;
     c->send_since_ns = worker_now(c->worker);
     ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
@@ -369,7 +401,13 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
     } else {
         c->sent_bytes += (uint64_t)event->res;
+        c->sent_ns = worker_now(c->worker);
         buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        if ((size_t)event->res < c->sending_bytes && !c->error) {
+            /* It is dying, and the kernel may have told its error to nobody: to a receive it then
+             * looks as if the peer had ended. */
+            c->error = ECONNRESET;
+        }
         conn_flush(c);
     }
     if (c->error || c->tx.len <= c->tx_wake) {
@@ -406,6 +444,10 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
     switch (event->kind) {
     case RING_RECV:
         on_receive(c, event);
+        if (c->look_again && c->receiving == CONN_RECV_IDLE && c->state == CONN_OPEN) {
+            c->look_again = false;
+            arm_receive(c, c->rx_limit > c->rx.len ? c->rx_limit - c->rx.len : 1, false);
+        }
         /* Starving and ends that change nothing are the engine's own business. */
         wake_owner =
             event->res >= 0 || c->receiving == CONN_RECV_ENDED || c->receiving == CONN_RECV_IDLE;
@@ -422,7 +464,12 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
             c->error = -event->res;
         } else if (c->state == CONN_CONNECTING) {
             c->state = CONN_OPEN;
+            watch_end(c);
         }
+        break;
+    case RING_POLL_BROKEN:
+        on_broken(c);
+        wake_owner = false;
         break;
     case RING_POLL_IN:
         c->polling_in = false;
@@ -458,6 +505,8 @@ static void stop(struct conn *c, bool reset)
     struct ring *ring = c->worker->ring;
     bool connecting = c->state == CONN_CONNECTING;
 
+    /* A FIN would say that this was all. */
+    reset = reset || c->tx.len || (c->error && !c->fin_sent);
     if (c->receiving == CONN_RECV_STARVED) {
         leave_starved(c);
         c->receiving = CONN_RECV_IDLE;

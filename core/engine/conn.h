@@ -47,6 +47,8 @@ struct conn {
     bool sending;
     bool polling_in;
     bool polling_out;
+    bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
+    bool watching;   /* a poll for the end of the connection is armed */
     bool eof;        /* the peer's FIN was seen */
     bool fin_wanted; /* send ours once tx is empty */
     bool fin_sent;
@@ -56,7 +58,9 @@ struct conn {
     uint32_t arm_count;
     uint32_t rx_limit;     /* kernels without a receive cap: cancel above this many bytes in rx */
     size_t tx_wake;        /* make the owner ready when tx is down to this; SIZE_MAX: never */
+    size_t sending_bytes;  /* of the send in flight */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
+    int64_t sent_ns;       /* when a send last came back; 0: none did */
     uint64_t received_bytes;
     uint64_t sent_bytes;
 };
@@ -96,7 +100,7 @@ void conn_poll(struct conn *conn, bool in);
 
 enum conn_close_how {
     CONN_CLOSE_FLUSH, /* send what is queued, FIN, wait a little for the peer's FIN */
-    CONN_CLOSE_NOW,   /* FIN at once; what was queued is dropped */
+    CONN_CLOSE_NOW,   /* FIN at once; RST if something queued is dropped, or there was an error */
     CONN_CLOSE_RESET, /* RST */
 };
 void conn_close(struct conn *conn, enum conn_close_how how);

@@ -85,8 +85,10 @@ static void fail_with_last(struct dial *d)
     char shown[ADDRESS_TEXT_MAX];
     char text[sizeof(d->text)];
     size_t count = d->lookup.address_count;
+    struct address last = d->lookup.addresses[count - 1];
 
-    address_format(&d->lookup.addresses[count - 1], shown);
+    address_set_port(&last, d->port);
+    address_format(&last, shown);
     if (d->last_errno == 0) {
         snprintf(text, sizeof(text), "%s is a %s, and such destinations are not allowed", shown,
                  d->refusal);

@@ -123,8 +123,9 @@ int hosts_init(struct hosts *hosts, struct span file)
     if (!hosts->text) {
         return -ENOMEM;
     }
+    memcpy(hosts->text, file.data, file.len);
     for (size_t i = 0; i < file.len; i++) {
-        uint8_t c = file.data[i];
+        uint8_t c = hosts->text[i];
         hosts->text[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
     }
     file.data = hosts->text;

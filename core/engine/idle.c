@@ -52,7 +52,7 @@ void idle_pool_set_limits(struct idle_pool *pool, uint32_t cap, int64_t idle_ns)
 /* Out of the pool; the connection is the caller's. */
 static struct conn *take_out(struct idle_entry *e)
 {
-    struct conn *c = e->conn;
+    struct conn *c = e->conn; /* NOLINT(clang-analyzer-unix.Malloc): it is in no list after this */
 
     table_remove(&e->pool->table, &e->node);
     list_remove(&e->age_link);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Four things, from the asker down to the kernel:
+ * Four things, from the asker down to the servers:
  *
  *   lookup   struct resolve, the asker's. Waits in the list of its entry.
  *   entry    a name in the cache: being asked for (waiters), or settled with addresses or an error.
- *   flight   the A and AAAA questions for one entry that c-ares has. It outlives the entry's
- * interest in it, because c-ares cannot take back one question: then its answers go nowhere.
- *   channel  c-ares, which knows about retries, servers, truncation and TCP, but of sockets only
- * what the functions below let it do, and of time only what our timer tells it.
+ *   flight   the A and AAAA questions for one entry that the channel has. It outlives the entry's
+ *            interest in it, since no single question can be taken back: its answers go nowhere.
+ *   channel  dns_channel.h, which asks the servers.
  *
- * c-ares calls back from inside ares_query(), ares_process_fd() and ares_cancel(); those callbacks
- * only store and make actors ready, and never call c-ares.
+ * The channel's answers only store and make actors ready, and never call the channel.
  *
  * Names are asked as they are: the search list of resolv.conf is not used, since what a client
  * means by a name must not depend on where the proxy stands.
@@ -23,26 +21,20 @@
 #include "core/base/pool.h"
 #include "core/base/table.h"
 #include "core/engine/dns_answer.h"
+#include "core/engine/dns_channel.h"
 #include "core/engine/dns_server.h"
-#include "core/engine/dns_socket.h"
 #include "core/engine/file_watch.h"
 #include "core/engine/hosts.h"
 
-#include <ares.h>
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/time.h>
 
 enum {
     FLIGHTS_MAX = 2048,      /* names being asked for at once */
     SERVER_FILE_MAX = 65536, /* bytes of resolv.conf that are read */
-    UDP_ANSWER_BYTES = 1232, /* fits any path without fragments */
     FAILURE_TTL_S = 1,       /* no answer is an answer for this long (RFC 9520 3.2) */
     FAMILY_RETRY_S = 30,     /* addresses of one family, while the other has not been learnt */
-    CLASS_IN = 1,
 };
 
 /* The other family is waited for this long after the first success. AAAA first: an answer without
@@ -53,27 +45,15 @@ enum {
 
 enum family { FAMILY_V6, FAMILY_V4, FAMILY_COUNT };
 
-/* The later one is the better reason when the two families fail differently. */
-enum outcome {
-    OUTCOME_OPEN,
-    OUTCOME_ADDRESSES,
-    OUTCOME_NO_NAME,
-    OUTCOME_NO_DATA,
-    OUTCOME_TIMEOUT,
-    OUTCOME_BAD,
-    OUTCOME_SERVER,
-    OUTCOME_MEMORY,
-};
-
 static const char *const outcome_sentences[] = {
-    [OUTCOME_OPEN] = "no answer in time",
-    [OUTCOME_ADDRESSES] = NULL,
-    [OUTCOME_NO_NAME] = "no such name",
-    [OUTCOME_NO_DATA] = "the name has no address",
-    [OUTCOME_BAD] = "the DNS server's answer cannot be read",
-    [OUTCOME_SERVER] = "the DNS server failed or refused to answer",
-    [OUTCOME_TIMEOUT] = "no answer in time",
-    [OUTCOME_MEMORY] = "out of memory",
+    [DNS_OUTCOME_OPEN] = "no answer in time",
+    [DNS_OUTCOME_ADDRESSES] = NULL,
+    [DNS_OUTCOME_NO_NAME] = "no such name",
+    [DNS_OUTCOME_NO_DATA] = "the name has no address",
+    [DNS_OUTCOME_BAD] = "the DNS server's answer cannot be read",
+    [DNS_OUTCOME_SERVER] = "the DNS server failed or refused to answer",
+    [DNS_OUTCOME_TIMEOUT] = "no answer in time",
+    [DNS_OUTCOME_MEMORY] = "out of memory",
 };
 
 struct flight;
@@ -85,7 +65,7 @@ struct entry {
     struct list_node waiters;  /* empty when settled */
     struct flight *flight;     /* what still teaches this entry, or null */
     bool settled;
-    enum outcome outcome; /* of a settled entry */
+    enum dns_outcome outcome; /* of a settled entry */
     int64_t expires_ns;
     struct dns_answer families[FAMILY_COUNT];
     int64_t family_expires_ns[FAMILY_COUNT];
@@ -94,9 +74,10 @@ struct entry {
 };
 
 struct question {
+    struct dns_question asked;
     struct flight *flight;
     enum family family;
-    enum outcome outcome;
+    enum dns_outcome outcome;
 };
 
 struct flight {
@@ -113,12 +94,9 @@ struct resolver {
     struct ring *ring;
     struct timer_wheel *wheel;
     struct list_node *ready_queue;
-    struct actor actor; /* c-ares' clock */
-    struct timer timer;
-    ares_channel channel; /* null when stopped */
-    bool is_reasking;     /* questions cancelled now will be asked again */
-
-    struct dns_sockets sockets;
+    struct dns_channel *channel;
+    bool is_stopped;
+    bool is_reasking; /* questions given up now will be asked again */
 
     struct pool entries;
     struct pool flights;
@@ -128,7 +106,6 @@ struct resolver {
     struct hosts hosts;
     struct file_watch hosts_file;
     struct file_watch server_file; /* when no servers were configured */
-    struct address servers[DNS_SERVERS_MAX];
     size_t server_count;
     int64_t files_checked_ns;
     struct log_limit file_log;
@@ -139,95 +116,6 @@ struct resolver {
     uint32_t negative_ttl_s;
     struct resolver_stats stats;
 };
-
-/* ---- c-ares: its sockets and its clock ---- */
-
-static ares_socket_t on_socket(int family, int type, int protocol, void *data)
-{
-    struct resolver *resolver = data;
-
-    return dns_sockets_open(&resolver->sockets, family, type, protocol);
-}
-
-static int on_close(ares_socket_t fd, void *data)
-{
-    struct resolver *resolver = data;
-
-    dns_sockets_close(&resolver->sockets, fd);
-    return 0;
-}
-
-static int on_connect(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t len,
-                      void *data)
-{
-    (void)data;
-    return connect(fd, address, len);
-}
-
-static ares_ssize_t on_receive(ares_socket_t fd, void *bytes, size_t cap, int flags,
-                               struct sockaddr *from, ares_socklen_t *from_len, void *data)
-{
-    struct resolver *resolver = data;
-
-    return dns_sockets_receive(&resolver->sockets, fd, bytes, cap, flags, from, from_len);
-}
-
-static ares_ssize_t on_send(ares_socket_t fd, const struct iovec *iov, int iov_count, void *data)
-{
-    (void)data;
-    return dns_sockets_send(fd, iov, iov_count);
-}
-
-static const struct ares_socket_functions socket_functions = {
-    .asocket = on_socket,
-    .aclose = on_close,
-    .aconnect = on_connect,
-    .arecvfrom = on_receive,
-    .asendv = on_send,
-};
-
-static void on_interest(void *data, ares_socket_t fd, int readable, int writable)
-{
-    struct resolver *resolver = data;
-
-    dns_sockets_want(&resolver->sockets, fd,
-                     (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)));
-}
-
-void resolver_on_event(struct resolver *resolver, const struct ring_event *event)
-{
-    struct dns_ready ready;
-
-    if (dns_sockets_take_event(&resolver->sockets, event, &ready) && resolver->channel) {
-        ares_process_fd(resolver->channel, ready.read_fd, ready.write_fd);
-        actor_ready(&resolver->actor);
-    }
-    dns_sockets_resume(&resolver->sockets, event->owner);
-}
-
-uint32_t resolver_in_flight(const struct resolver *resolver)
-{
-    return resolver->sockets.in_flight;
-}
-
-/* The resolver's own actor: lets c-ares look at its clock, and sets ours to its next deadline. */
-static void resolver_run(struct actor *actor)
-{
-    struct resolver *resolver = CONTAINER_OF(actor, struct resolver, actor);
-    struct timeval wait;
-
-    if (resolver->timer.fired) {
-        resolver->timer.fired = false;
-        ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    }
-    if (!ares_timeout(resolver->channel, NULL, &wait)) {
-        timer_clear(resolver->wheel, &resolver->timer);
-        return;
-    }
-    int64_t wait_ns = wait.tv_sec * NS_PER_S + wait.tv_usec * NS_PER_US;
-    timer_set(resolver->wheel, &resolver->timer,
-              ring_now(resolver->ring) + (wait_ns > NS_PER_MS ? wait_ns : NS_PER_MS));
-}
 
 /* ---- lookups ---- */
 
@@ -274,11 +162,11 @@ static void lookup_fail(struct resolve *lookup, const char *sentence)
 
 static void lookup_answer(struct resolve *lookup, const struct entry *entry)
 {
-    if (entry->outcome == OUTCOME_ADDRESSES) {
+    if (entry->outcome == DNS_OUTCOME_ADDRESSES) {
         lookup_add_families(lookup, &entry->families[FAMILY_V6], &entry->families[FAMILY_V4]);
     } else {
         lookup_fail(lookup, outcome_sentences[entry->outcome]);
-        lookup->timed_out = entry->outcome == OUTCOME_TIMEOUT;
+        lookup->timed_out = entry->outcome == DNS_OUTCOME_TIMEOUT;
     }
 }
 
@@ -336,9 +224,10 @@ static struct entry *entry_new(struct resolver *resolver, struct span name)
     return entry;
 }
 
-static bool is_definite(enum outcome outcome)
+static bool is_definite(enum dns_outcome outcome)
 {
-    return outcome == OUTCOME_ADDRESSES || outcome == OUTCOME_NO_NAME || outcome == OUTCOME_NO_DATA;
+    return outcome == DNS_OUTCOME_ADDRESSES || outcome == DNS_OUTCOME_NO_NAME ||
+           outcome == DNS_OUTCOME_NO_DATA;
 }
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
@@ -348,11 +237,11 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 
 /* Until when what has been learnt may be used. */
 static int64_t entry_expiry(const struct resolver *resolver, const struct entry *entry,
-                            enum outcome v6, enum outcome v4)
+                            enum dns_outcome v6, enum dns_outcome v4)
 {
     int64_t now_ns = ring_now(resolver->ring), expires_ns = INT64_MAX;
 
-    if (entry->outcome != OUTCOME_ADDRESSES) {
+    if (entry->outcome != DNS_OUTCOME_ADDRESSES) {
         return now_ns + NS_PER_S * (is_definite(entry->outcome)
                                         ? resolver->negative_ttl_s
                                         : min_u32(resolver->negative_ttl_s, FAILURE_TTL_S));
@@ -369,29 +258,30 @@ static int64_t entry_expiry(const struct resolver *resolver, const struct entry 
 }
 
 /* Why neither question brought an address. One that is still open has run out of time. */
-static enum outcome later_outcome(enum outcome v6, enum outcome v4)
+static enum dns_outcome later_outcome(enum dns_outcome v6, enum dns_outcome v4)
 {
-    v6 = v6 == OUTCOME_OPEN ? OUTCOME_TIMEOUT : v6;
-    v4 = v4 == OUTCOME_OPEN ? OUTCOME_TIMEOUT : v4;
+    v6 = v6 == DNS_OUTCOME_OPEN ? DNS_OUTCOME_TIMEOUT : v6;
+    v4 = v4 == DNS_OUTCOME_OPEN ? DNS_OUTCOME_TIMEOUT : v4;
     return v6 > v4 ? v6 : v4;
 }
 
 /* Draws the sum of both questions, and tells it to everybody who waits. */
-static void entry_settle(struct resolver *resolver, struct entry *entry, enum outcome v6,
-                         enum outcome v4)
+static void entry_settle(struct resolver *resolver, struct entry *entry, enum dns_outcome v6,
+                         enum dns_outcome v4)
 {
     int64_t now_ns = ring_now(resolver->ring);
     struct list_node *node;
 
-    entry->outcome = v6 == OUTCOME_ADDRESSES || v4 == OUTCOME_ADDRESSES ? OUTCOME_ADDRESSES
-                                                                        : later_outcome(v6, v4);
+    entry->outcome = v6 == DNS_OUTCOME_ADDRESSES || v4 == DNS_OUTCOME_ADDRESSES
+                         ? DNS_OUTCOME_ADDRESSES
+                         : later_outcome(v6, v4);
     entry->expires_ns = entry_expiry(resolver, entry, v6, v4);
     if (entry->settled) {
         return; /* the other family came late; it is there for the next one who asks */
     }
     entry->settled = true;
-    resolver->stats.failures += entry->outcome != OUTCOME_ADDRESSES;
-    resolver->stats.timeouts += entry->outcome == OUTCOME_TIMEOUT;
+    resolver->stats.failures += entry->outcome != DNS_OUTCOME_ADDRESSES;
+    resolver->stats.timeouts += entry->outcome == DNS_OUTCOME_TIMEOUT;
     list_push_front(&resolver->ages, &entry->age_link);
     while ((node = list_pop_front(&entry->waiters)) != NULL) {
         struct resolve *lookup = CONTAINER_OF(node, struct resolve, link);
@@ -430,10 +320,10 @@ static void flight_learn(struct flight *flight, const struct question *question)
     struct resolver *resolver = flight->resolver;
     enum family other = question->family == FAMILY_V6 ? FAMILY_V4 : FAMILY_V6;
 
-    if (flight->questions[other].outcome != OUTCOME_OPEN || flight->entry->settled) {
+    if (flight->questions[other].outcome != DNS_OUTCOME_OPEN || flight->entry->settled) {
         timer_clear(resolver->wheel, &flight->timer);
         flight_settle(flight);
-    } else if (question->outcome == OUTCOME_ADDRESSES) {
+    } else if (question->outcome == DNS_OUTCOME_ADDRESSES) {
         int64_t deadline_ns =
             ring_now(resolver->ring) + (question->family == FAMILY_V4 ? AAAA_DELAY_NS : A_DELAY_NS);
         if (deadline_ns < flight->timer.deadline_ns) {
@@ -452,60 +342,45 @@ static void flight_run(struct actor *actor)
     }
     flight->timer.fired = false;
     flight_settle(flight);
-    if (flight->entry->outcome != OUTCOME_ADDRESSES) {
+    if (flight->entry->outcome != DNS_OUTCOME_ADDRESSES) {
         flight->entry->flight = NULL;
         flight->entry = NULL;
     }
 }
 
-static enum outcome outcome_of(int status)
+static enum dns_type family_type(enum family family)
 {
-    switch (status) {
-    case ARES_ENODATA:
-        return OUTCOME_NO_DATA;
-    case ARES_ENOTFOUND:
-        return OUTCOME_NO_NAME;
-    case ARES_ETIMEOUT:
-        return OUTCOME_TIMEOUT;
-    case ARES_EBADRESP:
-        return OUTCOME_BAD;
-    case ARES_ENOMEM:
-        return OUTCOME_MEMORY;
-    default:
-        return OUTCOME_SERVER;
-    }
+    return family == FAMILY_V6 ? DNS_TYPE_AAAA : DNS_TYPE_A;
 }
 
-static enum outcome question_read(const struct question *question, struct span message)
+static enum dns_outcome question_read(const struct question *question, struct span message)
 {
     struct resolver *resolver = question->flight->resolver;
     struct entry *entry = question->flight->entry;
-    enum dns_type type = question->family == FAMILY_V6 ? DNS_TYPE_AAAA : DNS_TYPE_A;
     struct dns_answer *answer = &entry->families[question->family];
-    enum dns_result result = dns_answer_parse(message, entry_name(entry), type, answer);
+    enum dns_result result =
+        dns_answer_parse(message, entry_name(entry), family_type(question->family), answer);
     uint32_t ttl_s = min_u32(answer->ttl_s, resolver->ttl_max_s);
 
     if (result != DNS_ADDRESSES) {
         answer->count = 0;
-        return result == DNS_NO_DATA ? OUTCOME_NO_DATA : OUTCOME_BAD;
+        return result == DNS_NO_DATA ? DNS_OUTCOME_NO_DATA : DNS_OUTCOME_BAD;
     }
     entry->family_expires_ns[question->family] =
         ring_now(resolver->ring) + (ttl_s > 0 ? ttl_s : 1) * NS_PER_S;
-    return OUTCOME_ADDRESSES;
+    return DNS_OUTCOME_ADDRESSES;
 }
 
-/* c-ares is done with a question. */
-static void on_answer(void *data, int status, int timeouts, unsigned char *bytes, int len)
+/* The channel is done with a question. */
+static void on_answer(struct dns_question *asked, enum dns_outcome outcome, struct span message)
 {
-    struct question *question = data;
+    struct question *question = CONTAINER_OF(asked, struct question, asked);
     struct flight *flight = question->flight;
 
-    (void)timeouts;
     ASSERT(!flight->entry || flight->entry->flight == flight);
     if (flight->entry && !flight->resolver->is_reasking) {
-        question->outcome = status == ARES_SUCCESS
-                                ? question_read(question, span_make(bytes, (size_t)len))
-                                : outcome_of(status);
+        question->outcome =
+            outcome == DNS_OUTCOME_ADDRESSES ? question_read(question, message) : outcome;
         flight_learn(flight, question);
     }
     flight_let_go(flight);
@@ -515,17 +390,15 @@ static void flight_ask(struct flight *flight)
 {
     struct resolver *resolver = flight->resolver;
 
-    flight->holds++; /* ares_query() may answer at once */
+    flight->holds++; /* the channel may answer at once */
     for (enum family i = 0; i < FAMILY_COUNT; i++) {
-        if (flight->entry && flight->questions[i].outcome == OUTCOME_OPEN) {
+        if (flight->entry && flight->questions[i].outcome == DNS_OUTCOME_OPEN) {
             flight->holds++;
-            ares_query(resolver->channel, flight->entry->name, CLASS_IN,
-                       i == FAMILY_V6 ? DNS_TYPE_AAAA : DNS_TYPE_A, on_answer,
-                       &flight->questions[i]);
+            dns_channel_ask(resolver->channel, &flight->questions[i].asked, flight->entry->name,
+                            family_type(i));
         }
     }
     flight_let_go(flight);
-    actor_ready(&resolver->actor);
 }
 
 static struct flight *flight_new(struct resolver *resolver, struct entry *entry)
@@ -539,7 +412,7 @@ static struct flight *flight_new(struct resolver *resolver, struct entry *entry)
     flight->entry = entry;
     entry->flight = flight;
     for (enum family i = 0; i < FAMILY_COUNT; i++) {
-        flight->questions[i] = (struct question){flight, i, OUTCOME_OPEN};
+        flight->questions[i] = (struct question){{on_answer}, flight, i, DNS_OUTCOME_OPEN};
     }
     actor_init(&flight->actor, resolver->ready_queue, flight_run);
     timer_init(&flight->timer, &flight->actor);
@@ -549,39 +422,25 @@ static struct flight *flight_new(struct resolver *resolver, struct entry *entry)
 
 /* ---- servers and files ---- */
 
-/* Takes the servers into use. Questions under way are asked anew, since c-ares changes its servers
- * only when it has none, and the old servers are probably gone with the old network. */
+/* Takes the servers into use. Questions under way are asked anew: the old servers are probably gone
+ * with the old network. Returns 0 or -ENOMEM. */
 static int servers_use(struct resolver *resolver, const struct address *servers, size_t count)
 {
-    struct ares_addr_port_node nodes[DNS_SERVERS_MAX];
     struct flight *flight;
-    uint32_t at = 0;
+    int result;
 
-    memset(nodes, 0, sizeof(nodes));
-    for (size_t i = 0; i < count; i++) {
-        nodes[i].next = i + 1 < count ? &nodes[i + 1] : NULL;
-        nodes[i].family = servers[i].u.any.sa_family;
-        nodes[i].udp_port = nodes[i].tcp_port = address_port(&servers[i]);
-        if (nodes[i].family == AF_INET) {
-            nodes[i].addr.addr4 = servers[i].u.v4.sin_addr;
-        } else {
-            memcpy(&nodes[i].addr.addr6, &servers[i].u.v6.sin6_addr, sizeof(struct in6_addr));
-        }
-        resolver->servers[i] = servers[i];
-    }
-    while ((flight = pool_next(&resolver->flights, &at)) != NULL) {
+    for (uint32_t at = 0; (flight = pool_next(&resolver->flights, &at)) != NULL;) {
         flight->holds++;
     }
     resolver->is_reasking = true;
-    ares_cancel(resolver->channel);
+    result = dns_channel_set_servers(resolver->channel, servers, count);
     resolver->is_reasking = false;
     resolver->server_count = count;
-    int status = count > 0 ? ares_set_servers_ports(resolver->channel, nodes) : ARES_SUCCESS;
-    for (at = 0; (flight = pool_next(&resolver->flights, &at)) != NULL;) {
+    for (uint32_t at = 0; (flight = pool_next(&resolver->flights, &at)) != NULL;) {
         flight_ask(flight);
         flight_let_go(flight);
     }
-    return status;
+    return result;
 }
 
 /* A file that is not there is empty; one that cannot be read leaves things as they are. */
@@ -616,7 +475,7 @@ static int servers_reload(struct resolver *resolver)
 
     if (result == 0 || result == -ENOENT) {
         count = dns_servers_read(span_make(bytes, len), resolver->server_file.path, servers);
-        result = servers_use(resolver, servers, count) == ARES_SUCCESS ? 0 : -ENOMEM;
+        result = servers_use(resolver, servers, count);
     }
     free(bytes);
     return result;
@@ -689,8 +548,8 @@ static void answer_from_cache(struct resolver *resolver, struct resolve *lookup,
                               struct entry *entry)
 {
     lookup_answer(lookup, entry);
-    resolver->stats.cache_hits += entry->outcome == OUTCOME_ADDRESSES;
-    resolver->stats.negative_hits += entry->outcome != OUTCOME_ADDRESSES;
+    resolver->stats.cache_hits += entry->outcome == DNS_OUTCOME_ADDRESSES;
+    resolver->stats.negative_hits += entry->outcome != DNS_OUTCOME_ADDRESSES;
     list_remove(&entry->age_link);
     list_push_front(&resolver->ages, &entry->age_link);
 }
@@ -718,7 +577,7 @@ static void ask_servers(struct resolver *resolver, struct resolve *lookup, struc
     }
     resolver->stats.queries++;
     flight_ask(flight);
-    if (entry->settled) { /* c-ares knew by itself, or had no memory */
+    if (entry->settled) { /* the channel knew by itself, or had no memory */
         lookup_answer(lookup, entry);
     } else {
         lookup_wait(lookup, entry);
@@ -751,7 +610,7 @@ void resolve_start(struct resolver *resolver, struct resolve *lookup, struct spa
         lookup_fail(lookup, "not a valid host name");
         return;
     }
-    if (!resolver->channel) {
+    if (resolver->is_stopped) {
         lookup_fail(lookup, "the proxy is stopping");
         return;
     }
@@ -796,45 +655,6 @@ void resolver_read_stats(const struct resolver *resolver, struct resolver_stats 
 
 /* ---- life ---- */
 
-static void library_init(void)
-{
-    ares_library_init(ARES_LIB_INIT_ALL);
-}
-
-/* Everything that c-ares would look up in files and the environment is given here. Tries double
- * their patience, so with one server 1 + 2 + 4 parts make the whole time. */
-static int channel_new(struct resolver *resolver)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    int64_t part_ms = resolver->timeout_ns / 7 / NS_PER_MS;
-    char no_file[] = "/dev/null", lookups[] = "b";
-    struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
-        .timeout = part_ms > 1 ? (int)part_ms : 1,
-        .tries = 3,
-        .ndots = 1,
-        .lookups = lookups,
-        .sock_state_cb = on_interest,
-        .sock_state_cb_data = resolver,
-        .ednspsz = UDP_ANSWER_BYTES,
-        .resolvconf_path = no_file,
-    };
-    int status;
-
-    pthread_once(&once, library_init);
-    status = ares_init_options(&resolver->channel, &options,
-                               ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                   ARES_OPT_NDOTS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
-                                   ARES_OPT_SORTLIST | ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ |
-                                   ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF);
-    if (status == ARES_SUCCESS) {
-        ares_set_socket_functions(resolver->channel, &socket_functions, resolver);
-    } else {
-        resolver->channel = NULL;
-    }
-    return status;
-}
-
 static bool memory_init(struct resolver *resolver)
 {
     list_init(&resolver->ages);
@@ -865,8 +685,7 @@ static bool servers_init(struct resolver *resolver, const struct resolver_option
         }
     }
     if (options->server_count > 0) {
-        result =
-            servers_use(resolver, servers, options->server_count) == ARES_SUCCESS ? 0 : -ENOMEM;
+        result = servers_use(resolver, servers, options->server_count);
     } else {
         resolver->server_file.path =
             strdup(options->server_file ? options->server_file : "/etc/resolv.conf");
@@ -915,7 +734,6 @@ struct resolver *resolver_new(const struct resolver_options *options, struct rin
         return NULL;
     }
     resolver->ring = ring;
-    dns_sockets_init(&resolver->sockets, ring);
     resolver->wheel = wheel;
     resolver->ready_queue = ready_queue;
     resolver->timeout_ns = options->timeout_ms * NS_PER_MS;
@@ -923,9 +741,10 @@ struct resolver *resolver_new(const struct resolver_options *options, struct rin
     resolver->ttl_max_s = options->ttl_max_s;
     resolver->negative_ttl_s = options->negative_ttl_s;
     resolver->files_checked_ns = ring_now(ring);
-    actor_init(&resolver->actor, ready_queue, resolver_run);
-    timer_init(&resolver->timer, &resolver->actor);
-    if (!memory_init(resolver) || channel_new(resolver) != ARES_SUCCESS) {
+    if (memory_init(resolver)) {
+        resolver->channel = dns_channel_new(ring, wheel, ready_queue, resolver->timeout_ns);
+    }
+    if (!resolver->channel) {
         snprintf(error, error_cap, "resolver: out of memory");
         goto fail;
     }
@@ -943,17 +762,25 @@ void resolver_stop(struct resolver *resolver)
 {
     struct entry *entry;
 
-    if (!resolver->channel) {
+    if (resolver->is_stopped || !resolver->channel) {
         return;
     }
+    resolver->is_stopped = true;
     for (uint32_t at = 0; (entry = pool_next(&resolver->entries, &at)) != NULL;) {
         ASSERT(list_is_empty(&entry->waiters));
         entry_free(resolver, entry);
     }
-    ares_destroy(resolver->channel);
-    resolver->channel = NULL;
-    timer_clear(resolver->wheel, &resolver->timer);
-    actor_fini(&resolver->actor);
+    dns_channel_stop(resolver->channel);
+}
+
+uint32_t resolver_in_flight(const struct resolver *resolver)
+{
+    return dns_channel_in_flight(resolver->channel);
+}
+
+void resolver_on_event(struct resolver *resolver, const struct ring_event *event)
+{
+    dns_channel_on_event(resolver->channel, event);
 }
 
 void resolver_free(struct resolver *resolver)
@@ -962,7 +789,7 @@ void resolver_free(struct resolver *resolver)
         return;
     }
     resolver_stop(resolver);
-    ASSERT(resolver->sockets.in_flight == 0);
+    dns_channel_free(resolver->channel);
     hosts_fini(&resolver->hosts);
     table_fini(&resolver->names);
     pool_fini(&resolver->flights);

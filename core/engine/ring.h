@@ -26,15 +26,16 @@
 #include <sys/uio.h>
 
 enum ring_kind {
-    RING_ACCEPT = 1, /* res: the new descriptor, non-blocking and close-on-exec, or -errno */
-    RING_RECV,       /* res: bytes in buf, 0 at the peer's FIN, or -errno (-ENOBUFS: no buffer) */
-    RING_RECV_INTO,  /* as RING_RECV, into the caller's memory; no buf */
-    RING_SEND,       /* res: bytes sent: all of them, or fewer when the connection is dying */
-    RING_POLL_IN,    /* res: poll(2) mask, or -errno */
-    RING_POLL_OUT,   /* the same */
-    RING_CONNECT,    /* res: 0 or -errno */
-    RING_RESOLVE,    /* a poll of the resolver's */
-    RING_WAKED,      /* ring_wake() was called, once or more often since the last one */
+    RING_ACCEPT = 1,  /* res: the new descriptor, non-blocking and close-on-exec, or -errno */
+    RING_RECV,        /* res: bytes in buf, 0 at the peer's FIN, or -errno (-ENOBUFS: no buffer) */
+    RING_RECV_INTO,   /* as RING_RECV, into the caller's memory; no buf */
+    RING_SEND,        /* res: bytes sent: all of them, or fewer when the connection is dying */
+    RING_POLL_IN,     /* res: poll(2) mask, or -errno */
+    RING_POLL_OUT,    /* the same */
+    RING_POLL_BROKEN, /* the same, for POLLERR and POLLHUP alone: the connection is over */
+    RING_CONNECT,     /* res: 0 or -errno */
+    RING_RESOLVE,     /* a poll of the resolver's */
+    RING_WAKED,       /* ring_wake() was called, once or more often since the last one */
 };
 
 /* Whom an event is for; copied into the kernel's user_data (kind 8 bits, generation 32, slot 24).
@@ -94,7 +95,7 @@ struct ring;
  * is missing and how to mend it (the caller prints it and exits with status 71). Ring bufs go back
  * through `cache`, whose return hook this sets.
  */
-int ring_new(struct ring **ring, const struct ring_options *options, struct buf_cache *cache,
+int ring_new(struct ring **made, const struct ring_options *options, struct buf_cache *cache,
              char *error, size_t error_cap) MUST_CHECK;
 
 /*
@@ -150,8 +151,8 @@ void ring_cancel_fd(struct ring *ring, int fd);
 
 /* Plain system calls on sockets, cheap and inline: their io_uring twins would run in kernel worker
  * threads. All return 0 (or what is said) or -errno. */
-/* accept(2) from the backlog, for the last ones before a listener closes: a descriptor like those of
- * RING_ACCEPT, or -errno. */
+/* accept(2) from the backlog, for the last ones before a listener closes: a descriptor like those
+ * of RING_ACCEPT, or -errno. */
 int ring_accept_now(struct ring *ring, int fd);
 int ring_socket(struct ring *ring, int family); /* TCP, non-blocking, close-on-exec, no delay */
 int ring_shutdown(struct ring *ring, int fd, int how);

@@ -2,8 +2,9 @@
 /*
  * uring_abi: what the kernel's io_uring interface has and the oldest supported liburing (2.3, whose
  * constants end with Linux 6.1) does not name, each with the version that brought it. Used by
- * ring.c alone, and only after the ring has seen that it works. The assertions pin the layouts that
- * the kernel promises, since ring.c fills queues and buffer rings itself.
+ * the ring alone, and only after it has seen that it works. The assertions pin the layouts that the
+ * kernel promises, since the ring fills queues and buffer rings itself. No other header of ours
+ * includes liburing.
  */
 #ifndef WEIR_ENGINE_URING_ABI_H
 #define WEIR_ENGINE_URING_ABI_H

@@ -152,6 +152,15 @@ static bool is_wanted(const struct session *s)
     return s->worker->shared->access_log || s->worker->shared->on_log_line;
 }
 
+/* What stands before the host, as in user:password@host, is no one's to keep. A client of HTTP/2
+ * may send it, though it must not (RFC 9113 8.3.1). */
+static void authority_value(struct text *t, const char *authority)
+{
+    const char *at = strrchr(authority, '@');
+
+    string_value(t, "authority", at ? at + 1 : authority);
+}
+
 /* A query string may carry secrets: its place is shown, its content is not. */
 static void path_value(struct text *t, const char *path)
 {
@@ -180,7 +189,7 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
     begin_line(&t, s, "request");
     connection_values(&t, s);
     string_value(&t, "method", exchange->method);
-    string_value(&t, "authority", exchange->authority);
+    authority_value(&t, exchange->authority);
     path_value(&t, exchange->path);
     key(&t, "http");
     text_printf(&t, "\"%u.%u\"", exchange->http_major, exchange->http_minor);

@@ -6,6 +6,7 @@
 #include "core/session/session_steps.h"
 
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 
 /* All plaintext that the client has sent so far, behind what was there. False: out of memory. */

@@ -4,9 +4,9 @@
 #include "core/base/clock.h"
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "http/h1_body.h"
 #include "http/h1_rewrite.h"
-#include "http/reply.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -82,29 +82,6 @@ void forward_free(struct forward *f)
 }
 
 /* ---- answers of our own ---- */
-
-bool session_answer(struct session *s, const struct answer *answer)
-{
-    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
-    const struct config *config = session_config(s);
-    const struct http_reply reply = {
-        .status = answer->status,
-        .error = answer->error,
-        .detail = answer->detail,
-        .target = answer->target,
-        .pseudonym = config->http.via ? s->hold->snapshot->pseudonym : NULL,
-        .session_id = s->id,
-        .keep_alive = answer->keep_alive,
-        .head_only = answer->head_only,
-        .version = answer->version,
-    };
-
-    http_write_reply(&t, &reply);
-    if (s->client->tls) {
-        return tls_engine_write(s->client->tls, text_view(&t));
-    }
-    return conn_write(s->client, text_view(&t));
-}
 
 static void log_exchange(struct forward *f)
 {
@@ -571,6 +548,7 @@ static enum step begin_upgrade(struct session *s)
     return STEP_RELAY;
 }
 
+/* False with fault->what null: out of memory. */
 static bool write_response(struct session *s, const struct http_head *head, bool is_final,
                            struct http_fault *fault)
 {
@@ -615,7 +593,7 @@ static enum step take_response_head(struct session *s, const struct http_head *h
 {
     struct forward *f = s->forward;
     bool interim = head->status >= 100 && head->status < 200;
-    struct http_fault fault;
+    struct http_fault fault = {.what = NULL};
 
     if (head->status == 101 && !f->wants_upgrade) {
         return answer_instead(s, 502, "http_protocol_error",
@@ -636,6 +614,10 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     /* Interim responses are unknown to HTTP/1.0 (RFC 9110 15.2). */
     if (!(interim && f->client_version == HTTP_VERSION_1_0) &&
         !write_response(s, head, !interim, &fault)) {
+        if (!fault.what) {
+            session_close(s, CLOSE_NO_MEMORY);
+            return STEP_END;
+        }
         return answer_instead(s, 502, fault.error, fault.what, CLOSE_BAD_RESPONSE);
     }
     buf_queue_consume(&s->server->rx, bufs_of(s), head->len);
@@ -687,7 +669,7 @@ static enum step read_response_head(struct session *s)
                                             ? "the server ended in the middle of a response head"
                                             : "the server ended the connection without an answer");
             }
-            conn_receive(server, config->limits.head_bytes);
+            conn_receive(server, config->limits.head_bytes + 1);
             return STEP_FORWARD;
         }
         step = take_response_head(s, &head);
@@ -846,18 +828,25 @@ enum step forward_timed_out(struct session *s)
     int64_t stall_ns = config->limits.send_stall_ms * NS_PER_MS;
     const struct conn *ends[] = {s->client, s->server};
 
+    int64_t moved_ns = f->moved_ns;
+
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
         if (ends[i] && ends[i]->sending && now_ns - ends[i]->send_since_ns >= stall_ns) {
             session_close(s, CLOSE_SEND_STALLED);
             return STEP_END;
         }
+        /* What was moved leaves with its sends, of which the last ones may take long. */
+        if (ends[i] && ends[i]->sent_ns > moved_ns) {
+            moved_ns = ends[i]->sent_ns;
+        }
     }
-    if (now_ns - f->moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
+    if (now_ns - moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
         if (f->phase != FORWARD_BODY) {
             return answer_instead(s, 504, "http_response_timeout",
                                   "the server did not answer in time", CLOSE_SERVER_TIMEOUT);
         }
         session_fault(s, "http_response_timeout", "the server stopped in a response body");
+        f->answered = false; /* the client must not take what it has for the whole */
         session_close(s, CLOSE_SERVER_TIMEOUT);
         return STEP_END;
     }

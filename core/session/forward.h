@@ -26,17 +26,4 @@ void forward_log_unfinished(struct forward *forward);
 void forward_free(struct forward *forward);
 size_t forward_size(void); /* of the object, for its pool */
 
-/* An answer of weir's own to a request at any point before its response began; closes after it
- * unless keep_alive. Shared with session_steps.c. */
-struct answer {
-    uint16_t status;
-    const char *error;  /* RFC 9209 */
-    struct span detail; /* a sentence */
-    struct span target;
-    bool head_only;
-    bool keep_alive;
-    enum http_version version;
-};
-bool session_answer(struct session *session, const struct answer *answer);
-
 #endif

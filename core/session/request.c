@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "http/reply.h"
@@ -125,6 +126,8 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     if (!port_is_allowed(config, s->port)) {
+        s->decision = DECISION_REFUSE;
+        s->rule = "connect.ports";
         return refuse_request(s, 403, "http_request_denied",
                               "CONNECT to this port is not allowed (connect.ports lists those that "
                               "are)",
@@ -136,6 +139,8 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
                               CLOSE_REFUSED);
     }
     if (guard_refusal(s)) {
+        s->decision = DECISION_REFUSE;
+        s->rule = "connect.allow_private";
         session_fault(s, "destination_ip_prohibited",
                       "%s is a %s, and such destinations are not allowed (connect.allow_private)",
                       s->target, guard_refusal(s));

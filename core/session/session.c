@@ -75,9 +75,16 @@ static void close_client(struct session *s, enum close_reason reason)
         how = CONN_CLOSE_NOW;
         break;
     case CLOSE_SERVER_GONE:
+    case CLOSE_SERVER_TIMEOUT:
     case CLOSE_BAD_RESPONSE:
         /* The client must see that it was cut short, unless it was told in words. */
         how = s->forward && forward_was_answered(s->forward) ? CONN_CLOSE_FLUSH : CONN_CLOSE_RESET;
+        break;
+    case CLOSE_DIAL_FAILED:
+    case CLOSE_REFUSED:
+        /* CONNECT was answered 200 and what is inside cannot be answered: a FIN would look as if a
+         * server had been there and had nothing to say. */
+        how = s->told ? CONN_CLOSE_FLUSH : CONN_CLOSE_RESET;
         break;
     case CLOSE_SEND_STALLED:
     case CLOSE_GRACE_OVER:

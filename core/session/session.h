@@ -76,7 +76,7 @@ struct session_talk {
     bool error_mode;         /* the client's TLS will carry only an error page */
     bool was_recalled;       /* leaf and ALPN are last time's; the server has yet to confirm */
     bool visit_known;        /* `visit` is filled */
-    bool opening_seen;       /* bytes came that are not decided yet */
+    bool opening_seen;       /* the time for an undecided opening is running */
     enum leaf_kind leaf_kind;
     uint8_t server_digest[LEAF_DIGEST_LEN];
     uint8_t visit[VISIT_KEY_LEN];
@@ -110,6 +110,7 @@ struct session {
     uint8_t reason;  /* enum close_reason */
     bool is_connect; /* a CONNECT was accepted: one line in the log for all of it */
     bool relaying;
+    bool told; /* the client was given an answer of our own */
 
     uint16_t listener;
     uint8_t decision; /* enum decision */

@@ -15,6 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
@@ -119,6 +120,20 @@ static enum step gather_hello(struct session *s)
     return talk_keep_hello(s, &hello) ? STEP_DECIDE : session_end(s, CLOSE_NO_MEMORY);
 }
 
+static bool server_has_ended(const struct session *s)
+{
+    return s->server && (s->server->eof || s->server->error);
+}
+
+/* From now on the opening has little time. */
+static void await_opening(struct session *s)
+{
+    if (!s->talk->opening_seen) {
+        s->talk->opening_seen = true;
+        session_set_deadline(s, OPENING_MS);
+    }
+}
+
 static enum step step_hello(struct session *s)
 {
     struct conn *client = s->client;
@@ -131,9 +146,12 @@ static enum step step_hello(struct session *s)
         return gather_hello(s);
     }
     if (client->rx.len == 0) {
-        bool server_spoke = s->server && (s->server->rx.len || s->server->eof || s->server->error);
-        if (server_spoke || client->eof) {
-            return relay_undecoded(s);
+        if ((s->server && s->server->rx.len) || client->eof) {
+            return relay_undecoded(s); /* the server speaks first, or the client not at all */
+        }
+        if (server_has_ended(s)) {
+            /* A ClientHello may be on its way, and its sender can be told why. */
+            await_opening(s);
         }
         conn_receive(client, RECORD_BYTES_MAX);
         if (s->server) {
@@ -148,10 +166,7 @@ static enum step step_hello(struct session *s)
         if (client->eof) {
             return relay_undecoded(s);
         }
-        if (!s->talk->opening_seen) {
-            s->talk->opening_seen = true;
-            session_set_deadline(s, OPENING_MS);
-        }
+        await_opening(s);
         conn_receive(client, RECORD_BYTES_MAX);
         return STEP_WAIT;
     case PROTOCOL_TLS:
@@ -167,10 +182,24 @@ static enum step hello_timed_out(struct session *s)
     if (s->protocol == PROTOCOL_TLS && !is_decided_tunnel(s)) {
         return session_end(s, CLOSE_HELLO_TIMEOUT);
     }
-    return s->client->rx.len ? relay_undecoded(s) : session_end(s, CLOSE_IDLE);
+    return s->client->rx.len || server_has_ended(s) ? relay_undecoded(s)
+                                                    : session_end(s, CLOSE_IDLE);
 }
 
 /* ---- DECIDE ---- */
+
+/* The server that was dialled meanwhile is of no use any more. */
+static void drop_server(struct session *s)
+{
+    if (s->talk->dial) {
+        dial_free(s->talk->dial);
+        s->talk->dial = NULL;
+    }
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+}
 
 static enum step step_decide(struct session *s)
 {
@@ -195,6 +224,7 @@ static enum step step_decide(struct session *s)
     if (s->protocol != PROTOCOL_TLS) {
         return session_end(s, CLOSE_REFUSED);
     }
+    drop_server(s);
     s->talk->error_mode = true;
     s->talk->error_status = 403;
     return STEP_LEAF;
@@ -253,6 +283,7 @@ static enum step step_dial(struct session *s)
     }
     look_at_dial(s);
     if (!s->server) {
+        ASSERT(s->talk->dial);
         return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
@@ -710,6 +741,10 @@ static enum step relay_timed_out(struct session *s)
     uint32_t idle_ms = config->limits.tunnel_idle_ms;
     const struct conn *ends[] = {s->client, s->server};
 
+    /* What was moved leaves with its sends, of which the last ones may take long. */
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        moved_ns = ends[i]->sent_ns > moved_ns ? ends[i]->sent_ns : moved_ns;
+    }
     if (half_closed && idle_ms > HALF_CLOSED_IDLE_MS) {
         idle_ms = HALF_CLOSED_IDLE_MS;
     }
@@ -719,6 +754,12 @@ static enum step relay_timed_out(struct session *s)
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
         if (ends[i]->sending &&
             now_ns - ends[i]->send_since_ns >= config->limits.send_stall_ms * NS_PER_MS) {
+            return session_end(s, CLOSE_SEND_STALLED);
+        }
+        /* A spliced direction has no send: what waits is in its kernel pipe. */
+        const struct pipe *pipe = i == 0 ? &s->down : &s->up;
+        if (pipe->in_kernel_pipe &&
+            now_ns - pipe->moved_ns >= config->limits.send_stall_ms * NS_PER_MS) {
             return session_end(s, CLOSE_SEND_STALLED);
         }
     }

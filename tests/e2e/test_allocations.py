@@ -3,7 +3,6 @@
 library that is preloaded into it, while connections that are already up carry many megabytes."""
 import os
 import struct
-import threading
 
 import harness
 import origins
@@ -63,11 +62,9 @@ class Allocations(harness.WeirCase):
         sock.sendall(f"POST {target}/upload HTTP/1.1\r\nHost: {host}\r\n"
                      f"Content-Length: {count}\r\n\r\n".encode())
         block = bytes(1 << 20)
-        sender = threading.Thread(
-            target=lambda: [sock.sendall(block) for _ in range(count // len(block))])
-        sender.start()
+        for _ in range(count // len(block)):
+            sock.sendall(block)
         answer = harness.read_answer(origins.Reader(sock), "POST")
-        sender.join()
         self.assertEqual(answer.status, 200)
 
     def measure(self, what, sock, target, host):

@@ -122,6 +122,22 @@ class Leaf(harness.WeirCase):
         self.assertEqual(done.returncode, 0, out)
         self.assertIn("Chain verification output: Verified", out)
 
+    def test_client_without_our_ca(self):
+        """A client that does not know our CA says so by an alert, in clear or not; the log names it
+        and not some broken record."""
+        server = self.servers["plain"]
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version):
+                before = len(self.weir.records())
+                with self.assertRaises(ssl.SSLCertVerificationError):
+                    self.tls(f"www.origin.test:{server.port}", ca=self.authority.certificate,
+                             minimum=version, maximum=version)
+                record = harness.wait_for("the record", lambda: next(iter(
+                    self.weir.records()[before:]), None))
+                self.assertEqual(record.close, "client_tls_failed")
+                self.assertEqual(record.error, "tls_alert_received")
+                self.assertIn("unknown_ca (48)", record.fault)
+
     def test_made_once(self):
         """Twenty first connections at once and ten later ones: one certificate for all."""
         authority = f"alias.origin.test:{self.servers['plain'].port}"

@@ -64,8 +64,8 @@ class Rules(harness.WeirCase):
         self.assertEqual(answer.status, 403)
         self.assertIn("proxy-status", dict(answer.fields))
         self.assertEqual(self.one.accepted, before)
-        record = self.weir.wait_record(lambda r: r.decision == "refuse")
-        self.assertEqual(record.rule, "blocked")
+        record = self.weir.wait_record(lambda r: r.rule == "blocked")
+        self.assertEqual(record.decision, "refuse")
         answer = self.get_plain(f"http://bad.origin.test:{self.one.port}/")
         self.assertEqual(answer.status, 403)
 
@@ -76,6 +76,8 @@ class Rules(harness.WeirCase):
         _, _, answer = self.connect_answer(f"www.origin.test:{closed.port}")
         self.assertEqual(answer.status, 403)
         self.assertEqual(closed.accepted, 0)
+        record = self.weir.wait_record(lambda r: r.rule == "connect.ports")
+        self.assertEqual(record.decision, "refuse")
 
 
 class RefuseByDefault(harness.WeirCase):

@@ -56,6 +56,8 @@ def make_server_certificate(folder):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together, and at once
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         self.send_response(200)

@@ -161,6 +161,7 @@ static void pending_run(struct actor *actor)
     if (is_late) {
         lookup->arrived_ns = ring_now(resolver->ring);
         lookup_fail(lookup, "no answer in time");
+        lookup->timed_out = true;
         resolver->stats.timeouts++;
         resolver->stats.failures++;
     } else {
@@ -223,6 +224,7 @@ void resolve_start(struct resolver *resolver, struct resolve *lookup, struct spa
     list_init(&lookup->link);
     lookup->owner = owner;
     lookup->error = NULL;
+    lookup->timed_out = false;
     lookup->cached = true;
     lookup->address_count = 0;
     lookup->arrived_ns = ring_now(resolver->ring);

@@ -196,6 +196,7 @@ static struct ring_event deliver(struct ring *ring, struct completion *completio
 {
     struct ring_event event = completion->event;
 
+    ring->sim->completions[event.kind][event.res < 0 ? -event.res : 0]++;
     if (event.buf) {
         ring->groups[event.buf->group].held++;
     }
@@ -382,7 +383,8 @@ void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct 
 void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kind kind,
                short poll_mask)
 {
-    ASSERT(kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_RESOLVE);
+    ASSERT(kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_POLL_BROKEN ||
+           kind == RING_RESOLVE);
     operation_new(ring, kind, fd, owner)->poll_mask = poll_mask;
 }
 
@@ -429,7 +431,7 @@ static void check_spin(struct ring *ring)
     }
 }
 
-/* Until a completion is visible or the time is over. */
+/* Until a completion is visible, somebody woke the ring, or the time is over. */
 static void wait_ready(struct ring *ring, int64_t wait_ns)
 {
     struct sim *sim = ring->sim;
@@ -437,7 +439,7 @@ static void wait_ready(struct ring *ring, int64_t wait_ns)
 
     while (sim_step(sim, sim->now_ns)) {
     }
-    while (list_is_empty(&ring->ready) && wait_ns != 0) {
+    while (list_is_empty(&ring->ready) && wait_ns != 0 && !atomic_load(&ring->woken)) {
         if (sim->action_count == 0 && wait_ns < 0) {
             sim_fail(sim, "sleeps for ever, nothing can happen any more");
         }
@@ -458,12 +460,11 @@ int ring_turn(struct ring *ring, int64_t wait_ns, struct ring_event *events, int
     publish_buffers(ring);
     sim_submit(ring);
     check_spin(ring);
+    wait_ready(ring, wait_ns);
     if (atomic_exchange(&ring->woken, false)) {
         sim_trace(ring->sim, "woken", 0, 0, 0, 0, 0);
         events[count++] = (struct ring_event){.kind = RING_WAKED};
-        wait_ns = 0;
     }
-    wait_ready(ring, wait_ns);
     while (count < cap && (node = list_pop_front(&ring->ready))) {
         events[count++] = deliver(ring, CONTAINER_OF(node, struct completion, link));
     }

@@ -56,6 +56,7 @@ struct operation {
     struct ring_owner owner;
     int fd;
     bool tried;
+    bool deaf;             /* is not told what happens any more; can be cancelled */
     bool over;             /* the last completion is posted */
     int64_t completion_ns; /* of the last one that was posted */
     enum ring_group group;

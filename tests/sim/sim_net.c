@@ -83,6 +83,7 @@ const struct sim_profile sim_profile_storm = {
     .connect_hang = 20,
     .pipe_error = 100,
     .death = 150,
+    .deaf_recv = 500,
 };
 
 /* ---- Trace ---- */

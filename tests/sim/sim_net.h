@@ -7,6 +7,7 @@
 #define WEIR_SIM_SIM_NET_H
 
 #include "core/base/list.h"
+#include "core/engine/ring.h"
 #include "tests/sim/ring_sim.h"
 
 struct sim_stream {
@@ -24,9 +25,10 @@ struct sim_end {
     int fd; /* -1: a peer's, or closed */
     struct sim_peer *peer;
     struct sockaddr_storage name;
-    bool open; /* not closed by its owner */
-    bool dead; /* the connection ended with an error */
-    int error; /* positive errno that the next operation gets; then it is forgotten */
+    bool open;       /* not closed by its owner */
+    bool dead;       /* the connection ended with an error */
+    int error;       /* positive errno that the next operation gets; then it is forgotten */
+    int64_t told_ns; /* when the one that got it completes */
 };
 
 struct sim_conn {
@@ -47,7 +49,7 @@ struct sim_action {
     bool owned; /* the object is freed when the simulation ends before the action runs */
 };
 
-enum { SIM_TRACE_LINES = 64, SIM_TRACE_VALUES = 5 };
+enum { SIM_TRACE_LINES = 64, SIM_TRACE_VALUES = 5, SIM_KINDS = RING_WAKED + 1, SIM_ERRNOS = 134 };
 
 /* One line of the trace; it becomes text only when somebody reads it. */
 struct sim_trace_line {
@@ -72,6 +74,7 @@ struct sim {
     uint64_t trace_hash;
     uint64_t trace_count;
     uint64_t faults;
+    uint64_t completions[SIM_KINDS][SIM_ERRNOS]; /* delivered, by ring_kind and errno (0: good) */
     bool trace_print;
     struct sim_trace_line trace[SIM_TRACE_LINES];
     struct sim_kernel *kernel; /* descriptors and operations, ring_sim.c's */

@@ -37,6 +37,16 @@ int sim_read_end(const struct descriptor *d)
     return -sim_take_error(&d->conn->end[d->side]);
 }
 
+/* The end of a receive. When another operation was told the error, this one sees a mere end, but
+ * not before that other one's completion: the kernel posts them in this order. */
+static void recv_end(struct ring *ring, struct operation *op, struct descriptor *d)
+{
+    int64_t told_ns = d->conn->end[d->side].told_ns;
+
+    op->completion_ns = told_ns > op->completion_ns ? told_ns : op->completion_ns;
+    sim_post(ring, op, sim_read_end(d), false, NULL);
+}
+
 static void recv_shot(struct ring *ring, struct operation *op, struct descriptor *d)
 {
     struct sim *sim = ring->sim;
@@ -75,7 +85,11 @@ void sim_run_kick(struct sim *sim, void *object, uint64_t argument)
 static void recv_try(struct ring *ring, struct operation *op, struct descriptor *d)
 {
     static const int errors[] = {-ENOMEM, -ENOBUFS};
+    bool took = false;
 
+    if (op->deaf) {
+        return;
+    }
     if (!sim_is_readable(d)) {
         if (!op->tried && !op->poll_first && ring->groups[op->group].free_len == 0) {
             sim_post(ring, op, -ENOBUFS, false, NULL); /* even on an idle socket */
@@ -88,9 +102,13 @@ static void recv_try(struct ring *ring, struct operation *op, struct descriptor 
     }
     for (int i = 0; !op->over && i < SHOTS_MAX && d->conn->stream[!d->side].visible > 0; i++) {
         recv_shot(ring, op, d);
+        took = true;
     }
-    if (!op->over && d->conn->stream[!d->side].visible == 0 && sim_is_readable(d)) {
-        sim_post(ring, op, sim_read_end(d), false, NULL);
+    if (!op->over && took && d->conn->end[d->side].dead &&
+        sim_chance(ring->sim, ring->sim->profile->deaf_recv)) {
+        op->deaf = true; /* one wake-up stood for the data and for the death */
+    } else if (!op->over && d->conn->stream[!d->side].visible == 0 && sim_is_readable(d)) {
+        recv_end(ring, op, d);
     } else if (!op->over && d->conn->stream[!d->side].visible > 0) {
         sim_schedule(ring->sim, ring->sim->now_ns + NS_PER_US, sim_run_kick, d, (uint64_t)op->fd);
     }
@@ -108,7 +126,7 @@ static void recv_into_try(struct ring *ring, struct operation *op, struct descri
         len = sim_conn_read(d->conn, d->side, op->memory, len < op->len ? len : op->len);
         sim_post(ring, op, (int)len, false, NULL);
     } else {
-        sim_post(ring, op, sim_read_end(d), false, NULL);
+        recv_end(ring, op, d);
     }
 }
 
@@ -170,8 +188,12 @@ static void send_try(struct ring *ring, struct operation *op, struct descriptor 
         if (res == 0) {
             res = -sim_take_error(end);
             res = res ? res : -EPIPE;
+        } else if (op->sent < op->total && sim_below(ring->sim, 2) == 0) {
+            /* The kernel tries to send the rest, and what it is told then is told to nobody. */
+            (void)sim_take_error(end);
         }
         sim_post(ring, op, res, false, NULL);
+        end->told_ns = op->completion_ns;
         /* A receive sees it too, as an end once the error was told here. */
         sim_schedule(ring->sim, ring->sim->now_ns, sim_run_kick, d, (uint64_t)op->fd);
         return;
@@ -192,9 +214,10 @@ static void poll_try(struct ring *ring, struct operation *op, struct descriptor 
     } else {
         bool dead = d->conn->end[d->side].dead;
         ready |= sim_is_readable(d) ? POLLIN : 0;
-        ready |= sim_conn_room(d->conn, d->side) > 0 || dead ? POLLOUT : 0;
-        ready |= dead ? POLLHUP | POLLERR : 0;
-        ready |= d->conn->stream[!d->side].fin_visible ? POLLRDHUP : 0;
+        bool writable = sim_conn_room(d->conn, d->side) > 0 || d->shut_write || dead;
+        ready |= writable ? POLLOUT : 0;
+        ready |= dead ? POLLHUP | POLLERR : d->shut_read && d->shut_write ? POLLHUP : 0;
+        ready |= d->conn->stream[!d->side].fin_visible || d->shut_read ? POLLRDHUP : 0;
     }
     ready &= op->poll_mask | POLLHUP | POLLERR;
     if (ready) {
@@ -298,7 +321,8 @@ static void connect_try(struct ring *ring, struct operation *op)
 
 static bool is_poll(enum ring_kind kind)
 {
-    return kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_RESOLVE;
+    return kind == RING_POLL_IN || kind == RING_POLL_OUT || kind == RING_POLL_BROKEN ||
+           kind == RING_RESOLVE;
 }
 
 static void operation_try(struct ring *ring, struct operation *op)

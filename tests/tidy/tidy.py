@@ -39,16 +39,23 @@ OURS = ("core/", "tls/", "http/", "detect/", "bench/", "tests/", "third_party/")
 
 # Third-party header -> its users: files or folders. Tests and benchmarks may use any.
 THIRD_PARTY = {
-    r"liburing(/.*)?\.h": ["core/engine/ring.c", "core/engine/uring_abi.h"],
-    r"linux/io_uring\.h": ["core/engine"],
+    r"liburing(/.*)?\.h": ["core/engine/uring_abi.h"],
+    r"linux/io_uring\.h": [],
     r"yaml\.h": ["core/config/config_yaml.c"],
-    r"ares(_.*)?\.h": ["core/engine/resolve.c"],
+    r"ares(_.*)?\.h": ["core/engine/dns_channel.c"],
     r"jansson\.h": ["core/tools"],
     r"openssl/.*": ["tls"],
     r"llhttp\.h": ["http"],
     r"nghttp2/.*": ["http"],
     r"xxhash\.h": ["core/base/hash.c", "detect"],
     r"cmocka\.h": [],
+}
+
+# Header of ours -> its users, in the program. One called NAME_private.h without a row here is for
+# the files of its folder alone.
+PRIVATE = {
+    "core/engine/uring_abi.h": ["core/engine/ring_private.h"],
+    "core/engine/ring_private.h": ["core/engine/ring.c", "core/engine/ring_setup.c"],
 }
 
 CALLS = {
@@ -124,6 +131,18 @@ def is_under(path, place):
     return path == place or path.startswith(place + "/")
 
 
+def private_users(header):
+    """Who may include a private header: files or folders; None when it is not private."""
+    if header in PRIVATE:
+        return PRIVATE[header]
+    return [os.path.dirname(header)] if header.endswith("_private.h") else None
+
+
+def is_user(path, header):
+    users = private_users(header)
+    return users is None or any(is_under(path, user) for user in users)
+
+
 def check_arrows(root, _arguments):
     for path in tree(root):
         if not path.endswith((".c", ".h", ".def")):
@@ -145,6 +164,9 @@ def check_arrows(root, _arguments):
             elif quote == '"' and not any(is_under(name, place) for place in ARROWS[folder]):
                 yield (path, number, f"{folder}/ may not include {name}: only "
                        + ", ".join(ARROWS[folder]))
+            elif quote == '"' and folder not in ("tests", "bench") and not is_user(path, name):
+                yield (path, number, f"{name} is private to "
+                       + ", ".join(private_users(name)))
             elif quote == "<" and folder not in ("tests", "bench"):
                 for header, users in THIRD_PARTY.items():
                     if re.fullmatch(header, name) and not any(is_under(path, u) for u in users):
@@ -177,8 +199,7 @@ def check_headers(root, arguments):
                               cwd=root)
         return done.returncode, done.stderr.decode(errors="replace")
 
-    headers = [path for path in tree(root) if path.endswith(".h")
-               and any(is_under(path, folder) for folder in ARROWS)]
+    headers = [path for path in tree(root) if path.endswith(".h")]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, (code, message) in zip(headers, pool.map(compile_alone, headers)):
             if code != 0:

@@ -200,6 +200,7 @@ static const char *said(const struct resolve *lookup)
 {
     static char all[1024];
     char one[ADDRESS_TEXT_MAX];
+    size_t len = 0;
 
     if (lookup->state == RESOLVE_FAILED) {
         assert_int_equal(lookup->address_count, 0);
@@ -211,7 +212,8 @@ static const char *said(const struct resolve *lookup)
     for (size_t i = 0; i < lookup->address_count; i++) {
         address_format_ip(&lookup->addresses[i], one);
         assert_int_equal(address_port(&lookup->addresses[i]), 0);
-        strcat(strcat(all, i > 0 ? " " : ""), one);
+        len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", i > 0 ? " " : "", one);
+        assert_true(len < sizeof(all));
     }
     return all;
 }

@@ -78,7 +78,7 @@ static void test_page_and_fields(void **state)
     assert_true(contains(page, "Asked for: example.com:443"));
     assert_true(contains(page, "Nothing listens"));
     assert_true(contains(page, "proxy weir, not"));
-    assert_true(contains(page, "Session 4711, error type connection_refused."));
+    assert_true(contains(page, "Session 1267, error type connection_refused."));
     assert_true(contains(page, "light dark"));
 }
 

@@ -43,6 +43,15 @@ static bool fails_once; /* or from there on */
 static bool has_failed;
 static long live_count;
 
+/* Later revisions of the library use one block of a name, its cache, without a look at whether they
+ * got it (x509_name_get_cache(), seen at API 43). Blocks of its size are spared there. */
+static bool is_spared(size_t size)
+{
+    enum { NAME_CACHE_BYTES = 32, ITS_HEADER_BYTES = 8 };
+
+    return BORINGSSL_API_VERSION > 17 && size == NAME_CACHE_BYTES + ITS_HEADER_BYTES;
+}
+
 static bool is_failing(void)
 {
     if (!armed || countdown-- > 0 || (fails_once && has_failed)) {
@@ -61,7 +70,7 @@ static void *counted(void *pointer)
 
 void *malloc(size_t size)
 {
-    return is_failing() ? NULL : counted(__libc_malloc(size));
+    return !is_spared(size) && is_failing() ? NULL : counted(__libc_malloc(size));
 }
 
 void *calloc(size_t count, size_t size)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* answer: what weir says itself to a client, in clear or inside its TLS. */
+#ifndef WEIR_SESSION_ANSWER_H
+#define WEIR_SESSION_ANSWER_H
+
+#include "core/session/session.h"
+
+struct answer {
+    uint16_t status;
+    const char *error;  /* RFC 9209 error type */
+    struct span detail; /* a sentence */
+    struct span target; /* what was asked for; may be empty */
+    bool head_only;     /* the request was HEAD */
+    bool keep_alive;    /* the connection goes on; else the caller closes it */
+    enum http_version version;
+};
+
+/* Queues the answer. False: out of memory. */
+bool session_answer(struct session *session, const struct answer *answer) MUST_CHECK;
+
+#endif

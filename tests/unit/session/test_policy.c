@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session/policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+/* Each test writes the rules as a person would, and asks. */
+static struct config *config;
+
+static void load(const char *rules)
+{
+    char text[4096];
+    struct config_report report = {.out = stderr};
+    int len = snprintf(text, sizeof(text),
+                       "listeners:\n  - address: \"127.0.0.1:8080\"\nintercept:\n%s", rules);
+
+    assert_true(len > 0 && (size_t)len < sizeof(text));
+    config = config_load_text("test", span_from_string(text), &report);
+    assert_non_null(config);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (config) {
+        config_put(config);
+        config = NULL;
+    }
+    return 0;
+}
+
+enum { OPEN = -1 };
+
+/* sni null: the hello is not known yet. */
+static void expect_at(int line, const char *host, uint16_t port, const char *sni, int decision,
+                      const char *rule)
+{
+    const struct policy_question question = {
+        .host = host,
+        .port = port,
+        .hello_known = sni != NULL,
+        .sni = sni && sni[0] ? span_from_string(sni) : span_make(NULL, 0),
+    };
+    struct policy_answer answer = policy_decide(config, &question);
+
+    if (answer.open != (decision == OPEN) || (!answer.open && (int)answer.decision != decision) ||
+        (rule && strcmp(answer.rule, rule) != 0)) {
+        fail_msg("line %d: %s by %s", line, answer.open ? "open" : decision_name(answer.decision),
+                 answer.rule);
+    }
+}
+
+#define EXPECT(host, port, sni, decision, rule) expect_at(__LINE__, host, port, sni, decision, rule)
+
+static void without_rules_the_default_decides(void **state)
+{
+    static const enum decision each[] = {DECISION_INTERCEPT, DECISION_TUNNEL, DECISION_REFUSE};
+
+    (void)state;
+    load("  rules: []\n");
+    for (size_t i = 0; i < 3; i++) {
+        config->intercept.default_decision = each[i];
+        EXPECT("example.com", 443, NULL, (int)each[i], "default");
+        EXPECT("example.com", 443, "", (int)each[i], "default");
+        EXPECT("192.0.2.1", 1, "x.test", (int)each[i], "default");
+    }
+}
+
+static void the_first_rule_that_matches_decides(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: one, host: [a.test], action: refuse}\n"
+         "    - {name: two, host: [a.test, b.test], action: tunnel}\n"
+         "    - {name: three, host: [b.test], action: refuse}\n"
+         "    - {host: [c.test], action: tunnel}\n");
+    EXPECT("a.test", 443, NULL, DECISION_REFUSE, "one");
+    EXPECT("b.test", 443, NULL, DECISION_TUNNEL, "two");
+    EXPECT("c.test", 443, NULL, DECISION_TUNNEL, "rule 4");
+    EXPECT("d.test", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("A.Test", 443, NULL, DECISION_REFUSE, "one");
+    EXPECT("xa.test", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("a.test.evil.test", 443, NULL, DECISION_INTERCEPT, "default");
+}
+
+static void every_pattern_list_of_a_rule_must_match(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: all, host: [h.test], sni: [s.test], port: [443, 8443], action: refuse}\n"
+         "    - {name: host, host: [h.test], action: tunnel}\n");
+    EXPECT("h.test", 443, "s.test", DECISION_REFUSE, "all");
+    EXPECT("h.test", 8443, "S.TEST", DECISION_REFUSE, "all");
+    EXPECT("h.test", 444, "s.test", DECISION_TUNNEL, "host");
+    EXPECT("h.test", 443, "t.test", DECISION_TUNNEL, "host");
+    EXPECT("h.test", 443, "", DECISION_TUNNEL, "host");
+    EXPECT("g.test", 443, "s.test", DECISION_INTERCEPT, "default");
+}
+
+/* A question stays open only when a rule on the SNI stands before the answer. */
+static void rules_on_the_sni_are_open_until_the_hello(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: early, host: [early.test], action: refuse}\n"
+         "    - {name: sni, host: [.open.test], port: [443], sni: [s.test], action: tunnel}\n"
+         "    - {name: late, host: [.open.test], action: refuse}\n");
+    EXPECT("early.test", 443, NULL, DECISION_REFUSE, "early");
+    EXPECT("open.test", 443, NULL, OPEN, "sni");
+    EXPECT("a.open.test", 443, NULL, OPEN, "sni");
+    EXPECT("open.test", 443, "s.test", DECISION_TUNNEL, "sni");
+    EXPECT("open.test", 443, "other.test", DECISION_REFUSE, "late");
+    EXPECT("open.test", 443, "", DECISION_REFUSE, "late");
+    /* Host or port rule it out already: nothing to wait for. */
+    EXPECT("open.test", 80, NULL, DECISION_REFUSE, "late");
+    EXPECT("closed.test", 443, NULL, DECISION_INTERCEPT, "default");
+}
+
+static void an_open_rule_behind_the_answer_does_not_matter(void **state)
+{
+    (void)state;
+    load("  rules:\n"
+         "    - {name: ports, port: [22], action: tunnel}\n"
+         "    - {name: sni, sni: [s.test], action: refuse}\n");
+    EXPECT("any.test", 22, NULL, DECISION_TUNNEL, "ports");
+    EXPECT("any.test", 22, "s.test", DECISION_TUNNEL, "ports");
+    EXPECT("any.test", 443, NULL, OPEN, "sni");
+}
+
+static void the_empty_pattern_means_no_sni(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: none, sni: [\"\"], action: tunnel}\n"
+         "    - {name: star, sni: [\"*\"], host: [star.test], action: refuse}\n"
+         "    - {name: either, sni: [\"\", x.test], host: [either.test], action: refuse}\n");
+    EXPECT("a.test", 443, NULL, OPEN, "none");
+    EXPECT("a.test", 443, "", DECISION_TUNNEL, "none");
+    EXPECT("a.test", 443, "a.test", DECISION_INTERCEPT, "default");
+    EXPECT("star.test", 443, "a.test", DECISION_REFUSE, "star");
+    EXPECT("either.test", 443, "x.test", DECISION_REFUSE, "either");
+    EXPECT("either.test", 443, "y.test", DECISION_INTERCEPT, "default");
+}
+
+static void a_star_takes_in_a_missing_sni(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: star, sni: [\"*\"], action: refuse}\n");
+    EXPECT("a.test", 443, "", DECISION_REFUSE, "star");
+    EXPECT("a.test", 443, "b.test", DECISION_REFUSE, "star");
+}
+
+static void wildcards_mean_what_is_below(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: below, host: [\"*.below.test\"], action: tunnel}\n"
+         "    - {name: both, host: [.both.test], action: tunnel}\n"
+         "    - {name: sni, host: [h.test], sni: [\"*.s.test\"], action: refuse}\n");
+    EXPECT("below.test", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("a.below.test", 443, NULL, DECISION_TUNNEL, "below");
+    EXPECT("b.a.below.test", 443, NULL, DECISION_TUNNEL, "below");
+    EXPECT("xbelow.test", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("both.test", 443, NULL, DECISION_TUNNEL, "both");
+    EXPECT("a.both.test", 443, NULL, DECISION_TUNNEL, "both");
+    EXPECT("xboth.test", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("h.test", 443, "a.s.test", DECISION_REFUSE, "sni");
+    EXPECT("h.test", 443, "s.test", DECISION_INTERCEPT, "default");
+}
+
+/* The SNI has no part in a rule on hosts, nor an address in a rule on names. */
+static void addresses_match_as_addresses(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: one, host: [192.0.2.1], action: tunnel}\n"
+         "    - {name: block, host: [198.51.100.0/24], action: refuse}\n"
+         "    - {name: six, host: [\"2001:db8::/32\"], action: refuse}\n"
+         "    - {name: name, host: [.test], action: tunnel}\n");
+    EXPECT("192.0.2.1", 443, NULL, DECISION_TUNNEL, "one");
+    EXPECT("192.0.2.10", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("198.51.100.255", 443, NULL, DECISION_REFUSE, "block");
+    EXPECT("198.51.101.0", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("2001:db8::7", 443, NULL, DECISION_REFUSE, "six");
+    EXPECT("2001:db9::7", 443, NULL, DECISION_INTERCEPT, "default");
+    EXPECT("::ffff:192.0.2.1", 443, NULL, DECISION_TUNNEL, "one");
+    EXPECT("203.0.113.1", 443, "a.test", DECISION_INTERCEPT, "default");
+    EXPECT("192.0.2.1", 443, "a.test", DECISION_TUNNEL, "one");
+}
+
+/* No file may say it, but a rule of nothing means everything. */
+static void empty_lists_match_everything(void **state)
+{
+    struct config_rule rule = {.name = (char *)"all", .action = DECISION_REFUSE};
+    struct config made = {.intercept = {.rules = &rule, .rule_count = 1}};
+
+    (void)state;
+    config = &made;
+    EXPECT("a.test", 1, NULL, DECISION_REFUSE, "all");
+    EXPECT("192.0.2.1", 65535, "", DECISION_REFUSE, "all");
+    EXPECT("a.test", 443, "b.test", DECISION_REFUSE, "all");
+    config = NULL;
+}
+
+static void decisions_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(decision_name(DECISION_INTERCEPT), "intercept");
+    assert_string_equal(decision_name(DECISION_TUNNEL), "tunnel");
+    assert_string_equal(decision_name(DECISION_REFUSE), "refuse");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(without_rules_the_default_decides, tear_down),
+        cmocka_unit_test_teardown(the_first_rule_that_matches_decides, tear_down),
+        cmocka_unit_test_teardown(every_pattern_list_of_a_rule_must_match, tear_down),
+        cmocka_unit_test_teardown(rules_on_the_sni_are_open_until_the_hello, tear_down),
+        cmocka_unit_test_teardown(an_open_rule_behind_the_answer_does_not_matter, tear_down),
+        cmocka_unit_test_teardown(the_empty_pattern_means_no_sni, tear_down),
+        cmocka_unit_test_teardown(a_star_takes_in_a_missing_sni, tear_down),
+        cmocka_unit_test_teardown(wildcards_mean_what_is_below, tear_down),
+        cmocka_unit_test_teardown(addresses_match_as_addresses, tear_down),
+        cmocka_unit_test(empty_lists_match_everything),
+        cmocka_unit_test(decisions_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
