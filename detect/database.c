@@ -18,6 +18,16 @@ struct ua_group {
     uint32_t count;
 };
 
+/* A browser record, with what most of its group are told apart by, so that the walk reads one run
+ * of memory. No bound is the least or the greatest number. */
+struct database_member {
+    int64_t browser_min;
+    int64_t browser_max;
+    int64_t os_min;
+    int64_t os_max;
+    uint32_t index;
+};
+
 /* A product, by what a fingerprint must have to match it. */
 struct product_key {
     uint64_t key; /* hash of the cipher list, or number of a header's word */
@@ -44,7 +54,7 @@ struct database {
 
     struct ua_group *groups; /* by wildcards, then by key */
     size_t group_count;
-    uint32_t *members;         /* indices of browser records */
+    struct database_member *members;
     uint32_t wildcards_in_use; /* a bit for each value of ua_group.wildcards */
     struct newest *newest;     /* by browser */
     size_t newest_count;
@@ -96,6 +106,18 @@ static int compare_group_members(const void *left, const void *right)
     return order ? order : (a->first > b->first) - (a->first < b->first);
 }
 
+static struct database_member make_member(const struct ua_signature *sig, uint32_t index)
+{
+    const struct ua_version_range *browser = &sig->browser_version;
+    const struct ua_version_range *os = &sig->os_version;
+
+    return (struct database_member){
+        browser->min.major == UA_VERSION_ANY ? INT64_MIN : browser->min.major,
+        browser->max.major == UA_VERSION_ANY ? INT64_MAX : browser->max.major,
+        os->min.major == UA_VERSION_ANY ? INT64_MIN : os->min.major,
+        os->max.major == UA_VERSION_ANY ? INT64_MAX : os->max.major, index};
+}
+
 /* Sorts one group a record, then puts equal ones together. */
 static bool index_browsers(struct database *db)
 {
@@ -116,7 +138,7 @@ static bool index_browsers(struct database *db)
     qsort(groups, count, sizeof(*groups), compare_group_members);
     for (size_t i = 0; i < count; i++) {
         struct ua_group *last = db->group_count ? &groups[db->group_count - 1] : NULL;
-        db->members[i] = groups[i].first;
+        db->members[i] = make_member(&db->browsers.items[groups[i].first].ua, groups[i].first);
         if (last && compare_groups(last, &groups[i]) == 0) {
             last->count++;
             continue;
@@ -154,6 +176,8 @@ void database_walk_begin(const struct database *db, struct database_walk *walk,
 {
     const int64_t key[KEY_COUNT] = {fp->browser, fp->platform, fp->os, fp->device};
 
+    walk->browser_major = fp->browser_version.major;
+    walk->os_major = fp->os_version.major;
     walk->count = 0;
     for (uint32_t wildcards = 0; wildcards < DATABASE_WALK_GROUPS; wildcards++) {
         struct ua_group wanted = {.wildcards = wildcards};
@@ -174,23 +198,40 @@ void database_walk_begin(const struct database *db, struct database_walk *walk,
     }
 }
 
-bool database_walk_next(struct database_walk *walk, uint32_t *index)
+/* The next of all groups, in file order. */
+static const struct database_member *walk_step(struct database_walk *walk)
 {
+    const struct database_member *member;
     size_t best = 0;
 
     if (walk->count == 0) {
-        return false;
+        return NULL;
     }
     for (size_t i = 1; i < walk->count; i++) {
-        if (*walk->groups[i].next < *walk->groups[best].next) {
+        if (walk->groups[i].next->index < walk->groups[best].next->index) {
             best = i;
         }
     }
-    *index = *walk->groups[best].next++;
+    member = walk->groups[best].next++;
     if (walk->groups[best].next == walk->groups[best].end) {
         walk->groups[best] = walk->groups[--walk->count];
     }
-    return true;
+    return member;
+}
+
+bool database_walk_next(struct database_walk *walk, uint32_t *index)
+{
+    const struct database_member *member = walk_step(walk);
+
+    while (member && (walk->browser_major < member->browser_min ||
+                      walk->browser_major > member->browser_max ||
+                      walk->os_major < member->os_min || walk->os_major > member->os_max)) {
+        member = walk_step(walk);
+    }
+    if (member) {
+        *index = member->index;
+    }
+    return member != NULL;
 }
 
 /* ---- the newest versions ---- */

@@ -44,20 +44,26 @@ const struct record_list *database_products(const struct database *db);
 bool database_is_bad_header(const struct database *db, struct span name);
 int32_t database_age_max_days(const struct database *db);
 
-/*
- * The highest major version that a record of this browser names. False: no record names one. */
+/* The highest major version that a record of this browser names. False: no record names one. */
 bool database_newest_major(const struct database *db, int64_t browser, int64_t *major) MUST_CHECK;
 bool database_knows_browser(const struct database *db, int64_t browser);
 
-/* A walk over the records of the browsers that a user agent's browser, platform, system and device
- * allow, in file order; versions and quirks are the caller's to test. */
+/*
+ * A walk over the records of browsers, in file order, that a user agent's browser, platform,
+ * system, device and major versions allow; the rest of the versions and the quirks are the caller's
+ * to test.
+ */
 enum { DATABASE_WALK_GROUPS = 16 };
 
+struct database_member;
+
 struct database_walk {
+    int64_t browser_major;
+    int64_t os_major;
     size_t count;
     struct {
-        const uint32_t *next;
-        const uint32_t *end;
+        const struct database_member *next;
+        const struct database_member *end;
     } groups[DATABASE_WALK_GROUPS];
 };
 

@@ -65,7 +65,9 @@ bool list_signature_parse(struct list_signature *sig, struct span text, struct w
                           struct detect_fault *fault) MUST_CHECK;
 void list_signature_fini(struct list_signature *sig);
 
-/* Compatible: as MITMEngine writes it, which is not always what it read (`~?1` becomes `*?1`). */
+/* A value in several sets is written with one prefix: that of the first of optional, unlikely,
+ * excluded. Compatible: as MITMEngine writes it, which is not always what it read (`~?1` becomes
+ * `*?1`). */
 void list_signature_print(struct text *out, const struct list_signature *sig,
                           const struct words *words, enum detect_mode mode);
 
