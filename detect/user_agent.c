@@ -275,10 +275,10 @@ static bool is_bot(int64_t browser)
 static const uint8_t tv_marks[] = {MARK_TV,    MARK_CRKEY, MARK_AFTB,  MARK_ADT,     MARK_ROKU,
                                    MARK_VIERA, MARK_AQUOS, MARK_TUNER, MARK_NETCAST, MARK_VIZIO};
 
+/* One that says "tablet" is one on any system and does not come here. */
 static enum ua_device android_device(const struct ua_scan *s)
 {
-    static const uint8_t tablets[] = {MARK_TABLET, MARK_NEXUS_7, MARK_NEXUS_9, MARK_NEXUS_10,
-                                      MARK_XOOM};
+    static const uint8_t tablets[] = {MARK_NEXUS_7, MARK_NEXUS_9, MARK_NEXUS_10, MARK_XOOM};
 
     return !ua_has(s, MARK_MOBILE) && ua_has_any(s, tablets, COUNT_OF(tablets)) ? UA_DEVICE_TABLET
                                                                                 : UA_DEVICE_PHONE;

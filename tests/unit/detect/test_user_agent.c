@@ -251,6 +251,44 @@ static void test_fold(void **state)
     check_same(SPAN_LITERAL("\xe2\x84\xabX11;("), "0:0.0.0:0:0:0.0.0:0:");
 }
 
+/*
+ * A version counts the bytes that the lower case of a character has: behind "70" one byte makes the
+ * "5" the second number, two make it the third, more put it out of reach.
+ */
+static void test_lower_len(void **state)
+{
+    static const char *const one[] = {"\xc4\xb0", "\xe2\x84\xaa", "."};
+    static const char *const two[] = {
+        "\xe1\xba\x9e", "\xe2\x84\xa6", "\xe2\x84\xab", "\xe2\xb1\xa2",
+        "\xe2\xb1\xa4", "\xe2\xb1\xad", "\xe2\xb1\xae", "\xe2\xb1\xaf",
+        "\xe2\xb1\xb0", "\xe2\xb1\xbe", "\xe2\xb1\xbf", "\xea\x9e\x8d",
+        "\xea\x9e\xaa", "\xea\x9e\xab", "\xea\x9e\xac", "\xea\x9e\xad",
+        "\xea\x9e\xae", "\xea\x9e\xb0", "\xea\x9e\xb1", "\xea\x9e\xb2",
+        "\xea\x9f\x85", "\xc3\xa9",     "\xc3\x89",     ".."};
+    /* Three bytes before and after, two before, four, and what is not UTF-8. */
+    static const char *const more[] = {
+        "\xe2\x82\xac",     "\xea\x9e\xb3", "\xc8\xba",         "\xc8\xbe",
+        "\xf0\x90\x90\x80", "\xff",         "\xf2\x84\x80\xaa", "\xed\xa0\x80",
+        "\xc0\x80",         "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80", "\xc4",         "\xe2\x84",         "\xc4\x35\x35\x35"};
+    const struct {
+        const char *const *list;
+        size_t count;
+        const char *expected;
+    } groups[] = {{one, COUNT_OF(one), "1:70.5.0:0:0:0.0.0:0:"},
+                  {two, COUNT_OF(two), "1:70.0.5:0:0:0.0.0:0:"},
+                  {more, COUNT_OF(more), "1:70.0.0:0:0:0.0.0:0:"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(groups); i++) {
+        for (size_t j = 0; j < groups[i].count; j++) {
+            char raw[64];
+            int len = snprintf(raw, sizeof(raw), "AppleWebKit Chrome/70%s5", groups[i].list[j]);
+            check_same(span_make(raw, (size_t)len), groups[i].expected);
+        }
+    }
+}
+
 static void test_models(void **state)
 {
     (void)state;
@@ -265,6 +303,7 @@ static void test_models(void **state)
     check_same(SPAN_LITERAL("( sd4930ur )"), "0:0.0.0:3:8:0.0.0:0:");
     check_same(SPAN_LITERAL("( sd123ur )"), "0:0.0.0:0:0:0.0.0:0:");
     check_same(SPAN_LITERAL("( sd12345ur )"), "0:0.0.0:0:0:0.0.0:0:");
+    check_same(SPAN_LITERAL("( sd12x4ur )"), "0:0.0.0:0:0:0.0.0:0:");
     check_same(SPAN_LITERAL("( sd1234"), "0:0.0.0:0:0:0.0.0:0:");
     check_same(SPAN_LITERAL("( sd1234ur"), "0:0.0.0:0:0:0.0.0:0:");
 }
@@ -456,13 +495,13 @@ static void test_marks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_cases_upper),   cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_odd_bytes),     cmocka_unit_test(test_fold),
-        cmocka_unit_test(test_models),        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_large_version), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_name_tables),
-        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_golden),      cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_cases_upper), cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_odd_bytes),   cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_lower_len),   cmocka_unit_test(test_models),
+        cmocka_unit_test(test_large),       cmocka_unit_test(test_large_version),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_name_tables), cmocka_unit_test(test_marks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
