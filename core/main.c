@@ -5,6 +5,10 @@
 
 #include "core/base/log.h"
 #include "core/config/config.h"
+#include "core/tools/detect_lines.h"
+#include "core/tools/fingerprint.h"
+#include "core/tools/signatures.h"
+#include "core/tools/user_agent_lines.h"
 #include "tls/context.h"
 
 #include <stdio.h>
@@ -50,6 +54,16 @@ int main(int argc, char **argv)
     case COMMAND_CONFIG_EXAMPLE:
         config_write_example(stdout);
         return EXIT_STATUS_OK;
+    case COMMAND_FINGERPRINT:
+        return fingerprint_run(&options, stdout, stderr);
+    case COMMAND_USER_AGENT:
+        return user_agent_lines_run(&options, stdout, stderr);
+    case COMMAND_DETECT:
+        return detect_lines_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_MATCH:
+        return signatures_match_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_MERGE:
+        return signatures_merge_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }

@@ -5,7 +5,20 @@
 #include "core/config/suggest.h"
 
 /* What an option does to the options; the value is null where none is taken. */
-enum option_kind { OPTION_CONFIG, OPTION_JSON, OPTION_HELP };
+enum option_kind {
+    OPTION_CONFIG,
+    OPTION_JSON,
+    OPTION_COMPATIBLE,
+    OPTION_DATABASE,
+    OPTION_HEX,
+    OPTION_LIVE,
+    OPTION_SERVE,
+    OPTION_COUNT,
+    OPTION_SECONDS,
+    OPTION_HELP,
+};
+
+enum { OPTION_NUMBER_MAX = 1000000000 };
 
 struct option_row {
     enum option_kind kind;
@@ -17,7 +30,14 @@ struct option_row {
 
 static const struct option_row option_rows[] = {
     {OPTION_CONFIG, 'c', "config", "FILE", "the configuration; it is YAML"},
-    {OPTION_JSON, 0, "json", NULL, "one JSON object instead of text"},
+    {OPTION_JSON, 0, "json", NULL, "JSON instead of text, an object a line"},
+    {OPTION_COMPATIBLE, 0, "compatible", NULL, "answer as MITMEngine does, faults included"},
+    {OPTION_DATABASE, 0, "database", "DIR", "browser.txt, mitm.txt and badheader.txt are there"},
+    {OPTION_HEX, 0, "hex", "TEXT", "the bytes of a ClientHello in hexadecimal digits"},
+    {OPTION_LIVE, 0, "live", "ADDRESS", "listen there, and show who connects"},
+    {OPTION_SERVE, 0, "serve", NULL, "live: answer nothing instead of an alert"},
+    {OPTION_COUNT, 0, "count", "N", "live: end after N connections"},
+    {OPTION_SECONDS, 0, "seconds", "N", "live: end after N seconds"},
     {OPTION_HELP, 'h', "help", NULL, "this text"},
 };
 
@@ -30,6 +50,7 @@ struct command_row {
     const char *summary;
     const char *details;
     const char *example;
+    const char *operands; /* what may stand without an option, or null */
 };
 
 static const struct command_row command_rows[] = {
@@ -37,23 +58,70 @@ static const struct command_row command_rows[] = {
      "Runs until SIGTERM or SIGINT. Without --config it listens on 127.0.0.1:8080 and makes a\n"
      "certificate authority in ~/.weir if there is none. SIGHUP reads the file again.\n",
      "  weir run\n"
-     "  weir run --config /etc/weir/weir.yaml\n"},
+     "  weir run --config /etc/weir/weir.yaml\n",
+     NULL},
     {"check", NULL, COMMAND_CHECK, 1U << OPTION_CONFIG, 1U << OPTION_CONFIG,
      "find every mistake in a configuration",
      "Prints \"FILE: ok\" and exits with 0, or prints every mistake with its place and exits\n"
      "with 78. Warnings alone do not fail.\n",
-     "  weir check --config weir.yaml\n"},
+     "  weir check --config weir.yaml\n", NULL},
     {"config", "example", COMMAND_CONFIG_EXAMPLE, 0, 0, "print a commented configuration",
      "Every key with its default, its bounds and what it is for, ready to be changed.\n",
-     "  weir config example > weir.yaml\n"},
+     "  weir config example > weir.yaml\n", NULL},
     {"version", NULL, COMMAND_VERSION, 1U << OPTION_JSON, 0, "print versions",
      "Of weir, and of the libraries that are built in.\n",
      "  weir version\n"
-     "  weir version --json\n"},
+     "  weir version --json\n",
+     NULL},
+    {"fingerprint", NULL, COMMAND_FINGERPRINT,
+     1U << OPTION_JSON | 1U << OPTION_HEX | 1U << OPTION_LIVE | 1U << OPTION_SERVE |
+         1U << OPTION_COUNT | 1U << OPTION_SECONDS,
+     0, "tell who a ClientHello is from",
+     "Prints JA3, JA4, SNI, ALPN and the request fingerprint of every ClientHello in FILE, which\n"
+     "is a capture (pcap, pcapng), a ClientHello in bytes (TLS records, or the handshake message)\n"
+     "or JSON Lines; \"-\" is standard input. Each line of JSON Lines is an object with the\n"
+     "column client_hello, in hexadecimal digits; it is answered by the same object with the\n"
+     "columns ja3, ja3_full, ja4, ja4_r, sni, alpn and request_fingerprint, or error.\n"
+     "Exits with 1 if an input cannot be read or holds a ClientHello without a fingerprint.\n",
+     "  weir fingerprint capture.pcapng\n"
+     "  weir fingerprint --json capture.pcap | jq -r .ja4\n"
+     "  weir fingerprint --json - < hellos.jsonl\n"
+     "  weir fingerprint --hex '16 03 01 ...'\n"
+     "  weir fingerprint --live 127.0.0.1:8443 --count 1\n",
+     "FILE..."},
+    {"user-agent", NULL, COMMAND_USER_AGENT, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
+     1U << OPTION_JSON, "tell what a User-Agent header says",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the column raw_ua; it is\n"
+     "answered by the same object with the column ua_fingerprint, or error.\n",
+     "  weir user-agent --json - < headers.jsonl\n"
+     "  weir user-agent --compatible --json - < headers.jsonl\n",
+     "FILE..."},
+    {"detect", NULL, COMMAND_DETECT,
+     1U << OPTION_JSON | 1U << OPTION_COMPATIBLE | 1U << OPTION_DATABASE,
+     1U << OPTION_JSON | 1U << OPTION_DATABASE, "tell intercepted requests from genuine ones",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns raw_ua and\n"
+     "request_fingerprint; ua_fingerprint, if it is there, is used instead of what raw_ua says.\n"
+     "It is answered by the same object with the column report, or error.\n",
+     "  weir detect --database /usr/share/weir --json - < requests.jsonl\n"
+     "  weir detect --compatible --database mitmengine --json - < requests.jsonl\n",
+     "FILE..."},
+    {"signatures", "match", COMMAND_SIGNATURES_MATCH, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
+     1U << OPTION_JSON, "compare fingerprints with signatures",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
+     "string, version, request, ua, ua_version or mitm_info), signature and fingerprint; it is\n"
+     "answered by the same object with the column match (impossible, unlikely or possible), for\n"
+     "int and request also similarity, for request also fields; or error.\n",
+     "  weir signatures match --compatible --json - < pairs.jsonl\n", "FILE..."},
+    {"signatures", "merge", COMMAND_SIGNATURES_MERGE, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
+     1U << OPTION_JSON, "make one signature of several",
+     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
+     "string, version, request, ua, ua_version, mitm_info or record) and in, a list of\n"
+     "signatures; it is answered by the same object with the column merged, or error.\n",
+     "  weir signatures merge --compatible --json - < lists.jsonl\n", "FILE..."},
 };
 
 /* Commands that other versions have: an error of their own. */
-static const char *const reserved_commands[] = {"fingerprint", "detect", "bench"};
+static const char *const reserved_commands[] = {"bench"};
 
 /* One parse. */
 struct parse {
@@ -96,6 +164,8 @@ static void print_command(FILE *out, const struct command_row *row)
                     required ? "" : "]");
         }
     }
+    fprintf(out, "%s%s%s", row->operands ? " [" : "", row->operands ? row->operands : "",
+            row->operands ? "]" : "");
     fprintf(out, "\n\n%s\nOptions:\n", row->details);
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *option = &option_rows[i];
@@ -236,6 +306,66 @@ static const char *option_value(struct parse *p, const struct option_row *row)
     return value;
 }
 
+/* 1 to OPTION_NUMBER_MAX. False, with a message: the value is none. */
+static bool option_number(struct parse *p, const struct option_row *row, unsigned *number)
+{
+    const char *value = option_value(p, row);
+
+    if (!value) {
+        return false;
+    }
+    *number = 0;
+    for (const char *c = value; *c; c++) {
+        if (*c < '0' || *c > '9' || *number > OPTION_NUMBER_MAX / 10) {
+            *number = 0;
+            break;
+        }
+        *number = *number * 10 + (unsigned)(*c - '0');
+    }
+    if (*number == 0 || *number > OPTION_NUMBER_MAX) {
+        fprintf(p->err, "weir %s: --%s %s: a number from 1 to %d expected\n", p->command->name,
+                row->name, show(span_from_string(value)).text, OPTION_NUMBER_MAX);
+        return false;
+    }
+    return true;
+}
+
+static bool take_option(struct parse *p, const struct option_row *row)
+{
+    struct options *options = p->options;
+
+    switch (row->kind) {
+    case OPTION_CONFIG:
+        options->config_file = option_value(p, row);
+        return options->config_file != NULL;
+    case OPTION_DATABASE:
+        options->database_dir = option_value(p, row);
+        return options->database_dir != NULL;
+    case OPTION_HEX:
+        options->hex = option_value(p, row);
+        return options->hex != NULL;
+    case OPTION_LIVE:
+        options->live = option_value(p, row);
+        return options->live != NULL;
+    case OPTION_COUNT:
+        return option_number(p, row, &options->count);
+    case OPTION_SECONDS:
+        return option_number(p, row, &options->seconds);
+    case OPTION_JSON:
+        options->json = true;
+        return true;
+    case OPTION_COMPATIBLE:
+        options->compatible = true;
+        return true;
+    case OPTION_SERVE:
+        options->serve = true;
+        return true;
+    case OPTION_HELP:
+        break;
+    }
+    return false;
+}
+
 /* -1: go on. */
 static int parse_option(struct parse *p)
 {
@@ -259,24 +389,67 @@ static int parse_option(struct parse *p)
         return usage_error(p);
     }
     p->given |= 1U << row->kind;
-    if (row->kind == OPTION_JSON) {
-        p->options->json = true;
-        return -1;
+    return take_option(p, row) ? -1 : usage_error(p);
+}
+
+static bool take_operand(struct parse *p, const char *argument)
+{
+    if (!p->command->operands || !argument[0]) {
+        fprintf(p->err, "weir %s: unexpected argument \"%s\"\n", p->command->name,
+                show(span_from_string(argument)).text);
+        return false;
     }
-    p->options->config_file = option_value(p, row);
-    return p->options->config_file ? -1 : usage_error(p);
+    if (p->options->input_count == OPTIONS_INPUTS_MAX) {
+        fprintf(p->err, "weir %s: more than %d arguments\n", p->command->name, OPTIONS_INPUTS_MAX);
+        return false;
+    }
+    p->options->inputs[p->options->input_count++] = argument;
+    return true;
+}
+
+/* What belongs together, and what does not. */
+static bool check_together(const struct parse *p)
+{
+    const struct options *options = p->options;
+    unsigned live_alone = 1U << OPTION_SERVE | 1U << OPTION_COUNT | 1U << OPTION_SECONDS;
+
+    if (p->command->operands && p->command->command != COMMAND_FINGERPRINT) {
+        if (options->input_count == 0) {
+            fprintf(p->err, "weir %s: FILE is missing; - is standard input\n", p->command->name);
+        }
+        return options->input_count != 0;
+    }
+    if (p->command->command != COMMAND_FINGERPRINT) {
+        return true;
+    }
+    if ((options->input_count != 0) + (options->hex != NULL) + (options->live != NULL) != 1) {
+        fputs("weir fingerprint: one of FILE, --hex TEXT and --live ADDRESS expected\n", p->err);
+        return false;
+    }
+    if (!options->live && (p->given & live_alone)) {
+        fputs("weir fingerprint: --serve, --count and --seconds need --live ADDRESS\n", p->err);
+        return false;
+    }
+    return true;
 }
 
 static int parse_options(struct parse *p)
 {
+    bool has_ended = false; /* the options have, with "--" */
+
     for (; p->at < p->argc; p->at++) {
         const char *argument = p->argv[p->at];
         int status;
 
-        if (argument[0] != '-' || !argument[1]) {
-            fprintf(p->err, "weir %s: unexpected argument \"%s\"\n", p->command->name,
-                    show(span_from_string(argument)).text);
-            return usage_error(p);
+        if (!has_ended && p->command->operands && strcmp(argument, "--") == 0) {
+            has_ended = true;
+            continue;
+        }
+        if (has_ended || argument[0] != '-' || !argument[1]) {
+            if (!take_operand(p, argument)) {
+                return usage_error(p);
+            }
+            continue;
         }
         status = parse_option(p);
         if (status >= 0) {
@@ -287,13 +460,13 @@ static int parse_options(struct parse *p)
         const struct option_row *row = &option_rows[i];
 
         if (p->command->required & ~p->given & (1U << row->kind)) {
-            fprintf(p->err, "weir %s: --%s %s is missing\n", p->command->name, row->name,
-                    row->value_name);
+            fprintf(p->err, "weir %s: --%s%s%s is missing\n", p->command->name, row->name,
+                    row->value_name ? " " : "", row->value_name ? row->value_name : "");
             return usage_error(p);
         }
     }
     p->options->command = p->command->command;
-    return -1;
+    return check_together(p) ? -1 : usage_error(p);
 }
 
 static bool is_help(const char *argument)

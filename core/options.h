@@ -23,17 +23,34 @@ enum exit_status {
     EXIT_STATUS_CONFIG = 78,
 };
 
+enum { OPTIONS_INPUTS_MAX = 256 };
+
 enum command {
     COMMAND_RUN,
     COMMAND_CHECK,
     COMMAND_CONFIG_EXAMPLE,
     COMMAND_VERSION,
+    COMMAND_FINGERPRINT,
+    COMMAND_USER_AGENT,
+    COMMAND_DETECT,
+    COMMAND_SIGNATURES_MATCH,
+    COMMAND_SIGNATURES_MERGE,
 };
 
 struct options {
     enum command command;
     const char *config_file; /* borrowed from argv; null: the embedded default (run only) */
-    bool json;               /* version */
+    bool json;
+    const char *database_dir; /* detect; borrowed from argv */
+    bool compatible;          /* MITMEngine's answers, faults included */
+    /* fingerprint: exactly one of inputs, hex and live is there. All borrowed from argv. */
+    const char *inputs[OPTIONS_INPUTS_MAX]; /* "-" is standard input */
+    size_t input_count;
+    const char *hex;
+    const char *live;
+    bool serve;       /* live: answer nothing */
+    unsigned count;   /* live: connections; 0: no bound */
+    unsigned seconds; /* live; 0: no bound */
 };
 
 /*

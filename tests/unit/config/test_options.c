@@ -88,9 +88,27 @@ static void test_bad(void **state)
         {"weir hepl", "weir: unknown command \"hepl\"; did you mean \"help\"?\n"},
         {"weir serve", "weir: unknown command \"serve\"\nweir --help lists the commands\n"},
         {"weir ''", "weir: unknown command \"\"\n"},
-        {"weir fingerprint",
-         "weir: the command \"fingerprint\" is not supported by this version\n"},
-        {"weir detect", "weir: the command \"detect\" is not supported by this version\n"},
+        {"weir signatures", "Usage: weir COMMAND"},
+        {"weir signatures macth",
+         "unknown command \"signatures macth\"; did you mean \"signatures match\"?\n"},
+        {"weir signatures match -", "weir signatures: --json is missing\n"},
+        {"weir user-agent --json", "weir user-agent: FILE is missing; - is standard input\n"},
+        {"weir user-agent --json --count 1 -", "weir user-agent: unknown option \"--count\"\n"},
+        {"weir fingerprint --compatible x", "weir fingerprint: unknown option \"--compatible\"\n"},
+        {"weir fingerprint", "weir fingerprint: one of FILE, --hex TEXT and --live ADDRESS"},
+        {"weir fingerprint ''", "weir fingerprint: unexpected argument \"\"\n"},
+        {"weir fingerprint x --hex 16", "weir fingerprint: one of FILE, --hex TEXT and"},
+        {"weir fingerprint --hex 16 --live 1", "weir fingerprint: one of FILE, --hex TEXT and"},
+        {"weir fingerprint x --serve", "--serve, --count and --seconds need --live ADDRESS\n"},
+        {"weir fingerprint --live a --count 0",
+         "weir fingerprint: --count 0: a number from 1 to 1000000000 expected\n"},
+        {"weir fingerprint --live a --count 1x", "--count 1x: a number from 1 to"},
+        {"weir fingerprint --live a --seconds 1000000001", "--seconds 1000000001: a number from"},
+        {"weir fingerprint --live a --seconds 99999999999", "a number from 1 to"},
+        {"weir fingerprint --live a --count", "weir fingerprint: --count needs a value"},
+        {"weir fingerprint --hexx 1", "unknown option \"--hexx\"; did you mean \"--hex\"?\n"},
+        {"weir detect --json -", "weir detect: --database DIR is missing\n"},
+        {"weir detect --database d --json", "weir detect: FILE is missing"},
         {"weir bench", "weir: the command \"bench\" is not supported by this version\n"},
         {"weir --config a.yaml", "weir: unknown option \"--config\"; a command comes first\n"},
         {"weir --version --json", "weir: unknown option \"--version\"; a command comes first\n"},
@@ -134,6 +152,51 @@ static void test_bad(void **state)
     }
 }
 
+static void test_fingerprint(void **state)
+{
+    struct parsed p = parse("weir fingerprint a - --json -- --hex --");
+
+    (void)state;
+    assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.command, COMMAND_FINGERPRINT);
+    assert_true(p.options.json);
+    assert_int_equal(p.options.input_count, 4);
+    assert_string_equal(p.options.inputs[0], "a");
+    assert_string_equal(p.options.inputs[1], "-");
+    assert_string_equal(p.options.inputs[2], "--hex");
+    assert_string_equal(p.options.inputs[3], "--");
+    parsed_free(&p);
+    p = parse("weir fingerprint --live=[::1]:0 --serve --count 1000000000 --seconds 7");
+    assert_int_equal(p.status, -1);
+    assert_string_equal(p.options.live, "[::1]:0");
+    assert_true(p.options.serve);
+    assert_int_equal(p.options.count, 1000000000);
+    assert_int_equal(p.options.seconds, 7);
+    parsed_free(&p);
+    p = parse("weir fingerprint --hex 1603");
+    assert_int_equal(p.status, -1);
+    assert_string_equal(p.options.hex, "1603");
+    parsed_free(&p);
+}
+
+static void test_many_inputs(void **state)
+{
+    static char *argv[OPTIONS_INPUTS_MAX + 4] = {"weir", "fingerprint"};
+    struct options options;
+    FILE *none = fopen("/dev/null", "w");
+
+    (void)state;
+    assert_non_null(none);
+    for (size_t i = 2; i < COUNT_OF(argv) - 1; i++) {
+        argv[i] = "x";
+    }
+    assert_int_equal(options_parse_to(OPTIONS_INPUTS_MAX + 2, argv, &options, none, none), -1);
+    assert_int_equal(options.input_count, OPTIONS_INPUTS_MAX);
+    assert_int_equal(options_parse_to(OPTIONS_INPUTS_MAX + 3, argv, &options, none, none),
+                     EXIT_STATUS_USAGE);
+    fclose(none);
+}
+
 /* Help goes to standard output with status 0, shows an example, and names what it is about. */
 static void test_help(void **state)
 {
@@ -152,6 +215,11 @@ static void test_help(void **state)
         {"weir config example --help", "Usage: weir config example\n"},
         {"weir help config example", "Usage: weir config example\n"},
         {"weir version --help", "Usage: weir version [--json]\n"},
+        {"weir detect -h", "Usage: weir detect --json [--compatible] --database DIR [FILE...]\n"},
+        {"weir user-agent --help", "Usage: weir user-agent --json [--compatible] [FILE...]\n"},
+        {"weir help signatures match", "Usage: weir signatures match --json [--compatible]"},
+        {"weir signatures merge -h", "Usage: weir signatures merge --json [--compatible]"},
+        {"weir fingerprint x --help", "[--count N] [--seconds N] [FILE...]\n"},
     };
 
     (void)state;
@@ -183,10 +251,9 @@ static void test_statuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_good),        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_many_inputs),
+        cmocka_unit_test(test_help),        cmocka_unit_test(test_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
