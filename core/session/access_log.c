@@ -116,6 +116,8 @@ static void connection_values(struct text *t, const struct session *s)
         bool_value(t, "sni_invalid", true);
     }
     string_value(t, "alpn", s->alpn);
+    string_value(t, "ja3", s->ja3);
+    string_value(t, "ja4", s->ja4);
     tls_value(t, "server_tls", &s->server_tls);
     tls_value(t, "client_tls", &s->client_tls);
     string_value(t, "leaf", leaf_name(s));

@@ -15,6 +15,8 @@
 #include "core/session/policy.h"
 #include "core/session/recognise.h"
 #include "core/session/session_worker.h"
+#include "detect/ja3.h"
+#include "detect/ja4.h"
 #include "http/authority.h"
 #include "http/h1.h"
 #include "http/tap.h"
@@ -128,6 +130,8 @@ struct session {
     char *fault;       /* a sentence about what went wrong; owned; null: none */
     struct address dialled;
     char alpn[VISIT_ALPN_MAX + 1];
+    char ja3[JA3_LEN + 1]; /* of the client's hello; empty: none */
+    char ja4[JA4_LEN + 1];
     struct session_tls server_tls;
     struct session_tls client_tls;
     struct session_times times;

@@ -38,6 +38,10 @@ bool talk_keep_hello(struct session *s, const struct client_hello *hello)
 
     s->times.hello = session_now(s);
     s->sni_invalid = hello->sni_invalid;
+    if (!ja3_compute(s->ja3, hello) || !ja4_compute(s->ja4, hello)) {
+        s->ja3[0] = '\0'; /* lists too long for any real client: itself worth a look in the log */
+        s->ja4[0] = '\0';
+    }
     if (hello->sni.len) {
         s->sni = strndup((const char *)hello->sni.data, hello->sni.len);
         if (!s->sni) {

@@ -15,6 +15,8 @@ FIELDS = {
     "dialled": ("dialled",),
     "sni": ("sni",),
     "alpn": ("alpn",),
+    "ja3": ("ja3",),
+    "ja4": ("ja4",),
     "server_tls": ("server_tls", "version"),
     "server_cipher": ("server_tls", "cipher"),
     "server_resumed": ("server_tls", "resumed"),

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """ClientHellos in odd shapes, TLS on odd ports, and things behind CONNECT that are not TLS."""
+import json
 import os
 import ssl
+import subprocess
 import time
 
 import harness
@@ -57,6 +59,26 @@ class Hello(harness.WeirCase):
                     client = self.client(name, ca=root)
                     client.sock.sendall(hello.records_of(hello.message_of(client.hello), count))
                     self.finish(client)
+
+    def test_fingerprints_in_the_log(self):
+        """The log names JA3 and JA4 of the client's hello, intercepted and tunnelled, as
+        `weir fingerprint` computes them from the same bytes."""
+        for name, root in self.both():
+            with self.subTest(name=name):
+                before = len(self.weir.records())
+                client = self.client(name, ca=root)
+                client.sock.sendall(client.hello)
+                self.finish(client)
+                client.sock.close()
+                line = json.dumps({"client_hello": client.hello.hex()}) + "\n"
+                printed = subprocess.run([harness.BINARY, "fingerprint", "--json", "-"],
+                                         input=line.encode(), capture_output=True, check=True)
+                expected = json.loads(printed.stdout)
+                record = harness.wait_for("the record", lambda: next(
+                    (r for r in self.weir.records()[before:] if r.kind == "tunnel"), None))
+                self.assertEqual(record.ja3, expected["ja3"])
+                self.assertEqual(record.ja4, expected["ja4"])
+                self.assertRegex(record.ja4, "^t13d")
 
     def test_long_hello(self):
         """Hellos of 2, 8 and almost 16 KiB."""
