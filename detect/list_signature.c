@@ -7,7 +7,7 @@
 
 enum set { REQUIRED, OPTIONAL, UNLIKELY, EXCLUDED, SET_COUNT };
 
-static const char prefixes[SET_COUNT] = {0, '?', '!', '^'};
+static const uint8_t prefixes[SET_COUNT] = {0, '?', '!', '^'};
 
 /* Lists while they are built. All five share one block. */
 struct draft {
@@ -214,11 +214,11 @@ static void print_item(struct text *out, const struct list_signature *sig,
         text_char(out, ',');
     }
     if (is_in(sig, OPTIONAL, value)) {
-        text_char(out, prefixes[OPTIONAL]);
+        text_char(out, (char)prefixes[OPTIONAL]);
     } else if (is_in(sig, UNLIKELY, value)) {
-        text_char(out, prefixes[UNLIKELY]);
+        text_char(out, (char)prefixes[UNLIKELY]);
     } else if (is_in(sig, EXCLUDED, value)) {
-        text_char(out, prefixes[EXCLUDED]);
+        text_char(out, (char)prefixes[EXCLUDED]);
     }
     if (words) {
         text_bytes(out, words_text(words, value));

@@ -21,10 +21,10 @@ struct words *words_new(void) MUST_CHECK; /* null: no memory */
 void words_free(struct words *words);     /* null is allowed */
 
 /* False: no memory, or WORDS_MAX reached. */
-bool words_add(struct words *words, struct span word, uint16_t *number) MUST_CHECK;
+bool words_add(struct words *words, struct span text, uint16_t *number) MUST_CHECK;
 
 /* The word's number, or WORD_UNKNOWN. */
-uint16_t words_find(const struct words *words, struct span word);
+uint16_t words_find(const struct words *words, struct span text);
 
 /* The word of a number that words_add gave; stays put until words_free. */
 struct span words_text(const struct words *words, uint16_t number);

@@ -85,18 +85,25 @@ static void check_match(const struct request_signature *sig, const struct reques
     ASSERT(request_signature_level(sig, rules, seen) == match.level);
 }
 
-/* Reads what is in memory[from] and writes it to memory[1 - from]. An empty view: it can't be read,
- * because a list begins with a word `~` or `*`, which the format has no way to say. */
+/* Has it a word that begins like a list prefix? Not everywhere can such a word be written. */
+static bool has_odd_words(struct span text)
+{
+    for (size_t i = 1; i < text.len; i++) {
+        if ((text.data[i] == '~' || text.data[i] == '*') && text.data[i - 1] != ':') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Reads what is in memory[from] and writes it to memory[1 - from]. */
 static struct span write_again(int from, struct span text, struct words *words)
 {
     struct text out = text_make(memory[1 - from], TEXT_MAX);
     struct request_signature copy;
     struct detect_fault fault;
 
-    if (!request_signature_parse(&copy, text, words, &fault)) {
-        ASSERT(fault.offset && strchr("~*", text.data[fault.offset - 1]));
-        return span_make(NULL, 0);
-    }
+    ASSERT(request_signature_parse(&copy, text, words, &fault));
     request_signature_print(&out, &copy, words, DETECT_DEFAULT);
     ASSERT(!out.overflow);
     request_signature_fini(&copy);
@@ -104,24 +111,22 @@ static struct span write_again(int from, struct span text, struct words *words)
 }
 
 /* A value in several sets is written with the prefix of one; all else reads as it was written. */
-static void check_written(const struct request_signature *sig, struct words *words)
+static void check_written(const struct request_signature *sig, struct span read,
+                          struct words *words)
 {
     struct text out = text_make(memory[0], TEXT_MAX);
-    struct span once, again;
-    size_t len;
+    struct span once;
 
     request_signature_print(&out, sig, words, DETECT_COMPATIBLE);
     ASSERT(out.overflow || out.len <= request_signature_text_max(sig, words));
     out = text_make(memory[0], TEXT_MAX);
     request_signature_print(&out, sig, words, DETECT_DEFAULT);
-    if (out.overflow) {
+    if (out.overflow || has_odd_words(read)) {
         return;
     }
     ASSERT(out.len <= request_signature_text_max(sig, words));
     once = write_again(0, text_view(&out), words);
-    len = once.len;
-    again = len ? write_again(1, once, words) : once;
-    ASSERT(again.len == 0 || span_equal(again, span_make(memory[1], len)));
+    ASSERT(span_equal(write_again(1, once, words), span_make(memory[1], once.len)));
 }
 
 static void check_merged(const struct request_signature *a, const struct request_signature *b,
@@ -169,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         words_free(words);
         return 0;
     }
-    check_written(&a, words);
+    check_written(&a, lines[0], words);
     if (!request_fingerprint_parse(&fp, lines[2], &fault) &&
         !request_fingerprint_parse(&fp, SPAN_LITERAL("303:1,2,3:a::::"), &fault)) {
         ASSERT(false);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The check and its database with records made up here: both modes, verdicts, faults of files. */
-#include "core/base/text.h"
 #include "tests/unit/detect/database_kit.h"
 
 #include "detect/merge.h"
@@ -216,11 +215,11 @@ static void test_index_order(void **state)
     (void)state;
     for (size_t first = 0; first < COUNT_OF(lines); first++) {
         struct database *db;
-        struct text all = text_make(text, sizeof(text) - 1);
+        struct text out = text_make(text, sizeof(text) - 1);
         for (size_t i = 0; i < COUNT_OF(lines); i++) {
-            text_string(&all, lines[(first + i) % COUNT_OF(lines)]);
+            text_string(&out, lines[(first + i) % COUNT_OF(lines)]);
         }
-        text[all.len] = '\0';
+        text[out.len] = '\0';
         db = load(text, "", DETECT_COMPATIBLE, &faults);
         assert_non_null(db);
         check(db, "1:1:1:2:1:1:", "303:1:::::", NULL); /* compared with the walk there */
@@ -433,6 +432,24 @@ static void test_user_agents(void **state)
     assert_string_equal(ua_device_name(6), "TV");
 }
 
+static void test_differences(void **state)
+{
+    static const char *const rows[][4] = {
+#define MEND(name, original, instead, reason)      {#name, original, instead, reason},
+#define DEVIATION(name, original, instead, reason) {#name, original, instead, reason},
+#include "detect/mends.def"
+    };
+
+    (void)state;
+    assert_true(COUNT_OF(rows) > 30);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(rows[i][0], rows[k][0]);
+        }
+        assert_true(rows[i][1][0] && rows[i][2][0] && rows[i][3][0]);
+    }
+}
+
 /* The check's own quirks need room. */
 static void test_full_quirks(void **state)
 {
@@ -462,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_days),
         cmocka_unit_test(test_walks),       cmocka_unit_test(test_products),
         cmocka_unit_test(test_user_agents), cmocka_unit_test(test_full_quirks),
+        cmocka_unit_test(test_differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

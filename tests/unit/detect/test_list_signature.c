@@ -217,6 +217,7 @@ static void test_merged(void **state)
     expect_merged("~1", "~", "~?1", DETECT_DEFAULT);
     expect_merged("~1,^5", "*1,^5", "*1,^5", DETECT_DEFAULT);
     expect_merged("~1,!2", "~1,2", "~1,?2", DETECT_DEFAULT);
+    expect_merged("~1,2,?3", "*2", "*2", DETECT_DEFAULT);
 }
 
 static void test_versions(void **state)
