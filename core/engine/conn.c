@@ -9,10 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    COALESCE_MAX = 1024, /* bytes: smaller receives are appended to what already waits */
-    /* One send reports nothing before all of it has left: as little as a slow reader takes in well
-     * under a stall's time, as much as makes the operation cheap. */
-    SEND_BYTES = 64 * 1024,
+    COALESCE_MAX = 1024,     /* bytes: smaller receives are appended to what already waits */
     STARVED_REARM_MAX = 16,  /* conns a turn */
     BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
 };
@@ -108,14 +105,32 @@ static void watch_end(struct conn *c)
     ring_poll(c->worker->ring, c->fd, ring_owner(c), RING_POLL_BROKEN, 0);
 }
 
-static void on_broken(struct conn *c)
+/* The peer's FIN alone is no hang-up while we have not sent ours: then it was a reset, whose error
+ * some other operation may have been told. */
+static void judge_end(struct conn *c)
 {
-    c->watching = false;
-    if (c->receiving == CONN_RECV_ARMED && c->state == CONN_OPEN) {
-        /* Armed anew it finds what is left: data, then the error or the end. */
+    if (c->hung_up && c->eof && !c->fin_sent && !c->error && c->state == CONN_OPEN) {
+        c->error = ECONNRESET;
+        actor_ready(c->owner);
+    }
+}
+
+/* Armed anew a receive finds what is left: data, then the error or the end. Also each one that is
+ * armed later and brings data: it may be as deaf as the first. */
+static void look_for_end(struct conn *c)
+{
+    if (c->hung_up && c->receiving == CONN_RECV_ARMED && c->state == CONN_OPEN) {
         c->look_again = true;
         conn_receive_stop(c);
     }
+}
+
+static void on_broken(struct conn *c)
+{
+    c->watching = false;
+    c->hung_up = true;
+    judge_end(c);
+    look_for_end(c);
 }
 
 /* ---- receiving ---- */
@@ -219,6 +234,7 @@ static void on_receive(struct conn *c, const struct ring_event *event)
     } else if (event->res == 0) {
         c->eof = true;
         c->receiving = CONN_RECV_ENDED;
+        judge_end(c);
     } else if (event->res == -ENOBUFS) {
         if (c->state == CONN_OPEN) {
             starve(c);
@@ -367,7 +383,7 @@ void conn_flush(struct conn *c)
         if (len == 0) {
             continue;
         }
-        if (total && total + len > SEND_BYTES) {
+        if (total && total + len > RING_SEND_BYTES_MAX) {
             break;
         }
         iov[count].iov_base = b->data + b->start;
@@ -379,7 +395,6 @@ void conn_flush(struct conn *c)
         return;
     }
     c->sending = true;
-    c->sending_bytes = total;
     c->in_flight++;
     c->send_since_ns = worker_now(c->worker);
     ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
@@ -403,11 +418,6 @@ static void on_send(struct conn *c, const struct ring_event *event)
         c->sent_bytes += (uint64_t)event->res;
         c->sent_ns = worker_now(c->worker);
         buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
-        if ((size_t)event->res < c->sending_bytes && !c->error) {
-            /* It is dying, and the kernel may have told its error to nobody: to a receive it then
-             * looks as if the peer had ended. */
-            c->error = ECONNRESET;
-        }
         conn_flush(c);
     }
     if (c->error || c->tx.len <= c->tx_wake) {
@@ -444,6 +454,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
     switch (event->kind) {
     case RING_RECV:
         on_receive(c, event);
+        look_for_end(c);
         if (c->look_again && c->receiving == CONN_RECV_IDLE && c->state == CONN_OPEN) {
             c->look_again = false;
             arm_receive(c, c->rx_limit > c->rx.len ? c->rx_limit - c->rx.len : 1, false);

@@ -47,6 +47,7 @@ struct conn {
     bool sending;
     bool polling_in;
     bool polling_out;
+    bool hung_up;    /* error or hang-up was seen */
     bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
     bool watching;   /* a poll for the end of the connection is armed */
     bool eof;        /* the peer's FIN was seen */
@@ -58,7 +59,6 @@ struct conn {
     uint32_t arm_count;
     uint32_t rx_limit;     /* kernels without a receive cap: cancel above this many bytes in rx */
     size_t tx_wake;        /* make the owner ready when tx is down to this; SIZE_MAX: never */
-    size_t sending_bytes;  /* of the send in flight */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
     int64_t sent_ns;       /* when a send last came back; 0: none did */
     uint64_t received_bytes;

@@ -142,8 +142,8 @@ static int server_accepts(void *context, struct sim_peer *peer, const struct sim
 struct side {
     int fd;
     struct buf_queue queue;   /* received here, to be sent on the other side */
-    struct buf_queue sending; /* of the other side's queue, in flight here */
-    size_t sending_len;
+    struct buf_queue sending; /* of the other side's queue, the front in flight here */
+    bool is_sending;
     bool armed, cancelled, starved, eof, shut;
     bool polling_in, polling_out;
     size_t in_pipe;
@@ -219,15 +219,15 @@ static void relay_copy(struct relay *r, struct session *s, int from)
         ring_cancel(r->ring, RING_RECV, side_owner(r, s, from));
         in->cancelled = true;
     }
-    if (out->sending.first) {
+    if (out->is_sending) {
         return;
     }
-    while (in->queue.first && count < RING_SEND_IOVECS_MAX) {
-        struct buf *b = buf_queue_pop(&in->queue);
+    buf_queue_move(&out->sending, &in->queue);
+    for (struct buf *b = out->sending.first; b && count < RING_SEND_IOVECS_MAX; b = b->next) {
         iov[count++] = (struct iovec){b->data + b->start, b->end - b->start};
-        buf_queue_push(&out->sending, b);
     }
     if (count > 0) {
+        out->is_sending = true;
         ring_send(r->ring, out->fd, side_owner(r, s, !from), iov, count);
         s->in_flight++;
     } else if (in->eof && !out->shut) {
@@ -366,10 +366,12 @@ static void relay_side_event(struct relay *r, struct session *s, int i,
         }
         break;
     case RING_SEND:
-        if (event->res != (int)side->sending.len) {
+        side->is_sending = false;
+        if (event->res <= 0) {
             relay_fail(s);
+        } else {
+            buf_queue_consume(&side->sending, &r->cache, (size_t)event->res);
         }
-        buf_queue_clear(&side->sending, &r->cache);
         break;
     case RING_POLL_IN:
         side->polling_in = false;

@@ -41,7 +41,8 @@ enum { LINKS = 12, LINK_BYTES = 60000, LINK_HIGH = 128 };
 struct link {
     int fds[2];
     struct buf_queue queue;   /* received, not being sent */
-    struct buf_queue sending; /* in the send that is in flight */
+    struct buf_queue sending; /* the front may be in flight */
+    bool in_flight;           /* a send */
     bool armed, cancelled, starved, eof, done;
     size_t written, checked; /* by the peer */
 };
@@ -66,22 +67,23 @@ static void link_send(struct fixture *f, struct link *l, uint32_t slot)
     struct iovec iov[RING_SEND_IOVECS_MAX];
     int count = 0;
 
-    if (l->sending.first || !l->queue.first) {
+    if (l->in_flight || !(l->sending.first || l->queue.first)) {
         return;
     }
-    while (l->queue.first && count < RING_SEND_IOVECS_MAX) {
-        struct buf *b = buf_queue_pop(&l->queue);
+    buf_queue_move(&l->sending, &l->queue);
+    for (struct buf *b = l->sending.first; b && count < RING_SEND_IOVECS_MAX; b = b->next) {
         iov[count++] = (struct iovec){b->data + b->start, b->end - b->start};
-        buf_queue_push(&l->sending, b);
     }
+    l->in_flight = true;
     ring_send(f->ring, l->fds[0], (struct ring_owner){slot, 1}, iov, count);
 }
 
 static void link_event(struct fixture *f, struct link *l, const struct ring_event *event)
 {
     if (event->kind == RING_SEND) {
-        assert_int_equal(event->res, l->sending.len);
-        buf_queue_clear(&l->sending, &f->cache);
+        assert_true(event->res > 0 && (size_t)event->res <= l->sending.len);
+        buf_queue_consume(&l->sending, &f->cache, (size_t)event->res);
+        l->in_flight = false;
         return;
     }
     assert_int_equal(event->kind, RING_RECV);
