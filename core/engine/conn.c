@@ -14,6 +14,7 @@ enum {
     BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
 };
 
+#define RETRY_NS         (10 * NS_PER_MS)
 #define STARVED_NS       (50 * NS_PER_MS) /* then one receive into memory of its own */
 #define FLUSH_NS         (30 * NS_PER_S)
 #define LINGER_NS        (2 * NS_PER_S)
@@ -40,6 +41,7 @@ static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
     c->tx_wake = SIZE_MAX;
     actor_init(&c->self, &w->ready, run_closing);
     timer_init(&c->timer, &c->self);
+    timer_init(&c->retry, &c->self);
     list_init(&c->starved_link);
     return c;
 }
@@ -125,9 +127,13 @@ static void look_for_end(struct conn *c)
     }
 }
 
-static void on_broken(struct conn *c)
+static void on_broken(struct conn *c, int poll_mask)
 {
     c->watching = false;
+    if (poll_mask >= 0 && !(poll_mask & (POLLERR | POLLHUP))) {
+        c->half_open = true; /* a FIN alone, which the receive sees by itself */
+        return;
+    }
     c->hung_up = true;
     judge_end(c);
     look_for_end(c);
@@ -375,7 +381,8 @@ void conn_flush(struct conn *c)
     size_t total = 0;
     int count = 0;
 
-    if (c->sending || c->error || (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
+    if (c->sending || c->send_waits || c->error ||
+        (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
         return;
     }
     for (struct buf *b = c->tx.first; b && count < RING_SEND_IOVECS_MAX; b = b->next) {
@@ -396,7 +403,9 @@ void conn_flush(struct conn *c)
     }
     c->sending = true;
     c->in_flight++;
-    c->send_since_ns = worker_now(c->worker);
+    if (c->send_since_ns == 0) {
+        c->send_since_ns = worker_now(c->worker);
+    }
     ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
 }
 
@@ -409,6 +418,11 @@ void conn_finish(struct conn *c)
 static void on_send(struct conn *c, const struct ring_event *event)
 {
     c->sending = false;
+    if (event->res == -EAGAIN) {
+        c->send_waits = true;
+        conn_poll(c, false);
+        return;
+    }
     c->send_since_ns = 0;
     if (event->res < 0) {
         if (!c->error && event->res != -ECANCELED) {
@@ -432,13 +446,32 @@ void conn_poll(struct conn *c, bool in)
 {
     bool *polling = in ? &c->polling_in : &c->polling_out;
 
-    if (*polling || c->state != CONN_OPEN) {
+    if (*polling || (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
+        return;
+    }
+    if (!in && (c->half_open || c->eof)) {
+        /* The poll would end at once, for the FIN, and so would the next: look again in a while. */
+        if (c->retry.deadline_ns == 0) {
+            timer_set(&c->worker->timers, &c->retry, worker_now(c->worker) + RETRY_NS);
+        }
         return;
     }
     *polling = true;
     c->in_flight++;
     ring_poll(c->worker->ring, c->fd, ring_owner(c), in ? RING_POLL_IN : RING_POLL_OUT,
               in ? POLLIN | POLLRDHUP : POLLOUT);
+}
+
+/* There may be room. True: the owner waits for it, to splice. */
+static bool on_room(struct conn *c, int poll_mask)
+{
+    c->half_open = c->half_open || (poll_mask > 0 && (poll_mask & POLLRDHUP));
+    if (!c->send_waits) {
+        return true;
+    }
+    c->send_waits = false;
+    conn_flush(c);
+    return false;
 }
 
 /* ---- events ---- */
@@ -479,7 +512,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
         }
         break;
     case RING_POLL_BROKEN:
-        on_broken(c);
+        on_broken(c, event->res);
         wake_owner = false;
         break;
     case RING_POLL_IN:
@@ -487,6 +520,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
         break;
     case RING_POLL_OUT:
         c->polling_out = false;
+        wake_owner = on_room(c, event->res);
         break;
     default:
         panic(__FILE__, __LINE__, "event of kind %d on a connection", (int)event->kind);
@@ -507,6 +541,7 @@ static void conn_free(struct conn *c)
     buf_queue_clear(&c->rx, &w->bufs);
     buf_queue_clear(&c->tx, &w->bufs);
     timer_clear(&w->timers, &c->timer);
+    timer_clear(&w->timers, &c->retry);
     actor_fini(&c->self);
     pool_free(&w->conns, c);
 }
@@ -585,6 +620,12 @@ static void run_closing(struct actor *actor)
 {
     struct conn *c = CONTAINER_OF(actor, struct conn, self);
 
+    if (c->retry.fired) {
+        c->retry.fired = false;
+        if (on_room(c, 0) && c->owner != &c->self) {
+            actor_ready(c->owner);
+        }
+    }
     switch ((enum conn_state)c->state) {
     case CONN_CONNECTING:
     case CONN_OPEN:

@@ -34,6 +34,7 @@ struct conn {
     struct tls_engine *tls; /* null: clear text; owned */
     struct buf_queue rx;    /* received, not consumed; ciphertext when tls */
     struct buf_queue tx;    /* to be sent; the front may be in flight */
+    struct timer retry;     /* while half_open: instead of a poll for room */
     struct timer timer;     /* starvation while open, time limits while closing */
     struct list_node starved_link;
     struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
@@ -47,6 +48,9 @@ struct conn {
     bool sending;
     bool polling_in;
     bool polling_out;
+    bool
+        half_open; /* the peer's FIN is there: a poll would tell that at once, whatever it is for */
+    bool send_waits; /* for room */
     bool hung_up;    /* error or hang-up was seen */
     bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
     bool watching;   /* a poll for the end of the connection is armed */

@@ -192,10 +192,9 @@ void ring_recv_into(struct ring *ring, int fd, struct ring_owner owner, void *me
 void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
                int iov_count)
 {
-    /* Not MSG_WAITALL: the kernel goes on with such a send each time that there is room, and after
-     * 128 times (APOLL_MAX_RETRY) hands it to a worker thread of its own. A slow reader gets there.
-     */
-    const int flags = MSG_NOSIGNAL;
+    /* Not waiting: the kernel tries a waiting send again at each wake-up, and the peer's FIN is one
+     * that stays; after 128 tries (APOLL_MAX_RETRY) it hands the send to a thread of its own. */
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     struct io_uring_sqe *sqe;
     size_t len = 0;
 

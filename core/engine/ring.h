@@ -29,9 +29,9 @@ enum ring_kind {
     RING_ACCEPT = 1, /* res: the new descriptor, non-blocking and close-on-exec, or -errno */
     RING_RECV,       /* res: bytes in buf, 0 at the peer's FIN, or -errno (-ENOBUFS: no buffer) */
     RING_RECV_INTO,  /* as RING_RECV, into the caller's memory; no buf */
-    RING_SEND,     /* res: bytes sent, or -errno; fewer than asked when there was no room for all */
-    RING_POLL_IN,  /* res: poll(2) mask, or -errno */
-    RING_POLL_OUT, /* the same */
+    RING_SEND, /* res: bytes sent, fewer than asked when there was no room, or -errno (-EAGAIN) */
+    RING_POLL_IN,     /* res: poll(2) mask, or -errno */
+    RING_POLL_OUT,    /* the same */
     RING_POLL_BROKEN, /* the same, for POLLERR and POLLHUP alone: the connection is over */
     RING_CONNECT,     /* res: 0 or -errno */
     RING_RESOLVE,     /* a poll of the resolver's */
@@ -136,7 +136,8 @@ void ring_accept(struct ring *ring, int fd, struct ring_owner owner); /* multish
 void ring_recv(struct ring *ring, int fd, struct ring_owner owner, enum ring_group group,
                size_t cap, bool poll_first);
 void ring_recv_into(struct ring *ring, int fd, struct ring_owner owner, void *memory, size_t len);
-/* Sends what there is room for, at least a byte; at most one in flight a socket. */
+/* Sends what there is room for, and does not wait: -EAGAIN when there is none. At most one in
+ * flight a socket. */
 void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
                int iov_count);
 void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kind kind,

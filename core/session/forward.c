@@ -831,7 +831,7 @@ enum step forward_timed_out(struct session *s)
     int64_t moved_ns = f->moved_ns;
 
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
-        if (ends[i] && ends[i]->sending && now_ns - ends[i]->send_since_ns >= stall_ns) {
+        if (ends[i] && ends[i]->send_since_ns && now_ns - ends[i]->send_since_ns >= stall_ns) {
             session_close(s, CLOSE_SEND_STALLED);
             return STEP_END;
         }

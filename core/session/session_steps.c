@@ -752,7 +752,7 @@ static enum step relay_timed_out(struct session *s)
         return session_end(s, CLOSE_IDLE);
     }
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
-        if (ends[i]->sending &&
+        if (ends[i]->send_since_ns &&
             now_ns - ends[i]->send_since_ns >= config->limits.send_stall_ms * NS_PER_MS) {
             return session_end(s, CLOSE_SEND_STALLED);
         }

@@ -197,9 +197,7 @@ static void send_try(struct ring *ring, struct operation *op, struct descriptor 
     }
     while (send_some(op, d)) {
     }
-    if (op->sent > 0) {
-        sim_post(ring, op, (int)op->sent, false, NULL);
-    }
+    sim_post(ring, op, op->sent > 0 ? (int)op->sent : -EAGAIN, false, NULL);
 }
 
 static void poll_try(struct ring *ring, struct operation *op, struct descriptor *d)

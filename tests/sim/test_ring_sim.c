@@ -219,7 +219,7 @@ static void relay_copy(struct relay *r, struct session *s, int from)
         ring_cancel(r->ring, RING_RECV, side_owner(r, s, from));
         in->cancelled = true;
     }
-    if (out->is_sending) {
+    if (out->is_sending || out->polling_out) {
         return;
     }
     buf_queue_move(&out->sending, &in->queue);
@@ -367,7 +367,11 @@ static void relay_side_event(struct relay *r, struct session *s, int i,
         break;
     case RING_SEND:
         side->is_sending = false;
-        if (event->res <= 0) {
+        if (event->res == -EAGAIN) {
+            ring_poll(r->ring, side->fd, event->owner, RING_POLL_OUT, POLLOUT);
+            side->polling_out = true;
+            s->in_flight++;
+        } else if (event->res <= 0) {
             relay_fail(s);
         } else {
             buf_queue_consume(&side->sending, &r->cache, (size_t)event->res);
