@@ -92,6 +92,12 @@ static void test_bad(void **state)
         {"weir signatures macth",
          "unknown command \"signatures macth\"; did you mean \"signatures match\"?\n"},
         {"weir signatures match -", "weir signatures: --json is missing\n"},
+        {"weir signatures merge a", "weir signatures: --out DIR or --json is missing\n"},
+        {"weir signatures merge a b --out c", "weir signatures: one DIR expected\n"},
+        {"weir signatures show", "weir signatures: one DIR expected\n"},
+        {"weir signatures show a --brwser x", "did you mean \"--browser\"?\n"},
+        {"weir signatures lint", "weir signatures: FILE is missing; - is standard input\n"},
+        {"weir signatures lnit", "did you mean \"signatures lint\"?\n"},
         {"weir user-agent --json", "weir user-agent: FILE is missing; - is standard input\n"},
         {"weir user-agent --json --count 1 -", "weir user-agent: unknown option \"--count\"\n"},
         {"weir fingerprint --compatible x", "weir fingerprint: unknown option \"--compatible\"\n"},
@@ -218,7 +224,9 @@ static void test_help(void **state)
         {"weir detect -h", "Usage: weir detect --json [--compatible] --database DIR [FILE...]\n"},
         {"weir user-agent --help", "Usage: weir user-agent --json [--compatible] [FILE...]\n"},
         {"weir help signatures match", "Usage: weir signatures match --json [--compatible]"},
-        {"weir signatures merge -h", "Usage: weir signatures merge --json [--compatible]"},
+        {"weir signatures merge -h", "merge [--json] [--compatible] [--out DIR] [DIR|FILE...]"},
+        {"weir signatures lint -h", "Usage: weir signatures lint [--json] [DIR|FILE...]\n"},
+        {"weir signatures show -h", "show [--json] [--browser NAME] [--product NAME] [DIR]\n"},
         {"weir fingerprint x --help", "[--count N] [--seconds N] [FILE...]\n"},
     };
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * metadata_line: one line of a database's metadata.jsonl, which says how a capture was made: a JSON
+ * object whose columns name, client, version, system, system_version, product, command and date
+ * ("2026-11-21") are strings, all but name optional. mitmengine is an object with what else
+ * MITMEngine's fingerprint_metadata.jsonl says of it. Other columns are the reader's own.
+ */
+#ifndef WEIR_TOOLS_METADATA_LINE_H
+#define WEIR_TOOLS_METADATA_LINE_H
+
+#include "core/base/assert.h"
+#include "core/base/text.h"
+
+/* False: `message` says what is wrong, and *column where, from 1. */
+bool metadata_line_check(struct span line, size_t *column, struct text *message) MUST_CHECK;
+
+#endif
