@@ -70,6 +70,10 @@ int main(int argc, char **argv)
         return signatures_lint_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_SHOW:
         return signatures_show_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_IMPORT:
+        return signatures_import_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_EXPORT:
+        return signatures_export_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }

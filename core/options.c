@@ -150,6 +150,18 @@ static const struct command_row command_rows[] = {
      "  weir signatures show /usr/share/weir --browser Firefox\n"
      "  weir signatures show /usr/share/weir --product eset --json\n",
      "DIR"},
+    {"signatures", "import", COMMAND_SIGNATURES_IMPORT, 1U << OPTION_JSON | 1U << OPTION_OUT,
+     1U << OPTION_OUT, "make a database of MITMEngine's files",
+     "Reads browser.txt, mitm.txt, badheader.txt and fingerprint_metadata.jsonl, which need not\n"
+     "be there, from DIR as MITMEngine does, and writes what they mean there, as weir reads it;\n"
+     "the last one as metadata.jsonl. Comments behind a record go, lines of them stay. Exits\n"
+     "with 78, and writes nothing, if a line is bad.\n",
+     "  weir signatures import mitmengine --out signatures\n", "DIR"},
+    {"signatures", "export", COMMAND_SIGNATURES_EXPORT, 1U << OPTION_JSON | 1U << OPTION_OUT,
+     1U << OPTION_OUT, "make MITMEngine's files of a database",
+     "The other way round. The day of a record becomes a comment behind it, which an import\n"
+     "reads again. Exits with 78, and writes nothing, if a line is bad.\n",
+     "  weir signatures export signatures --out mitmengine\n", "DIR"},
 };
 
 /* Commands that other versions have: an error of their own. */

@@ -240,8 +240,11 @@ int database_output_next(struct database_output *output, const char *name)
     return 0;
 }
 
-static void remove_all(const struct database_output *output)
+void database_output_abandon(struct database_output *output)
 {
+    int ended = end_stream(output);
+
+    (void)ended; /* what could not be written goes now */
     for (size_t i = 0; i < output->count; i++) {
         unlink(output->paths[i]);
     }
@@ -260,6 +263,6 @@ int database_output_end(struct database_output *output, int failed, const char *
     }
     fprintf(err, "weir %s: %s: %s\n", command, output->dir,
             failed == -EEXIST ? "it has files of a database already" : strerror(-failed));
-    remove_all(output);
+    database_output_abandon(output);
     return failed == -EACCES ? EXIT_STATUS_PERMISSION : EXIT_STATUS_CANNOT_CREATE;
 }

@@ -90,5 +90,7 @@ int database_output_next(struct database_output *output, const char *name) MUST_
 /* Ends the last file. Whatever failed, now or before (`failed`), removes what was made, and prints
  * it. Returns the status to exit with. */
 int database_output_end(struct database_output *output, int failed, const char *command, FILE *err);
+/* Instead of end: removes what was made, and prints nothing. */
+void database_output_abandon(struct database_output *output);
 
 #endif

@@ -11,7 +11,19 @@
 #include "core/base/assert.h"
 #include "core/base/text.h"
 
+#include <stdio.h>
+
 /* False: `message` says what is wrong, and *column where, from 1. */
 bool metadata_line_check(struct span line, size_t *column, struct text *message) MUST_CHECK;
+
+/*
+ * Write the line that says the same in the other form, and a line feed: import reads MITMEngine's,
+ * export ours. What only one of them has a column for is kept in both directions. False: as above,
+ * and nothing is written; that nothing could be written is for the caller to ask of `out`.
+ */
+bool metadata_line_import(struct span line, FILE *out, size_t *column,
+                          struct text *message) MUST_CHECK;
+bool metadata_line_export(struct span line, FILE *out, size_t *column,
+                          struct text *message) MUST_CHECK;
 
 #endif

@@ -278,5 +278,130 @@ class Merge(Databases):
                 self.assertEqual(self.read("new", name + ".txt"), expected.read())
 
 
+class Exchange(Databases):
+    def exchange(self, command, *arguments, code=0):
+        got, out, err = self.weir_command("signatures", command, *arguments)
+        self.assertEqual(got, code, out + err)
+        return out, err
+
+    def records(self, folder, name):
+        """As `show` has them, without what tells lines apart."""
+        code, out, err = self.weir_command("signatures", "show", folder, "--json")
+        self.assertEqual((code, err), (0, ""))
+        rows = [json.loads(line) for line in out.splitlines()]
+        return [row["record"] for row in rows if row["file"].endswith(name)]
+
+    def test_export(self):
+        self.database(["\ufeff# a\tb", CHROME.replace("~a,?1301", "~?a") + " # text", "", FIREFOX],
+                      [SOPHOS], [" X-Via ", "", "b"],
+                      ['{"name":"a","client":"curl","version":"8.1","system":"Linux",'
+                       '"date":"2026-11-21","command":"curl -v","own":[1]}', "", '{"name":"b"}'])
+        out, err = self.exchange("export", "db", "--out", "new")
+        self.assertEqual((out, err), ("browser.txt: 2 records\nmitm.txt: 1 records\n"
+                                      "badheader.txt: 2 names\n"
+                                      "fingerprint_metadata.jsonl: 2 captures\n", ""))
+        self.assertEqual(self.read("new", "browser.txt").splitlines(),
+                         ["# a b", CHROME.replace("~a,?1301", "~?a"), "", FIREFOX])
+        self.assertEqual(self.read("new", "mitm.txt"), SOPHOS.replace("sophos-xg", "sophos").replace(
+            "|2024", " # captured 2024") + "\n")
+        self.assertEqual(self.read("new", "badheader.txt"), "x-via\nb\n")
+        rows = [json.loads(line)
+                for line in self.read("new", "fingerprint_metadata.jsonl").splitlines()]
+        self.assertEqual(rows, [{
+            "desc": "a", "ua_fingerprint": {"browser": "curl", "browser_version": "8.1",
+                                            "os": "Linux"},
+            "date": "2026-11-21", "command": "curl -v", "own": [1]}, {"desc": "b"}])
+        self.exchange("import", "new", "--out", "back")
+        self.assertEqual(self.records("back", ".txt"), self.records("db", ".txt"))
+        first = json.loads(self.read("back", "metadata.jsonl").splitlines()[0])
+        del first["mitmengine"]
+        self.assertEqual(first, {"name": "a", "client": "curl", "version": "8.1", "own": [1],
+                                 "system": "Linux", "date": "2026-11-21", "command": "curl -v"})
+        self.assertEqual(self.weir_command("signatures", "lint", "back")[0], 0)
+
+    def test_exported_is_read(self):
+        """MITMEngine's rules take what export wrote."""
+        self.database(["# a\tb", FIREFOX + "|2026-11-21"], [SOPHOS])
+        self.exchange("export", "db", "--out", "new")
+        [answer] = self.answers([{"raw_ua": "x", "ua_fingerprint": "4:61.0.0:1:2:10:1:",
+                                  "request_fingerprint": "303:1301,1303:0,17:17:0:host:"}],
+                                ("detect", "--compatible", "--database", "new"))
+        self.assertEqual(answer["report"]["browser_signature_match"], "possible")
+
+    def test_import(self):
+        """What MITMEngine reads otherwise means the same afterwards."""
+        self.database(["text\t" + CHROME, "# a comment"],
+                      ["0::0:0::0:|301::::::|my-eset:257:0"], ["a"])
+        _, err = self.exchange("import", "db", "--out", "new")
+        self.assertEqual(err, "")
+        self.assertEqual(self.read("new", "browser.txt").splitlines(), [CHROME, "# a comment"])
+        self.assertIn("|eset:1:0\n", self.read("new", "mitm.txt"))
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "new", "metadata.jsonl")))
+
+    def test_bad(self):
+        """All faults of all files in one run, and nothing is left."""
+        self.database(["x", CHROME], [ESET.replace(":1:3", ":9:3")], ["y" * 257])
+        self.write("db/fingerprint_metadata.jsonl", b'{\n{"desc":1}\n{"desc":"a",'
+                   b'"ua_fingerprint":1}\n{"desc":"a","ua_fingerprint":{"os":1}}\n[]\n{}\n'
+                   b'{"desc":"a","date":"x"}\n')
+        out, err = self.exchange("import", "db", "--out", "new", code=78)
+        self.assertEqual(out, "")
+        for line, pattern in zip(err.splitlines(), (
+                r"browser.txt:1:\d+: error: .* expected", "mitm.txt:1:1: error: as it is to be wr",
+                "badheader.txt:1:1: error: a header name of at most", r"data.jsonl:1:\d+: error: ",
+                "jsonl:2:1: error: desc: a string", "jsonl:3:1: error: ua_fingerprint: an object",
+                "jsonl:4:1: error: ua_fingerprint.os: a string", "5:1: error: an object expected",
+                "6:1: error: desc: missing", "7:1: error: date: a day")):
+            self.assertRegex(line, pattern)
+        self.assertEqual(len(err.splitlines()), 10)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "new")))
+
+    def test_refuses(self):
+        self.database([CHROME])
+        _, err = self.exchange("export", "db", "--out", "db", code=73)
+        self.assertEqual(err, "weir signatures export: db: it has files of a database already\n")
+        self.assertEqual(self.read("db", "browser.txt"), CHROME + "\n")
+        _, err = self.exchange("import", "absent", "--out", "new", code=78)
+        self.assertIn("absent/browser.txt: No such file", err)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "new")))
+        _, err = self.exchange("import", "db", code=64)
+        self.assertIn("--out DIR is missing", err)
+
+    def test_metadata_changes(self):
+        """What was changed after an import is in the export; the rest is as it was."""
+        its = {"desc": "a", "comment": "c", "handshake_pcap": "h", "mitm_fingerprint":
+               {"raw_ua": "", "name": "eset", "type": "Antivirus"},
+               "ua_fingerprint": {"browser": "Chrome", "browser_version": "48", "os": "Windows"}}
+        self.database([CHROME])
+        self.write("db/fingerprint_metadata.jsonl", json.dumps(its).encode())
+        self.exchange("import", "db", "--out", "new")
+        ours = json.loads(self.read("new", "metadata.jsonl"))
+        self.assertEqual((ours["client"], ours["product"]), ("Chrome", "eset"))
+        ours["client"] = "Firefox"
+        del ours["version"]
+        self.write("new/metadata.jsonl", json.dumps(ours).encode())
+        self.exchange("export", "new", "--out", "back")
+        its["ua_fingerprint"].update(browser="Firefox", browser_version="")
+        self.assertEqual(json.loads(self.read("back", "fingerprint_metadata.jsonl")), its)
+
+    def test_shipped(self):
+        """MITMEngine's own files, there and back."""
+        folder = self.shipped()
+        out, _ = self.exchange("import", folder, "--out", "new", "--json")
+        self.assertEqual([json.loads(line) for line in out.splitlines()], [
+            {"file": "browser.txt", "records": 1754}, {"file": "mitm.txt", "records": 116},
+            {"file": "badheader.txt", "names": 93}, {"file": "metadata.jsonl", "captures": 1244}])
+        self.exchange("export", "new", "--out", "back")
+        with open(os.path.join(folder, "fingerprint_metadata.jsonl"), encoding="utf-8") as lines:
+            its = [json.loads(line) for line in lines]
+        self.assertEqual([json.loads(line) for line in
+                          self.read("back", "fingerprint_metadata.jsonl").splitlines()], its)
+        for name in ("a", "b"):
+            source = folder if name == "a" else "back"
+            self.weir_command("signatures", "merge", "--compatible", source, "--out", name)
+        for name in ("browser.txt", "mitm.txt"):
+            self.assertEqual(self.read("a", name), self.read("b", name))
+
+
 if __name__ == "__main__":
     harness.main()

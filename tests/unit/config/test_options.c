@@ -94,6 +94,7 @@ static void test_bad(void **state)
         {"weir signatures match -", "weir signatures: --json is missing\n"},
         {"weir signatures merge a", "weir signatures: --out DIR or --json is missing\n"},
         {"weir signatures merge a b --out c", "weir signatures: one DIR expected\n"},
+        {"weir signatures import a", "weir signatures: --out DIR is missing\n"},
         {"weir signatures show", "weir signatures: one DIR expected\n"},
         {"weir signatures show a --brwser x", "did you mean \"--browser\"?\n"},
         {"weir signatures lint", "weir signatures: FILE is missing; - is standard input\n"},
@@ -226,6 +227,8 @@ static void test_help(void **state)
         {"weir help signatures match", "Usage: weir signatures match --json [--compatible]"},
         {"weir signatures merge -h", "merge [--json] [--compatible] [--out DIR] [DIR|FILE...]"},
         {"weir signatures lint -h", "Usage: weir signatures lint [--json] [DIR|FILE...]\n"},
+        {"weir signatures import -h", "import [--json] --out DIR [DIR]\n"},
+        {"weir help signatures export", "export [--json] --out DIR [DIR]\n"},
         {"weir signatures show -h", "show [--json] [--browser NAME] [--product NAME] [DIR]\n"},
         {"weir fingerprint x --help", "[--count N] [--seconds N] [FILE...]\n"},
     };
