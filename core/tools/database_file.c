@@ -109,6 +109,29 @@ bool database_file_records(const struct database_file *file, struct record_list 
     return true;
 }
 
+bool record_lines_add(struct record_lines *lines, const struct record_list *list, size_t number)
+{
+    if (list->count > lines->cap) {
+        size_t cap = lines->cap ? 2 * lines->cap : LINE_CAP_FIRST;
+        size_t *bigger = realloc(lines->items, cap * sizeof(*bigger));
+
+        if (!bigger) {
+            return false;
+        }
+        lines->items = bigger;
+        lines->cap = cap;
+    }
+    lines->items[list->count - 1] = number;
+    return true;
+}
+
+void record_lines_fini(struct record_lines *lines)
+{
+    free(lines->items);
+    lines->items = NULL;
+    lines->cap = 0;
+}
+
 /* What record_file_load() hands through. */
 struct loading {
     struct record_file *file;
@@ -118,23 +141,9 @@ struct loading {
 
 static bool note_line(void *context, struct record_list *list, const struct record_line *line)
 {
-    struct record_file *file = ((struct loading *)context)->file;
+    const struct loading *loading = context;
 
-    if (!line->has_record) {
-        return true;
-    }
-    if (list->count > file->line_cap) {
-        size_t cap = file->line_cap ? 2 * file->line_cap : LINE_CAP_FIRST;
-        size_t *bigger = realloc(file->lines, cap * sizeof(*bigger));
-
-        if (!bigger) {
-            return false;
-        }
-        file->lines = bigger;
-        file->line_cap = cap;
-    }
-    file->lines[list->count - 1] = line->number;
-    return true;
+    return !line->has_record || record_lines_add(&loading->file->lines, list, line->number);
 }
 
 static void print_fault(void *context, const struct record_fault *fault)
@@ -153,8 +162,7 @@ int record_file_load(struct record_file *file, const char *dir, const char *name
     struct record_reader reader = {note_line, print_fault, &loading};
     int failed;
 
-    file->lines = NULL;
-    file->line_cap = 0;
+    file->lines = (struct record_lines){NULL, 0};
     record_list_init(&file->list, words, mode);
     failed = database_file_open(&file->file, dir, name);
     if (!failed && !database_file_records(&file->file, &file->list, &reader)) {
@@ -167,8 +175,7 @@ void record_file_fini(struct record_file *file)
 {
     record_list_fini(&file->list);
     database_file_close(&file->file);
-    free(file->lines);
-    file->lines = NULL;
+    record_lines_fini(&file->lines);
 }
 
 char *record_file_print(const struct record *record, const struct words *words,

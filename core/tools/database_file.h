@@ -51,12 +51,22 @@ struct record_reader {
 bool database_file_records(const struct database_file *file, struct record_list *list,
                            const struct record_reader *reader) MUST_CHECK;
 
+/* The line of each record of a list. */
+struct record_lines {
+    size_t *items; /* owned */
+    size_t cap;
+};
+
+/* Of the last record, for take_line(). False: no memory. */
+bool record_lines_add(struct record_lines *lines, const struct record_list *list,
+                      size_t number) MUST_CHECK;
+void record_lines_fini(struct record_lines *lines);
+
 /* Records with their lines. */
 struct record_file {
     struct database_file file;
     struct record_list list;
-    size_t *lines; /* owned; of each record */
-    size_t line_cap;
+    struct record_lines lines;
 };
 
 /* Prints faults as "PATH:LINE:COLUMN: error: ... expected" to `err` and counts them. Returns 0 or

@@ -23,8 +23,7 @@ struct lint {
     const char *path;
     size_t error_count; /* of the file */
     size_t warning_count;
-    size_t *lines; /* owned; of the records */
-    size_t line_cap;
+    struct record_lines lines;
 };
 
 static void print_finding(struct lint *lint, bool is_error, size_t line, size_t column,
@@ -84,7 +83,7 @@ static void judge_last(struct lint *lint, const struct record_list *list)
 
     if (contradiction) {
         snprintf(message, sizeof(message), "this record is never reached: %s", contradiction);
-        print_finding(lint, false, lint->lines[last], 1, message);
+        print_finding(lint, false, lint->lines.items[last], 1, message);
         return;
     }
     for (size_t i = 0; i < last; i++) {
@@ -94,8 +93,8 @@ static void judge_last(struct lint *lint, const struct record_list *list)
             snprintf(message, sizeof(message),
                      is_double ? "this record is there already, in line %zu"
                                : "this record is never reached: line %zu covers it",
-                     lint->lines[i]);
-            print_finding(lint, false, lint->lines[last], 1, message);
+                     lint->lines.items[i]);
+            print_finding(lint, false, lint->lines.items[last], 1, message);
             return;
         }
     }
@@ -108,17 +107,9 @@ static bool take_line(void *context, struct record_list *list, const struct reco
     if (!line->has_record) {
         return true;
     }
-    if (list->count > lint->line_cap) {
-        size_t cap = lint->line_cap ? 2 * lint->line_cap : 64;
-        size_t *bigger = realloc(lint->lines, cap * sizeof(*bigger));
-
-        if (!bigger) {
-            return false;
-        }
-        lint->lines = bigger;
-        lint->line_cap = cap;
+    if (!record_lines_add(&lint->lines, list, line->number)) {
+        return false;
     }
-    lint->lines[list->count - 1] = line->number;
     judge_last(lint, list);
     return true;
 }
@@ -140,9 +131,7 @@ static bool lint_records(struct lint *lint, const struct database_file *file, si
     *count = list.count;
     record_list_fini(&list);
     words_free(words);
-    free(lint->lines);
-    lint->lines = NULL;
-    lint->line_cap = 0;
+    record_lines_fini(&lint->lines);
     return done;
 }
 

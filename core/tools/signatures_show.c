@@ -143,7 +143,7 @@ static void print_text(const struct show *show, const struct record_file *file, 
     const struct words *words = file->list.words;
     FILE *out = show->out;
 
-    fprintf(out, "%s:%zu: %s", file->file.path, file->lines[index],
+    fprintf(out, "%s:%zu: %s", file->file.path, file->lines.items[index],
             or_any(ua->browser, ua_browser_name(ua->browser)));
     print_range(out, ua->browser_version);
     fprintf(out, ", %s", or_any(ua->os, ua_os_name(ua->os)));
@@ -254,13 +254,13 @@ static bool print_json(const struct show *show, const struct record_file *file, 
     const struct words *words = file->list.words;
     json_t *object = json_object();
     struct text path = {(char *)file->file.path, 0, strlen(file->file.path), false};
-    bool done =
-        object && set_text(object, "file", &path) &&
-        json_object_set_new(object, "line", json_integer((json_int_t)file->lines[index])) == 0 &&
-        set_user_agent(object, &record->ua, words, room) &&
-        set_request(object, &record->request, words, room) &&
-        set_rest(object, record, words, room) &&
-        (json_dumpf(object, show->out, JSON_COMPACT) == 0 || ferror(show->out));
+    bool done = object && set_text(object, "file", &path) &&
+                json_object_set_new(object, "line",
+                                    json_integer((json_int_t)file->lines.items[index])) == 0 &&
+                set_user_agent(object, &record->ua, words, room) &&
+                set_request(object, &record->request, words, room) &&
+                set_rest(object, record, words, room) &&
+                (json_dumpf(object, show->out, JSON_COMPACT) == 0 || ferror(show->out));
 
     fputc('\n', show->out);
     json_decref(object);
