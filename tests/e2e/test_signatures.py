@@ -81,6 +81,8 @@ class Lint(Databases):
             FIREFOX.replace(":*:|", "::|"), FIREFOX.replace("60-65", "70"),
             CHROME.replace("56-72", "72-56"), CHROME.replace("|303", "|302"),
             CHROME.replace("56-72", "50-60"), CHROME.replace("~a,?", "^a,a,?"),
+            # Both can be the nearest of those that do not agree: lists of numbers count for that.
+            "6:9:1:2:10:1:|303:*:0:17:0:*:|:0:0", "6:9:1:2:10:1:|303:4,5:0:17:0:*:|:0:0",
             "0::0:0::0:|::::::|:0:0"]).encode()))
         rows = [line.split("some.txt:")[1] for line in lines]
         self.assertEqual(rows[:-1], [
@@ -91,7 +93,7 @@ class Lint(Databases):
             "9:1: warning: this record is never reached: the least browser version is above the "
             "greatest",
             "12:1: warning: this record is never reached: a cipher is required and excluded"])
-        self.assertEqual(lines[-1].split("some.txt")[1], ": 12 records, 0 errors, 6 warnings")
+        self.assertEqual(lines[-1].split("some.txt")[1], ": 14 records, 0 errors, 6 warnings")
 
     def test_warnings_hold(self):
         """A record that lint calls covered is not chosen by detect, and one that it does not is."""
@@ -142,6 +144,12 @@ class Lint(Databases):
         self.assertIn("db/badheader.txt: 1 names", out)
         self.assertEqual(err, "weir signatures lint: db/mitm.txt: No such file or directory\n"
                               "weir signatures lint: absent: No such file or directory\n")
+
+    def test_large(self):
+        self.write("large.txt", b"#" * (2 * 1024 * 1024))
+        code, out, err = self.weir_command("signatures", "lint", "large.txt")
+        self.assertEqual((code, out, err),
+                         (1, "", "weir signatures lint: large.txt: larger than 2 MiB\n"))
 
     def test_shipped(self):
         """MITMEngine's own files hold doubles, but no bad line."""
