@@ -8,6 +8,7 @@
 #include "core/tools/detect_lines.h"
 #include "core/tools/fingerprint.h"
 #include "core/tools/signatures.h"
+#include "core/tools/signatures_database.h"
 #include "core/tools/user_agent_lines.h"
 #include "tls/context.h"
 
@@ -63,7 +64,16 @@ int main(int argc, char **argv)
     case COMMAND_SIGNATURES_MATCH:
         return signatures_match_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MERGE:
-        return signatures_merge_run(&options, stdout, stderr);
+        return options.out_dir ? signatures_merge_database_run(&options, stdout, stderr)
+                               : signatures_merge_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_LINT:
+        return signatures_lint_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_SHOW:
+        return signatures_show_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_IMPORT:
+        return signatures_import_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_EXPORT:
+        return signatures_export_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }

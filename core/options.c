@@ -10,6 +10,9 @@ enum option_kind {
     OPTION_JSON,
     OPTION_COMPATIBLE,
     OPTION_DATABASE,
+    OPTION_OUT,
+    OPTION_BROWSER,
+    OPTION_PRODUCT,
     OPTION_HEX,
     OPTION_LIVE,
     OPTION_SERVE,
@@ -33,6 +36,9 @@ static const struct option_row option_rows[] = {
     {OPTION_JSON, 0, "json", NULL, "JSON instead of text, an object a line"},
     {OPTION_COMPATIBLE, 0, "compatible", NULL, "answer as MITMEngine does, faults included"},
     {OPTION_DATABASE, 0, "database", "DIR", "browser.txt, mitm.txt and badheader.txt are there"},
+    {OPTION_OUT, 0, "out", "DIR", "write the files there; none of them may exist"},
+    {OPTION_BROWSER, 0, "browser", "NAME", "only records of this browser, as Chrome"},
+    {OPTION_PRODUCT, 0, "product", "NAME", "only records of this product, as eset"},
     {OPTION_HEX, 0, "hex", "TEXT", "the bytes of a ClientHello in hexadecimal digits"},
     {OPTION_LIVE, 0, "live", "ADDRESS", "listen there, and show who connects"},
     {OPTION_SERVE, 0, "serve", NULL, "live: answer nothing instead of an alert"},
@@ -112,12 +118,50 @@ static const struct command_row command_rows[] = {
      "answered by the same object with the column match (impossible, unlikely or possible), for\n"
      "int and request also similarity, for request also fields; or error.\n",
      "  weir signatures match --compatible --json - < pairs.jsonl\n", "FILE..."},
-    {"signatures", "merge", COMMAND_SIGNATURES_MERGE, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
-     1U << OPTION_JSON, "make one signature of several",
-     "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
+    {"signatures", "merge", COMMAND_SIGNATURES_MERGE,
+     1U << OPTION_JSON | 1U << OPTION_COMPATIBLE | 1U << OPTION_OUT, 0,
+     "make one signature of several",
+     "With --out: merges the records of the database in DIR that differ by no more than one\n"
+     "record can say, and writes the smaller database there. The rules, and with --compatible the\n"
+     "result, are those of MITMEngine's mergeDB with its questions about single pairs answered\n"
+     "no. Exits with 78, and writes nothing, if a line of DIR is no record.\n"
+     "Without --out, --json is needed, and\n"
+     "each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
      "string, version, request, ua, ua_version, mitm_info or record) and in, a list of\n"
      "signatures; it is answered by the same object with the column merged, or error.\n",
-     "  weir signatures merge --compatible --json - < lists.jsonl\n", "FILE..."},
+     "  weir signatures merge mitmengine --out merged\n"
+     "  weir signatures merge --compatible --json - < lists.jsonl\n",
+     "DIR|FILE..."},
+    {"signatures", "lint", COMMAND_SIGNATURES_LINT, 1U << OPTION_JSON, 0,
+     "find every mistake in a database of signatures",
+     "Prints every bad line of FILE, or of browser.txt, mitm.txt, badheader.txt and\n"
+     "metadata.jsonl in DIR, with its place, and warns of records that are there twice or can\n"
+     "never be reached. A FILE is taken for what its name says: badheader.txt, JSON Lines of\n"
+     "metadata (*.jsonl) or else records. Exits with 1 if a line is bad or a file cannot be\n"
+     "read; warnings alone do not fail. --json prints an object a finding.\n",
+     "  weir signatures lint /usr/share/weir\n"
+     "  weir signatures lint --json browser.txt | jq 'select(.severity == \"error\")'\n",
+     "DIR|FILE..."},
+    {"signatures", "show", COMMAND_SIGNATURES_SHOW,
+     1U << OPTION_JSON | 1U << OPTION_BROWSER | 1U << OPTION_PRODUCT, 0,
+     "list the records of a database of signatures",
+     "Prints the records of browser.txt and mitm.txt in DIR with names instead of numbers. Bad\n"
+     "lines are told and left out. Exits with 1 if no record is left to show.\n",
+     "  weir signatures show /usr/share/weir --browser Firefox\n"
+     "  weir signatures show /usr/share/weir --product eset --json\n",
+     "DIR"},
+    {"signatures", "import", COMMAND_SIGNATURES_IMPORT, 1U << OPTION_JSON | 1U << OPTION_OUT,
+     1U << OPTION_OUT, "make a database of MITMEngine's files",
+     "Reads browser.txt, mitm.txt, badheader.txt and fingerprint_metadata.jsonl, which need not\n"
+     "be there, from DIR as MITMEngine does, and writes what they mean there, as weir reads it;\n"
+     "the last one as metadata.jsonl. Comments behind a record go, lines of them stay. Exits\n"
+     "with 78, and writes nothing, if a line is bad.\n",
+     "  weir signatures import mitmengine --out signatures\n", "DIR"},
+    {"signatures", "export", COMMAND_SIGNATURES_EXPORT, 1U << OPTION_JSON | 1U << OPTION_OUT,
+     1U << OPTION_OUT, "make MITMEngine's files of a database",
+     "The other way round. The day of a record becomes a comment behind it, which an import\n"
+     "reads again. Exits with 78, and writes nothing, if a line is bad.\n",
+     "  weir signatures export signatures --out mitmengine\n", "DIR"},
 };
 
 /* Commands that other versions have: an error of their own. */
@@ -341,6 +385,15 @@ static bool take_option(struct parse *p, const struct option_row *row)
     case OPTION_DATABASE:
         options->database_dir = option_value(p, row);
         return options->database_dir != NULL;
+    case OPTION_OUT:
+        options->out_dir = option_value(p, row);
+        return options->out_dir != NULL;
+    case OPTION_BROWSER:
+        options->browser = option_value(p, row);
+        return options->browser != NULL;
+    case OPTION_PRODUCT:
+        options->product = option_value(p, row);
+        return options->product != NULL;
     case OPTION_HEX:
         options->hex = option_value(p, row);
         return options->hex != NULL;
@@ -407,6 +460,31 @@ static bool take_operand(struct parse *p, const char *argument)
     return true;
 }
 
+/* Of signatures merge: a database with --out, else JSON Lines. */
+static bool is_one_folder(const struct parse *p)
+{
+    return strcmp(p->command->operands, "DIR") == 0 ||
+           (p->command->command == COMMAND_SIGNATURES_MERGE && p->options->out_dir);
+}
+
+static bool check_operands(const struct parse *p)
+{
+    const struct options *options = p->options;
+
+    if (p->command->command == COMMAND_SIGNATURES_MERGE && !options->out_dir && !options->json) {
+        fputs("weir signatures: --out DIR or --json is missing\n", p->err);
+        return false;
+    }
+    if (is_one_folder(p) && options->input_count != 1) {
+        fprintf(p->err, "weir %s: one DIR expected\n", p->command->name);
+        return false;
+    }
+    if (options->input_count == 0) {
+        fprintf(p->err, "weir %s: FILE is missing; - is standard input\n", p->command->name);
+    }
+    return options->input_count != 0;
+}
+
 /* What belongs together, and what does not. */
 static bool check_together(const struct parse *p)
 {
@@ -414,10 +492,7 @@ static bool check_together(const struct parse *p)
     unsigned live_alone = 1U << OPTION_SERVE | 1U << OPTION_COUNT | 1U << OPTION_SECONDS;
 
     if (p->command->operands && p->command->command != COMMAND_FINGERPRINT) {
-        if (options->input_count == 0) {
-            fprintf(p->err, "weir %s: FILE is missing; - is standard input\n", p->command->name);
-        }
-        return options->input_count != 0;
+        return check_operands(p);
     }
     if (p->command->command != COMMAND_FINGERPRINT) {
         return true;

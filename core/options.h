@@ -35,6 +35,10 @@ enum command {
     COMMAND_DETECT,
     COMMAND_SIGNATURES_MATCH,
     COMMAND_SIGNATURES_MERGE,
+    COMMAND_SIGNATURES_LINT,
+    COMMAND_SIGNATURES_SHOW,
+    COMMAND_SIGNATURES_IMPORT,
+    COMMAND_SIGNATURES_EXPORT,
 };
 
 struct options {
@@ -43,6 +47,9 @@ struct options {
     bool json;
     const char *database_dir; /* detect; borrowed from argv */
     bool compatible;          /* MITMEngine's answers, faults included */
+    const char *out_dir;      /* signatures; borrowed from argv, like the two names */
+    const char *browser;      /* signatures show: null shows all */
+    const char *product;      /* signatures show: null shows all */
     /* fingerprint: exactly one of inputs, hex and live is there. All borrowed from argv. */
     const char *inputs[OPTIONS_INPUTS_MAX]; /* "-" is standard input */
     size_t input_count;

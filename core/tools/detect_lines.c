@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/random.h"
+#include "core/tools/database_file.h"
 #include "core/tools/hello_facts.h"
 #include "core/tools/user_agent_lines.h"
 #include "detect/check.h"
@@ -12,8 +13,6 @@
 #include <stdlib.h>
 
 enum {
-    DATABASE_FILE_MAX = INPUT_WINDOW_MAX - 1,
-    PATH_CAP = 4096,
     PRINT_MAX = 4 * RECORD_LINE_MAX, /* any field of a report */
     SECONDS_A_DAY = 86400,
 };
@@ -30,8 +29,7 @@ struct detection {
 
 /* The three files, while the database is made of them. */
 struct database_files {
-    char paths[3][PATH_CAP];
-    struct input inputs[3];
+    struct database_file files[3];
     struct database_options options;
 };
 
@@ -60,37 +58,24 @@ int detect_lines_run(const struct options *options, FILE *out, FILE *err)
 }
 
 /* Reads a file of the database whole. False: said why not. */
-static bool read_file(struct database_files *files, size_t index, const char *dir, const char *name,
+static bool read_file(struct database_file *file, const char *dir, const char *name,
                       struct database_source *source, FILE *err)
 {
-    struct input *in = &files->inputs[index];
-    char *path = files->paths[index];
-    struct text t = text_make(path, PATH_CAP - 1);
-    int failed;
+    int failed = database_file_open(file, dir, name);
 
-    text_printf(&t, "%s/%s", dir, name);
-    path[t.len] = '\0';
-    failed = t.overflow ? -1 : input_open(in, path);
     if (failed) {
-        fprintf(err, "weir detect: %s: %s\n", path,
-                t.overflow ? "the path is too long" : strerror(-failed));
-        input_init(in, -1);
+        database_file_complain(file, "detect", failed, err);
         return false;
     }
-    if (input_fill(in, DATABASE_FILE_MAX + 1) || in->error) {
-        fprintf(err, "weir detect: %s: %s\n", path,
-                in->error ? strerror(in->error) : "larger than 2 MiB");
-        return false;
-    }
-    *source = (struct database_source){input_window(in), path};
+    *source = (struct database_source){file->text, file->path};
     return true;
 }
 
 static bool read_files(struct database_files *files, const char *dir, FILE *err)
 {
-    return read_file(files, 0, dir, "browser.txt", &files->options.browsers, err) &&
-           read_file(files, 1, dir, "mitm.txt", &files->options.products, err) &&
-           read_file(files, 2, dir, "badheader.txt", &files->options.bad_headers, err);
+    return read_file(&files->files[0], dir, "browser.txt", &files->options.browsers, err) &&
+           read_file(&files->files[1], dir, "mitm.txt", &files->options.products, err) &&
+           read_file(&files->files[2], dir, "badheader.txt", &files->options.bad_headers, err);
 }
 
 static void print_faults(const struct record_faults *faults, FILE *err)
@@ -119,9 +104,6 @@ static struct database *load(const struct options *options, FILE *err, int *stat
         return NULL;
     }
     files->options.mode = options->compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT;
-    for (size_t i = 0; i < COUNT_OF(files->inputs); i++) {
-        input_init(&files->inputs[i], -1);
-    }
     if (read_files(files, options->database_dir, err)) {
         db = database_new(&files->options, &faults);
         print_faults(&faults, err);
@@ -130,8 +112,8 @@ static struct database *load(const struct options *options, FILE *err, int *stat
             *status = EXIT_STATUS_RUNTIME;
         }
     }
-    for (size_t i = 0; i < COUNT_OF(files->inputs); i++) {
-        input_fini(&files->inputs[i]);
+    for (size_t i = 0; i < COUNT_OF(files->files); i++) {
+        database_file_close(&files->files[i]);
     }
     free(files);
     return db;
