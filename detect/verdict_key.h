@@ -17,14 +17,19 @@ enum verdict_key_form { VERDICT_KEY_AS_SEEN, VERDICT_KEY_SORTED };
 
 struct verdict_key {
     uint64_t hash;
+    size_t common_len; /* of what both forms begin with */
     size_t len;
     uint8_t bytes[VERDICT_KEY_MAX]; /* the first `len` are set */
 };
 
-/* False: too long. `request` is clean, that is, from request_fingerprint_clean(). */
-bool verdict_key_make(struct verdict_key *key, enum verdict_key_form form,
-                      const struct database *db, const struct detect_question *question,
-                      const struct request_fingerprint *request) MUST_CHECK;
+/* Makes all but the extensions. `request` is clean, that is, from request_fingerprint_clean().
+ * False: too long. */
+bool verdict_key_begin(struct verdict_key *key, const struct database *db,
+                       const struct detect_question *question,
+                       const struct request_fingerprint *request) MUST_CHECK;
+/* Adds the extensions, instead of those that were added before. False: too long. */
+bool verdict_key_end(struct verdict_key *key, enum verdict_key_form form,
+                     const struct number_list *extensions) MUST_CHECK;
 
 static inline struct span verdict_key_view(const struct verdict_key *key)
 {

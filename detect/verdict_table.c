@@ -556,14 +556,13 @@ static void store(struct verdict_reader *reader, const struct signature_set *set
 
 /* ---- lookups ---- */
 
-/* Pinned. Makes the key, of `form`, too. */
+/* Pinned. Ends the key, too. */
 static bool recall(struct verdict_reader *reader, const struct signature_set *set,
-                   enum verdict_key_form form, const struct detect_question *question,
-                   struct verdict_report *report)
+                   enum verdict_key_form form, struct verdict_report *report)
 {
     struct entry *entry;
 
-    if (!verdict_key_make(&reader->key, form, set->db, question, &reader->full.seen)) {
+    if (!verdict_key_end(&reader->key, form, &reader->full.seen.extensions)) {
         return false;
     }
     entry = find_entry(reader->table, &reader->key, set->serial);
@@ -608,23 +607,21 @@ static void fill_report(struct verdict_report *report, const struct detect_repor
     }
 }
 
-static void check(struct verdict_reader *reader, const struct signature_set *set,
+/* Held. `has_key`: the key is begun, and worth storing with. */
+static void check(struct verdict_reader *reader, const struct signature_set *set, bool has_key,
                   const struct detect_question *question, struct verdict_report *report)
 {
-    bool permutes = detect_permutes_extensions(question->ua, database_mode(set->db));
-    bool has_key;
+    enum verdict_key_form form = VERDICT_KEY_AS_SEEN;
 
     detect_check(set->db, question, &reader->full);
     fill_report(report, &reader->full, question, set->serial);
     reader->counts.misses++;
-    /* `seen` is not only clean now but has the check's own quirks too: clean it again. */
-    has_key =
-        request_fingerprint_clean(&reader->full.seen, question->request, database_mode(set->db)) &&
-        verdict_key_make(&reader->key,
-                         permutes && report->level == MATCH_POSSIBLE ? VERDICT_KEY_SORTED
-                                                                     : VERDICT_KEY_AS_SEEN,
-                         set->db, question, &reader->full.seen);
-    if (has_key) {
+    if (report->level == MATCH_POSSIBLE &&
+        detect_permutes_extensions(question->ua, database_mode(set->db))) {
+        form = VERDICT_KEY_SORTED;
+    }
+    /* The check's `seen` has the same extensions as the one that the key was begun with. */
+    if (has_key && verdict_key_end(&reader->key, form, &reader->full.seen.extensions)) {
         store(reader, set, report);
     }
 }
@@ -632,8 +629,10 @@ static void check(struct verdict_reader *reader, const struct signature_set *set
 bool verdict_lookup(struct verdict_reader *reader, const struct detect_question *question,
                     struct verdict_report *report)
 {
+    struct request_fingerprint *clean = &reader->full.seen;
     struct signature_set *set;
-    bool found;
+    enum detect_mode mode;
+    bool has_key, found;
 
     pin(reader);
     set = atomic_load(&reader->table->current);
@@ -641,18 +640,19 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
         unpin(reader);
         return false;
     }
-    found =
-        request_fingerprint_clean(&reader->full.seen, question->request, database_mode(set->db)) &&
-        ((detect_permutes_extensions(question->ua, database_mode(set->db)) &&
-          recall(reader, set, VERDICT_KEY_SORTED, question, report)) ||
-         recall(reader, set, VERDICT_KEY_AS_SEEN, question, report));
+    mode = database_mode(set->db);
+    has_key = request_fingerprint_clean(clean, question->request, mode) &&
+              verdict_key_begin(&reader->key, set->db, question, clean);
+    found = has_key && ((detect_permutes_extensions(question->ua, mode) &&
+                         recall(reader, set, VERDICT_KEY_SORTED, report)) ||
+                        recall(reader, set, VERDICT_KEY_AS_SEEN, report));
     if (found) {
         unpin(reader);
         return true;
     }
     atomic_store_explicit(&reader->seat->held, set, memory_order_relaxed);
     unpin(reader);
-    check(reader, set, question, report);
+    check(reader, set, has_key, question, report);
     atomic_store_explicit(&reader->seat->held, NULL, memory_order_release);
     return true;
 }

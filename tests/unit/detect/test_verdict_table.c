@@ -81,7 +81,7 @@ static void seam_check(const struct database *db, const struct detect_question *
 
 /* ---- made-up sets ---- */
 
-enum { NAME_MAX_LEN = 32, ASKED_COUNT = 4 };
+enum { NAME_MAX_LEN = 32, ASKED_COUNT = 4, RAW_MAX = 8192 };
 
 /* Digits are taken out of names, so the number is in letters. */
 static const char *set_name(uint64_t number, char *name)
@@ -637,6 +637,60 @@ static void test_race(void **state)
     assert_int_equal(freed_sets, PUBLISH_COUNT);
 }
 
+/* ---- the reference questions ---- */
+
+struct golden_look {
+    struct fixture f;
+    const struct database *db;
+    unsigned parsed;
+    unsigned hits;
+};
+
+static void look_line(const struct json *line, void *state)
+{
+    static struct asked asked;
+    static uint8_t raw[RAW_MAX];
+    struct golden_look *golden = state;
+    struct detect_fault fault;
+    const struct json *text = json_get(line, "raw_ua");
+
+    if (!ua_fingerprint_parse(&asked.ua, json_text(line, "ua_fingerprint"), &fault) ||
+        !request_fingerprint_parse(&asked.request, json_text(line, "request_fingerprint"),
+                                   &fault)) {
+        return;
+    }
+    asked.question = (struct detect_question){&asked.ua, {NULL, 0}, &asked.request, 0};
+    if (text->type == JSON_STRING && text->string.len <= RAW_MAX) {
+        memcpy(raw, text->string.data, text->string.len);
+        asked.question.raw_ua = span_make(raw, text->string.len);
+    }
+    golden->parsed++;
+    (void)look(golden->f.reader, golden->db, &asked.question);
+    golden->hits += look(golden->f.reader, golden->db, &asked.question);
+}
+
+/* Everything that the table says is what the check says, first and second time, in both modes. */
+static void test_golden(void **state)
+{
+    (void)state;
+    for (int mode = DETECT_DEFAULT; mode <= DETECT_COMPATIBLE; mode++) {
+        struct database *db = kit_load("mitmengine/browser.txt", "mitmengine/mitm.txt",
+                                       "mitmengine/badheader.txt", (enum detect_mode)mode);
+        struct golden_look golden = {.db = db};
+        if (!db) {
+            skip();
+        }
+        golden.f = begin(1024);
+        assert_true(verdict_table_publish(golden.f.table, db));
+        assert_int_equal(json_each("mitmengine/check_golden.jsonl", look_line, &golden), 7809);
+        /* A few hundred bytes each; those that did not fit are checked again. */
+        assert_true(golden.hits > golden.parsed * 9 / 10);
+        print_message("%u questions, %u remembered, %u in all\n", golden.parsed, golden.hits,
+                      (unsigned)golden.f.reader->counts.hits);
+        end(&golden.f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -646,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_used_stay),    cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_many_readers), cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_sleeper),      cmocka_unit_test(test_race),
+        cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
