@@ -5,6 +5,7 @@
  * here, with the seams that the tests need.
  */
 #include "core/base/hash.h"
+#include "detect/verdict_table.h"
 #include "tests/unit/detect/database_kit.h"
 #include "tests/unit/detect/json.h"
 
@@ -19,6 +20,8 @@ static atomic_uint freed_sets;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool sleeps_in_check;
 static atomic_bool is_sleeping;
+static struct database *published_in_check; /* once, if any */
+static struct verdict_table *publishing_table;
 
 static bool is_failing(void)
 {
@@ -58,6 +61,10 @@ static void seam_check(const struct database *db, const struct detect_question *
         atomic_store(&is_sleeping, true);
         pthread_mutex_lock(&gate);
         pthread_mutex_unlock(&gate);
+    }
+    if (published_in_check) {
+        assert_true(verdict_table_publish(publishing_table, published_in_check));
+        published_in_check = NULL;
     }
     detect_check(db, question, report);
 }
@@ -265,7 +272,9 @@ static void test_keys(void **state)
         "303:1301,c02b:0,a,b:17,18:0:host:q",      "303:1301,c02b:0,a,b:17,18:0:host,q:",
         "303:1301,c02b:0,a,b:17,18:0:hos,t:",      "303:1301,c02b:0,a,b:17,18:0::host",
         "302:1301,c02b:0,a,b:17,18:0:host:",       "303:1301,2a2a,c02b:0,a,b:17,18:0:host:",
-        "303:1301,c02b:0,a,b:17,18:0:host,x-bad:",
+        "303:1301,c02b:0,a,b:17,18:0:host,x-bad:", "303:1301,c02b:0,a,b:17:0:host:",
+        "303:1301,c02b:0,a,b:17,18:0,1:host:",     "303:1301,c02b:0,a,b:17,18:0:hos,th:",
+        "303:1301,c02b:0,a,b:17,18:0:host,h:",     "303:1301,c02b:0,a,b:17,18:0:ho,sth:",
     };
     struct fixture f = begin(4096);
     struct database *db = make_set(1);
@@ -342,6 +351,110 @@ static void test_collisions(void **state)
     assert_int_equal(verdict_table_figures(f.table).entry_count, WAY_COUNT);
     assert_int_equal(f.reader->counts.evicted, 1);
     is_hash_forced = false;
+    end(&f);
+}
+
+/* Where all of a bucket were used, the hand goes on; it does not stay at the first. */
+static void test_hand(void **state)
+{
+    static const char *const requests[] = {
+        "303:1:0:17:0::", "303:2:0:17:0::", "303:3:0:17:0::",
+        "303:4:0:17:0::", "303:5:0:17:0::", "303:6:0:17:0::",
+    };
+    struct fixture f = begin(WAY_COUNT);
+    struct database *db = make_set(1);
+    struct asked asked;
+
+    (void)state;
+    assert_true(verdict_table_publish(f.table, db));
+    for (size_t i = 0; i < COUNT_OF(requests); i++) {
+        ask(&asked, "1:72:1:2:10:1:", requests[i]);
+        assert_false(look(f.reader, db, &asked.question));
+    }
+    for (size_t i = 2; i < COUNT_OF(requests); i++) {
+        ask(&asked, "1:72:1:2:10:1:", requests[i]);
+        assert_true(look(f.reader, db, &asked.question));
+    }
+    end(&f);
+}
+
+/* Where records grow old, the day is part of the question. */
+static void test_days(void **state)
+{
+    struct database_options options = {
+        .mode = DETECT_DEFAULT,
+        .browsers = {SPAN_LITERAL("1:70-75:1:2:10:1:|303:1301:0:17:0:*:|:0:0|2019-06-01\n"), "b"},
+        .age_max_days = 365};
+    struct fixture f = begin(16);
+    struct record_faults faults;
+    struct database *db = database_new(&options, &faults);
+    struct verdict_report report;
+    struct asked asked;
+
+    (void)state;
+    assert_non_null(db);
+    assert_true(verdict_table_publish(f.table, db));
+    ask(&asked, "1:72:1:2:10:1:", "303:1302:0:17:0::");
+    assert_true(record_day_parse(&asked.question.today, SPAN_LITERAL("2019-07-01")));
+    assert_false(look(f.reader, db, &asked.question));
+    assert_true(look(f.reader, db, &asked.question));
+    assert_true(record_day_parse(&asked.question.today, SPAN_LITERAL("2026-11-21")));
+    assert_true(verdict_lookup(f.reader, &asked.question, &report));
+    assert_int_equal(report.verdict, VERDICT_OUTDATED);
+    assert_true(look(f.reader, db, &asked.question));
+    end(&f);
+}
+
+/* A set that is published during a check: its verdict is of the old one, and is not remembered. */
+static void test_published_in_check(void **state)
+{
+    struct fixture f = begin(16);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+
+    (void)state;
+    ask_all(asked);
+    publish(f.table, 1);
+    published_in_check = make_set(2);
+    publishing_table = f.table;
+    assert_true(verdict_lookup(f.reader, &asked[2].question, &report));
+    assert_null(published_in_check);
+    assert_true(report.serial == 1 && is_of_set(&report, 2));
+    assert_int_equal(f.reader->counts.stored, 0);
+    assert_int_equal(verdict_table_figures(f.table).entry_count, 0);
+    assert_int_equal(freed_sets, 0);
+    assert_true(verdict_lookup(f.reader, &asked[2].question, &report));
+    assert_true(report.serial == 2 && is_of_set(&report, 2));
+    assert_int_equal(verdict_table_sweep(f.table), 0);
+    assert_int_equal(freed_sets, 1);
+    end(&f);
+}
+
+/* An entry of an older set that comes late, past that test, displaces none of a newer one. */
+static void test_late(void **state)
+{
+    struct fixture f = begin(WAY_COUNT);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+    struct entry *late;
+
+    (void)state;
+    ask_all(asked);
+    publish(f.table, 1);
+    publish(f.table, 2);
+    for (size_t i = 0; i < ASKED_COUNT; i++) {
+        assert_true(verdict_lookup(f.reader, &asked[i].question, &report));
+    }
+    assert_int_equal(f.reader->counts.stored, WAY_COUNT);
+    report.serial = 1;
+    late = make_entry(f.reader, &report);
+    assert_non_null(late);
+    pin(f.reader);
+    assert_false(place(f.reader, late));
+    sweep_slots(f.reader, 1);
+    unpin(f.reader);
+    free_entry(f.table, late);
+    assert_int_equal(verdict_table_figures(f.table).entry_count, WAY_COUNT);
     end(&f);
 }
 
@@ -481,6 +594,7 @@ static void test_stopped(void **state)
     struct verdict_reader *other = verdict_reader_new(f.table);
     struct database *db = make_set(1);
     struct database *refused = make_set(2);
+    size_t bytes;
 
     (void)state;
     assert_non_null(other);
@@ -496,9 +610,12 @@ static void test_stopped(void **state)
     assert_false(verdict_table_publish(f.table, refused));
     assert_int_equal(freed_sets, 0);
     assert_int_equal(verdict_table_sweep(f.table), VERDICT_WAITING_MAX);
+    bytes = verdict_table_figures(f.table).bytes;
     verdict_reader_free(f.reader); /* with entries that the other may still read */
+    assert_int_equal(verdict_table_figures(f.table).bytes, bytes);
     unpin(other);
     assert_int_equal(verdict_table_sweep(f.table), 0);
+    assert_true(verdict_table_figures(f.table).bytes < bytes);
     assert_int_equal(freed_sets, VERDICT_WAITING_MAX);
     assert_true(verdict_table_publish(f.table, refused));
     f.reader = other;
@@ -696,7 +813,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agrees),       cmocka_unit_test(test_keys),
         cmocka_unit_test(test_permuted),     cmocka_unit_test(test_collisions),
-        cmocka_unit_test(test_new_set),      cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_new_set),      cmocka_unit_test(test_hand),
+        cmocka_unit_test(test_days),         cmocka_unit_test(test_published_in_check),
+        cmocka_unit_test(test_late),         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_used_stay),    cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_many_readers), cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_sleeper),      cmocka_unit_test(test_race),
