@@ -58,7 +58,6 @@ struct verdict_table {
     /* Written by misses. */
     atomic_uint_fast64_t epoch __attribute__((aligned(CACHE_LINE_LEN)));
     atomic_size_t bytes;
-    atomic_size_t entry_count;
     atomic_size_t hand;
     /* Publishers, readers that come and go. */
     pthread_mutex_t lock __attribute__((aligned(CACHE_LINE_LEN)));
@@ -296,7 +295,9 @@ struct verdict_figures verdict_table_figures(struct verdict_table *table)
     figures.serial = current ? current->serial : 0;
     figures.sets_waiting = table->waiting_count;
     pthread_mutex_unlock(&table->lock);
-    figures.entry_count = atomic_load_explicit(&table->entry_count, memory_order_relaxed);
+    for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
+        figures.entry_count += atomic_load_explicit(&table->slots[i], memory_order_relaxed) != NULL;
+    }
     figures.bytes = atomic_load_explicit(&table->bytes, memory_order_relaxed);
     return figures;
 }
@@ -410,7 +411,6 @@ static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
                 !atomic_exchange_explicit(&entry->is_used, false, memory_order_relaxed)) &&
                atomic_compare_exchange_strong(&table->slots[at], &entry, NULL);
         if (done) {
-            atomic_fetch_sub_explicit(&table->entry_count, 1, memory_order_relaxed);
             retire_entry(reader, entry);
         }
     }
@@ -519,8 +519,6 @@ static bool place(struct verdict_reader *reader, struct entry *entry)
     }
     if (victim) {
         retire_entry(reader, victim);
-    } else {
-        atomic_fetch_add_explicit(&table->entry_count, 1, memory_order_relaxed);
     }
     return true;
 }

@@ -59,7 +59,7 @@ struct verdict_figures {
     uint64_t serial;     /* of the current set; 0: none yet */
     size_t sets_waiting; /* old sets that are not freed yet */
     size_t entry_count;  /* in the table, of older sets too */
-    size_t bytes;        /* of those and of retired ones */
+    size_t bytes;        /* of those, of retired ones and of those being made */
     size_t bytes_max;
 };
 
@@ -78,7 +78,7 @@ bool verdict_table_publish(struct verdict_table *table, struct database *db) MUS
 /* Frees the old sets that all readers have left, as each publish does; returns how many still
  * wait. Any thread but a reader's own in mid-lookup; may lock out publishers, never readers. */
 size_t verdict_table_sweep(struct verdict_table *table);
-/* Any thread; the figures are of about the same moment. */
+/* Any thread; the figures are of about the same moment. Looks at every slot. */
 struct verdict_figures verdict_table_figures(struct verdict_table *table);
 
 /* Any thread; from then on the reader is one thread's. Null: no memory, or VERDICT_READERS_MAX. */
