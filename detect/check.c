@@ -54,17 +54,28 @@ static bool span_has(struct span whole, const char *part)
     return whole.len && memmem(whole.data, whole.len, part, strlen(part)) != NULL;
 }
 
+unsigned detect_header_quirks(struct span raw_ua)
+{
+    unsigned present = 0;
+
+    for (unsigned i = 0; i < COUNT_OF(header_quirks); i++) {
+        present |= (unsigned)span_has(raw_ua, header_quirks[i].part) << i;
+    }
+    return present;
+}
+
 static void view_user_agent(struct check *check)
 {
     const struct words *words = database_words(check->db);
     const struct word_list *quirks = &check->question->ua->quirks;
+    unsigned present = detect_header_quirks(check->question->raw_ua);
     size_t count = 0;
 
     for (size_t i = 0; i < quirks->count; i++) {
         check->ua_quirk_numbers[count++] = words_find(words, quirks->items[i]);
     }
     for (size_t i = 0; i < COUNT_OF(header_quirks); i++) {
-        if (span_has(check->question->raw_ua, header_quirks[i].part)) {
+        if (present >> i & 1) {
             check->ua_quirk_numbers[count++] =
                 words_find(words, span_from_string(header_quirks[i].quirk));
         }
@@ -90,8 +101,11 @@ static bool view_request(struct check *check)
     return true;
 }
 
-static bool permutes_extensions(const struct ua_fingerprint *ua)
+bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode)
 {
+    if (mode == DETECT_COMPATIBLE) {
+        return false;
+    }
     for (size_t i = 0; i < COUNT_OF(permuting); i++) {
         if (ua->browser == permuting[i].browser &&
             ua->browser_version.major >= permuting[i].major) {
@@ -107,7 +121,7 @@ static void set_rules(struct check *check)
 
     check->browser_rules = (struct request_match_rules){
         .mode = check->mode,
-        .is_any_extension_order = mends && permutes_extensions(check->question->ua),
+        .is_any_extension_order = detect_permutes_extensions(check->question->ua, check->mode),
         .skips_empty_headers = mends,
     };
     check->product_rules = (struct request_match_rules){

@@ -61,6 +61,14 @@ struct detect_report {
 void detect_check(const struct database *db, const struct detect_question *question,
                   struct detect_report *report);
 
+/*
+ * What a report depends on beyond the two fingerprints, for whoever memorises reports: a bit for
+ * each quirk that the raw header adds, and whether this browser sends its extensions in any order;
+ * if it does, a report of MATCH_POSSIBLE, but for `match` and `seen`, does not depend on theirs.
+ */
+unsigned detect_header_quirks(struct span raw_ua);
+bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode);
+
 const char *detect_verdict_name(enum detect_verdict verdict);
 const char *detect_error_name(enum detect_error error);
 const char *detect_unknown_name(enum detect_unknown unknown);

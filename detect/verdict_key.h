@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * verdict_key: the canonical form of a question, to memorise its answer by: the request without
+ * GREASE, the user agent, the quirks that only its raw header shows, and the day where that counts.
+ * Bytes with lengths before them, so that no two questions share one. A value; any thread.
+ */
+#ifndef WEIR_DETECT_VERDICT_KEY_H
+#define WEIR_DETECT_VERDICT_KEY_H
+
+#include "detect/check.h"
+
+enum { VERDICT_KEY_MAX = 4096 }; /* bytes; questions with longer keys are not memorised */
+
+/* A browser that permutes its extensions has another order each time, and one key if they are
+ * sorted; that key is for reports of MATCH_POSSIBLE alone. */
+enum verdict_key_form { VERDICT_KEY_AS_SEEN, VERDICT_KEY_SORTED };
+
+struct verdict_key {
+    uint64_t hash;
+    size_t common_len; /* of what both forms begin with */
+    size_t len;
+    uint8_t bytes[VERDICT_KEY_MAX]; /* the first `len` are set */
+};
+
+/* Makes all but the extensions. `request` is clean, that is, from request_fingerprint_clean().
+ * False: too long. */
+bool verdict_key_begin(struct verdict_key *key, const struct database *db,
+                       const struct detect_question *question,
+                       const struct request_fingerprint *request) MUST_CHECK;
+/* Adds the extensions, instead of those that were added before. False: too long. */
+bool verdict_key_end(struct verdict_key *key, enum verdict_key_form form,
+                     const struct number_list *extensions) MUST_CHECK;
+
+static inline struct span verdict_key_view(const struct verdict_key *key)
+{
+    return span_make(key->bytes, key->len);
+}
+
+#endif

@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Slots hold pointers to immutable entries, WAY_COUNT neighbours a bucket. A reader reaches entries
+ * and sets only while it is pinned, that is, while its `pinned` holds the epoch of when it came in;
+ * what is taken out of reach afterwards gets the epoch as its tag and advances it, and is freed
+ * when no reader is pinned at that tag or before. A reader that must check, which takes longer,
+ * says in `held` which set it uses and leaves the epoch, so that it delays that one set only.
+ *
+ * Memory orders. All that the argument above needs is in one total order, seq_cst: the stores to
+ * `pinned`, the loads of slots and of `current` behind them, the exchanges that take a pointer out
+ * of reach, the epoch, and the loads of `pinned` by whoever frees. So either the reader's store is
+ * seen and the pointer kept, or the reader came after the exchange and cannot find the pointer.
+ * Leaving is a release store, which the one who frees acquires; `held` is stored before, and
+ * loaded after `pinned`. (Fences would do as well, but the thread sanitizer does not know them.)
+ */
+#include "detect/verdict_table.h"
+
+#include "detect/verdict_key.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { WAY_COUNT = 4, CACHE_LINE_LEN = 64, SWEEP_STEPS_MAX = 16 };
+
+struct signature_set {
+    struct database *db;
+    uint64_t serial;
+    uint64_t tag;               /* once retired */
+    struct signature_set *next; /* once retired: under the table's lock */
+};
+
+struct entry {
+    uint64_t tag;       /* once retired: of whoever retired it, as `next` is */
+    struct entry *next; /* once retired */
+    uint64_t hash;
+    uint64_t serial;
+    size_t key_len;
+    atomic_bool is_used; /* since the hand last came by; a hint, relaxed */
+    struct verdict_report report;
+    uint8_t key[];
+};
+
+/* What others see of a reader, alone in its cache line. */
+struct seat {
+    atomic_uint_fast64_t pinned;          /* 0: not in */
+    _Atomic(struct signature_set *) held; /* null, or used beyond the pin */
+    bool is_taken;                        /* under the table's lock */
+} __attribute__((aligned(CACHE_LINE_LEN)));
+
+struct verdict_table {
+    /* Written by publishers alone. */
+    _Atomic(struct signature_set *) current;
+    size_t bucket_count; /* a power of two */
+    size_t bytes_max;
+    _Atomic(struct entry *) *slots;
+    atomic_uint seat_count; /* seats beyond were never taken */
+    /* Written by misses. */
+    atomic_uint_fast64_t epoch __attribute__((aligned(CACHE_LINE_LEN)));
+    atomic_size_t bytes;
+    atomic_size_t hand;
+    /* Publishers, readers that come and go. */
+    pthread_mutex_t lock __attribute__((aligned(CACHE_LINE_LEN)));
+    struct signature_set *waiting;
+    size_t waiting_count;
+    struct entry *orphans; /* retired by readers that left since */
+    struct seat seats[VERDICT_READERS_MAX];
+};
+
+struct verdict_reader {
+    struct verdict_table *table;
+    struct seat *seat;
+    struct verdict_counts counts;
+    size_t retired_count;
+    struct entry *retired;
+    struct verdict_key key;
+    struct detect_report full;
+};
+
+/* ---- coming, going and freeing ---- */
+
+static void pin(struct verdict_reader *reader)
+{
+    uint64_t epoch = atomic_load(&reader->table->epoch);
+    atomic_store(&reader->seat->pinned, epoch);
+}
+
+static void unpin(struct verdict_reader *reader)
+{
+    atomic_store_explicit(&reader->seat->pinned, 0, memory_order_release);
+}
+
+/* Things with a tag below this are out of everybody's reach. */
+static uint64_t find_horizon(struct verdict_table *table)
+{
+    unsigned count = atomic_load(&table->seat_count);
+    uint64_t horizon = UINT64_MAX;
+
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t pinned = atomic_load(&table->seats[i].pinned);
+        if (pinned && pinned < horizon) {
+            horizon = pinned;
+        }
+    }
+    return horizon;
+}
+
+static size_t entry_len(const struct entry *entry)
+{
+    return sizeof(*entry) + entry->key_len;
+}
+
+static void free_entry(struct verdict_table *table, struct entry *entry)
+{
+    atomic_fetch_sub_explicit(&table->bytes, entry_len(entry), memory_order_relaxed);
+    free(entry);
+}
+
+/* Frees those of the list that are out of reach; returns how many are not. */
+static size_t free_retired(struct verdict_table *table, struct entry **link)
+{
+    uint64_t horizon = find_horizon(table);
+    size_t kept = 0;
+
+    while (*link) {
+        struct entry *entry = *link;
+        if (entry->tag < horizon) {
+            *link = entry->next;
+            free_entry(table, entry);
+        } else {
+            link = &entry->next;
+            kept++;
+        }
+    }
+    return kept;
+}
+
+/* After the entry was taken from its slot. There must be room. */
+static void retire_entry(struct verdict_reader *reader, struct entry *entry)
+{
+    ASSERT(reader->retired_count < VERDICT_RETIRED_MAX);
+    entry->tag = atomic_fetch_add(&reader->table->epoch, 1);
+    entry->next = reader->retired;
+    reader->retired = entry;
+    reader->retired_count++;
+    reader->counts.evicted++;
+}
+
+/* Frees what can be, when there is no room or when memory is short. */
+static bool has_retire_room(struct verdict_reader *reader, bool is_short)
+{
+    if (is_short || reader->retired_count == VERDICT_RETIRED_MAX) {
+        reader->retired_count = free_retired(reader->table, &reader->retired);
+    }
+    return reader->retired_count < VERDICT_RETIRED_MAX;
+}
+
+static bool is_held(struct verdict_table *table, const struct signature_set *set)
+{
+    unsigned count = atomic_load(&table->seat_count);
+    bool held = false;
+
+    for (unsigned i = 0; i < count && !held; i++) {
+        held = atomic_load_explicit(&table->seats[i].held, memory_order_acquire) == set;
+    }
+    return held;
+}
+
+static void free_set(struct signature_set *set)
+{
+    database_free(set->db);
+    free(set);
+}
+
+/* Under the lock. The horizon is found before any `held` is looked at. */
+static void sweep(struct verdict_table *table)
+{
+    uint64_t horizon = find_horizon(table);
+    struct signature_set **link = &table->waiting;
+
+    while (*link) {
+        struct signature_set *set = *link;
+        if (set->tag < horizon && !is_held(table, set)) {
+            *link = set->next;
+            table->waiting_count--;
+            free_set(set);
+        } else {
+            link = &set->next;
+        }
+    }
+    (void)free_retired(table, &table->orphans);
+}
+
+/* ---- the table ---- */
+
+struct verdict_table *verdict_table_new(size_t cap)
+{
+    struct verdict_table *table;
+    size_t bucket_count = 1;
+
+    ASSERT(cap >= 1 && cap <= VERDICT_TABLE_CAP_MAX);
+    while (bucket_count * WAY_COUNT < cap) {
+        bucket_count *= 2;
+    }
+    table = aligned_alloc(CACHE_LINE_LEN, sizeof(*table));
+    if (!table) {
+        return NULL;
+    }
+    memset(table, 0, sizeof(*table));
+    table->slots = calloc(bucket_count * WAY_COUNT, sizeof(table->slots[0]));
+    if (!table->slots) {
+        free(table);
+        return NULL;
+    }
+    table->bucket_count = bucket_count;
+    table->bytes_max = bucket_count * WAY_COUNT * VERDICT_ENTRY_MEAN_LEN;
+    atomic_init(&table->epoch, 1);
+    pthread_mutex_init(&table->lock, NULL);
+    return table;
+}
+
+void verdict_table_free(struct verdict_table *table)
+{
+    struct signature_set *current;
+
+    if (!table) {
+        return;
+    }
+    for (size_t i = 0; i < VERDICT_READERS_MAX; i++) {
+        ASSERT(!table->seats[i].is_taken);
+    }
+    sweep(table);
+    ASSERT(!table->waiting && !table->orphans);
+    for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
+        free(atomic_load(&table->slots[i]));
+    }
+    current = atomic_load(&table->current);
+    if (current) {
+        free_set(current);
+    }
+    pthread_mutex_destroy(&table->lock);
+    free(table->slots);
+    free(table);
+}
+
+bool verdict_table_publish(struct verdict_table *table, struct database *db)
+{
+    struct signature_set *set = malloc(sizeof(*set));
+    struct signature_set *old;
+    bool has_room;
+
+    if (!set) {
+        return false;
+    }
+    pthread_mutex_lock(&table->lock);
+    sweep(table);
+    has_room = table->waiting_count < VERDICT_WAITING_MAX;
+    if (has_room) {
+        old = atomic_load(&table->current);
+        *set = (struct signature_set){.db = db, .serial = old ? old->serial + 1 : 1};
+        atomic_store(&table->current, set);
+        if (old) {
+            old->tag = atomic_fetch_add(&table->epoch, 1);
+            old->next = table->waiting;
+            table->waiting = old;
+            table->waiting_count++;
+            sweep(table);
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    if (!has_room) {
+        free(set);
+    }
+    return has_room;
+}
+
+size_t verdict_table_sweep(struct verdict_table *table)
+{
+    size_t count;
+
+    pthread_mutex_lock(&table->lock);
+    sweep(table);
+    count = table->waiting_count;
+    pthread_mutex_unlock(&table->lock);
+    return count;
+}
+
+struct verdict_figures verdict_table_figures(struct verdict_table *table)
+{
+    struct verdict_figures figures = {.bytes_max = table->bytes_max};
+    const struct signature_set *current;
+
+    pthread_mutex_lock(&table->lock); /* nobody else replaces the current set */
+    current = atomic_load(&table->current);
+    figures.serial = current ? current->serial : 0;
+    figures.sets_waiting = table->waiting_count;
+    pthread_mutex_unlock(&table->lock);
+    for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
+        figures.entry_count += atomic_load_explicit(&table->slots[i], memory_order_relaxed) != NULL;
+    }
+    figures.bytes = atomic_load_explicit(&table->bytes, memory_order_relaxed);
+    return figures;
+}
+
+/* ---- readers ---- */
+
+/* Under the lock. Null: all are taken. */
+static struct seat *take_seat(struct verdict_table *table)
+{
+    unsigned index = 0;
+
+    while (index < VERDICT_READERS_MAX && table->seats[index].is_taken) {
+        index++;
+    }
+    if (index == VERDICT_READERS_MAX) {
+        return NULL;
+    }
+    table->seats[index].is_taken = true;
+    if (index >= atomic_load(&table->seat_count)) {
+        atomic_store(&table->seat_count, index + 1);
+    }
+    return &table->seats[index];
+}
+
+struct verdict_reader *verdict_reader_new(struct verdict_table *table)
+{
+    struct verdict_reader *reader = malloc(sizeof(*reader));
+
+    if (!reader) {
+        return NULL;
+    }
+    reader->table = table;
+    reader->counts = (struct verdict_counts){0};
+    reader->retired_count = 0;
+    reader->retired = NULL;
+    pthread_mutex_lock(&table->lock);
+    reader->seat = take_seat(table);
+    pthread_mutex_unlock(&table->lock);
+    if (!reader->seat) {
+        free(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+void verdict_reader_free(struct verdict_reader *reader)
+{
+    struct verdict_table *table;
+
+    if (!reader) {
+        return;
+    }
+    table = reader->table;
+    pthread_mutex_lock(&table->lock);
+    reader->seat->is_taken = false;
+    while (reader->retired) {
+        struct entry *entry = reader->retired;
+        reader->retired = entry->next;
+        entry->next = table->orphans;
+        table->orphans = entry;
+    }
+    sweep(table);
+    pthread_mutex_unlock(&table->lock);
+    free(reader);
+}
+
+const struct verdict_counts *verdict_reader_counts(const struct verdict_reader *reader)
+{
+    return &reader->counts;
+}
+
+/* ---- slots ---- */
+
+static _Atomic(struct entry *) *peek_bucket(struct verdict_table *table, uint64_t hash)
+{
+    return &table->slots[(hash & (table->bucket_count - 1)) * WAY_COUNT];
+}
+
+/* Pinned. */
+static struct entry *find_entry(struct verdict_table *table, const struct verdict_key *key,
+                                uint64_t serial)
+{
+    _Atomic(struct entry *) *bucket = peek_bucket(table, key->hash);
+    struct entry *found = NULL;
+
+    for (size_t i = 0; i < WAY_COUNT && !found; i++) {
+        struct entry *entry = atomic_load(&bucket[i]);
+        if (entry && entry->hash == key->hash && entry->serial == serial &&
+            span_equal(span_make(entry->key, entry->key_len), verdict_key_view(key))) {
+            found = entry;
+        }
+    }
+    return found;
+}
+
+/* Pinned, with room to retire: takes whatever the clock's hand finds first that is of an older set
+ * or was not used since it last came by. */
+static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
+{
+    struct verdict_table *table = reader->table;
+    size_t mask = table->bucket_count * WAY_COUNT - 1;
+    bool done = false;
+
+    for (int i = 0; i < SWEEP_STEPS_MAX && !done; i++) {
+        size_t at = atomic_fetch_add_explicit(&table->hand, 1, memory_order_relaxed) & mask;
+        struct entry *entry = atomic_load(&table->slots[at]);
+        if (!entry || entry->serial > serial) {
+            continue;
+        }
+        done = (entry->serial < serial ||
+                !atomic_exchange_explicit(&entry->is_used, false, memory_order_relaxed)) &&
+               atomic_compare_exchange_strong(&table->slots[at], &entry, NULL);
+        if (done) {
+            retire_entry(reader, entry);
+        }
+    }
+}
+
+/* Room for `len` bytes, or makes some for the next that asks: what is retired now is freed then. */
+static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
+{
+    struct verdict_table *table = reader->table;
+
+    for (int attempt = 0; attempt < 2; attempt++) {
+        size_t before = atomic_fetch_add_explicit(&table->bytes, len, memory_order_relaxed);
+        if (before <= table->bytes_max && len <= table->bytes_max - before) {
+            return true;
+        }
+        atomic_fetch_sub_explicit(&table->bytes, len, memory_order_relaxed);
+        if (has_retire_room(reader, true)) {
+            pin(reader);
+            sweep_slots(reader, serial);
+            unpin(reader);
+            (void)has_retire_room(reader, true);
+        }
+    }
+    return false;
+}
+
+static struct entry *make_entry(struct verdict_reader *reader, const struct verdict_report *report)
+{
+    size_t len = sizeof(struct entry) + reader->key.len;
+    struct entry *entry;
+
+    if (!reserve(reader, len, report->serial)) {
+        return NULL;
+    }
+    entry = malloc(len);
+    if (!entry) {
+        atomic_fetch_sub_explicit(&reader->table->bytes, len, memory_order_relaxed);
+        return NULL;
+    }
+    entry->hash = reader->key.hash;
+    entry->serial = report->serial;
+    entry->key_len = reader->key.len;
+    atomic_init(&entry->is_used, true);
+    entry->report = *report;
+    memcpy(entry->key, reader->key.bytes, reader->key.len);
+    return entry;
+}
+
+/*
+ * Pinned. Which slot of the bucket to take, and what is in it: an empty one, one of an older set,
+ * one not used since the last time that the bucket was full, the first. Never one of a newer set:
+ * WAY_COUNT if there is nothing else.
+ */
+static size_t choose_way(_Atomic(struct entry *) *bucket, uint64_t serial, struct entry **victim)
+{
+    size_t chosen = WAY_COUNT;
+    unsigned best = 0;
+
+    for (size_t i = 0; i < WAY_COUNT; i++) {
+        struct entry *entry = atomic_load(&bucket[i]);
+        unsigned rank = 4;
+        if (entry && entry->serial > serial) {
+            rank = 0;
+        } else if (entry && entry->serial == serial) {
+            rank = atomic_load_explicit(&entry->is_used, memory_order_relaxed) ? 1 : 2;
+        } else if (entry) {
+            rank = 3;
+        }
+        if (rank > best) {
+            best = rank;
+            chosen = i;
+            *victim = entry;
+        }
+    }
+    return chosen;
+}
+
+/* All entries were used since the last time, so none is told apart: begin anew. */
+static void forget_uses(_Atomic(struct entry *) *bucket)
+{
+    for (size_t i = 0; i < WAY_COUNT; i++) {
+        struct entry *entry = atomic_load(&bucket[i]);
+        if (entry) {
+            atomic_store_explicit(&entry->is_used, false, memory_order_relaxed);
+        }
+    }
+}
+
+/* Pinned, with room to retire. False: others were faster, or keep newer ones there. */
+static bool place(struct verdict_reader *reader, struct entry *entry)
+{
+    struct verdict_table *table = reader->table;
+    _Atomic(struct entry *) *bucket = peek_bucket(table, entry->hash);
+    struct entry *victim = NULL;
+    size_t way = choose_way(bucket, entry->serial, &victim);
+
+    if (way == WAY_COUNT || find_entry(table, &reader->key, entry->serial)) {
+        return false;
+    }
+    if (victim && victim->serial == entry->serial &&
+        atomic_load_explicit(&victim->is_used, memory_order_relaxed)) {
+        forget_uses(bucket);
+    }
+    if (!atomic_compare_exchange_strong(&bucket[way], &victim, entry)) {
+        return false;
+    }
+    if (victim) {
+        retire_entry(reader, victim);
+    }
+    return true;
+}
+
+/* Not worth a second attempt: the next miss of this question is one. */
+static void store(struct verdict_reader *reader, const struct signature_set *set,
+                  const struct verdict_report *report)
+{
+    struct verdict_table *table = reader->table;
+    struct entry *entry;
+    bool done;
+
+    if (atomic_load_explicit(&table->current, memory_order_relaxed) != set ||
+        !has_retire_room(reader, false)) {
+        return;
+    }
+    entry = make_entry(reader, report);
+    if (!entry) {
+        return;
+    }
+    done = has_retire_room(reader, false);
+    if (done) {
+        pin(reader);
+        done = place(reader, entry);
+        unpin(reader);
+    }
+    if (done) {
+        reader->counts.stored++;
+    } else {
+        free_entry(table, entry);
+    }
+}
+
+/* ---- lookups ---- */
+
+/* Pinned. Ends the key, too. */
+static bool recall(struct verdict_reader *reader, const struct signature_set *set,
+                   enum verdict_key_form form, struct verdict_report *report)
+{
+    struct entry *entry;
+
+    if (!verdict_key_end(&reader->key, form, &reader->full.seen.extensions)) {
+        return false;
+    }
+    entry = find_entry(reader->table, &reader->key, set->serial);
+    if (!entry) {
+        return false;
+    }
+    if (!atomic_load_explicit(&entry->is_used, memory_order_relaxed)) {
+        atomic_store_explicit(&entry->is_used, true, memory_order_relaxed);
+    }
+    *report = entry->report;
+    reader->counts.hits++;
+    return true;
+}
+
+static void fill_report(struct verdict_report *report, const struct detect_report *full,
+                        const struct detect_question *question, uint64_t serial)
+{
+    struct span names = detect_product_names(full);
+
+    *report = (struct verdict_report){
+        .serial = serial,
+        .error = full->error,
+        .verdict = full->verdict,
+        .unknown = full->unknown,
+        .level = full->level,
+        .reason = full->reason,
+        .browser_grade = full->browser_grade,
+        .actual_grade = full->actual_grade,
+        .weak_ciphers = full->weak_ciphers,
+        .loses_pfs = full->loses_pfs,
+        .has_browser = full->browser != NULL,
+        .has_product = full->product != NULL,
+        .is_product_cut = names.len > VERDICT_PRODUCT_MAX,
+        .product_type = detect_product_type(full),
+        .browser = question->ua->browser,
+        .browser_version = question->ua->browser_version,
+    };
+    names = span_sub(names, 0, VERDICT_PRODUCT_MAX);
+    report->product_len = (uint8_t)names.len;
+    if (names.len) {
+        memcpy(report->product, names.data, names.len);
+    }
+}
+
+/* Held. `has_key`: the key is begun, and worth storing with. */
+static void check(struct verdict_reader *reader, const struct signature_set *set, bool has_key,
+                  const struct detect_question *question, struct verdict_report *report)
+{
+    enum verdict_key_form form = VERDICT_KEY_AS_SEEN;
+
+    detect_check(set->db, question, &reader->full);
+    fill_report(report, &reader->full, question, set->serial);
+    reader->counts.misses++;
+    if (report->level == MATCH_POSSIBLE &&
+        detect_permutes_extensions(question->ua, database_mode(set->db))) {
+        form = VERDICT_KEY_SORTED;
+    }
+    /* The check's `seen` has the same extensions as the one that the key was begun with. */
+    if (has_key && verdict_key_end(&reader->key, form, &reader->full.seen.extensions)) {
+        store(reader, set, report);
+    }
+}
+
+bool verdict_lookup(struct verdict_reader *reader, const struct detect_question *question,
+                    struct verdict_report *report)
+{
+    struct request_fingerprint *clean = &reader->full.seen;
+    struct signature_set *set;
+    enum detect_mode mode;
+    bool has_key, found;
+
+    pin(reader);
+    set = atomic_load(&reader->table->current);
+    if (!set) {
+        unpin(reader);
+        return false;
+    }
+    mode = database_mode(set->db);
+    has_key = request_fingerprint_clean(clean, question->request, mode) &&
+              verdict_key_begin(&reader->key, set->db, question, clean);
+    found = has_key && ((detect_permutes_extensions(question->ua, mode) &&
+                         recall(reader, set, VERDICT_KEY_SORTED, report)) ||
+                        recall(reader, set, VERDICT_KEY_AS_SEEN, report));
+    if (found) {
+        unpin(reader);
+        return true;
+    }
+    atomic_store_explicit(&reader->seat->held, set, memory_order_relaxed);
+    unpin(reader);
+    check(reader, set, has_key, question, report);
+    atomic_store_explicit(&reader->seat->held, NULL, memory_order_release);
+    return true;
+}

@@ -1,0 +1,825 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of verdicts: what it says is what the check says, of one published set and no other,
+ * whatever collides, is evicted, fails or is published meanwhile. The code under test is compiled
+ * here, with the seams that the tests need.
+ */
+#include "core/base/hash.h"
+#include "detect/verdict_table.h"
+#include "tests/unit/detect/database_kit.h"
+#include "tests/unit/detect/json.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+static size_t allocation_count;
+static size_t failing_allocation; /* counted from 1; 0: none */
+static bool is_hash_forced;
+static atomic_uint freed_sets;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool sleeps_in_check;
+static atomic_bool is_sleeping;
+static struct database *published_in_check; /* once, if any */
+static struct verdict_table *publishing_table;
+
+static bool is_failing(void)
+{
+    return failing_allocation && ++allocation_count == failing_allocation;
+}
+
+static void *malloc_once(size_t len)
+{
+    return is_failing() ? NULL : malloc(len);
+}
+
+static void *calloc_once(size_t count, size_t len)
+{
+    return is_failing() ? NULL : calloc(count, len);
+}
+
+static void *aligned_alloc_once(size_t alignment, size_t len)
+{
+    return is_failing() ? NULL : aligned_alloc(alignment, len);
+}
+
+static uint64_t seam_hash(struct span bytes)
+{
+    return is_hash_forced ? 7 : hash_bytes(bytes);
+}
+
+static void seam_free(struct database *db)
+{
+    atomic_fetch_add(&freed_sets, 1);
+    database_free(db);
+}
+
+static void seam_check(const struct database *db, const struct detect_question *question,
+                       struct detect_report *report)
+{
+    if (sleeps_in_check) {
+        atomic_store(&is_sleeping, true);
+        pthread_mutex_lock(&gate);
+        pthread_mutex_unlock(&gate);
+    }
+    if (published_in_check) {
+        assert_true(verdict_table_publish(publishing_table, published_in_check));
+        published_in_check = NULL;
+    }
+    detect_check(db, question, report);
+}
+
+#define malloc        malloc_once
+#define calloc        calloc_once
+#define aligned_alloc aligned_alloc_once
+#define hash_bytes    seam_hash
+#define database_free seam_free
+#define detect_check  seam_check
+#include "detect/verdict_key.c"
+#define check verdict_check
+#include "detect/verdict_table.c"
+#undef check
+#undef malloc
+#undef calloc
+#undef aligned_alloc
+#undef hash_bytes
+#undef database_free
+#undef detect_check
+
+/* ---- made-up sets ---- */
+
+enum { NAME_MAX_LEN = 32, ASKED_COUNT = 4, RAW_MAX = 8192 };
+
+/* Digits are taken out of names, so the number is in letters. */
+static const char *set_name(uint64_t number, char *name)
+{
+    size_t len = 0;
+
+    name[len++] = 'z';
+    name[len++] = 'q';
+    do {
+        name[len++] = (char)('a' + number % 10);
+        number /= 10;
+    } while (number);
+    name[len] = '\0';
+    return name;
+}
+
+/* The number tells in the product's name and in which request is genuine. */
+static struct database *make_set(uint64_t number)
+{
+    char browsers[512];
+    char products[256];
+    char name[NAME_MAX_LEN];
+    struct database_options options = {.mode = DETECT_DEFAULT,
+                                       .bad_headers = {SPAN_LITERAL("x-bad\n"), "h"}};
+    struct record_faults faults;
+    struct database *db;
+
+    snprintf(browsers, sizeof(browsers),
+             "1:70-75:1:2:10:1:|303:1301,c02b%s:0,a,b:17,18:0:*:~?grease|:0:0\n"
+             "1:110-:1:2:10:1:|303:1301,c02b,2f:0,a,b,d:17,18:0:*:~?grease|:0:0\n",
+             number % 2 ? "" : ",2f");
+    snprintf(products, sizeof(products),
+             "0::0:0::0:|301:2f,5:0,a:17:0::|%s:1:3\n"
+             "0::0:0::0:|303:1301,2f:d,b,a:17:0::|ordered:2:1\n",
+             set_name(number, name));
+    options.browsers = (struct database_source){span_from_string(browsers), "b"};
+    options.products = (struct database_source){span_from_string(products), "p"};
+    db = database_new(&options, &faults);
+    assert_non_null(db);
+    assert_int_equal(faults.count, 0);
+    return db;
+}
+
+struct asked {
+    struct ua_fingerprint ua;
+    struct request_fingerprint request;
+    struct detect_question question;
+};
+
+static void ask(struct asked *asked, const char *ua, const char *request)
+{
+    struct detect_fault fault;
+
+    assert_true(ua_fingerprint_parse(&asked->ua, span_from_string(ua), &fault));
+    assert_true(request_fingerprint_parse(&asked->request, span_from_string(request), &fault));
+    asked->question = (struct detect_question){&asked->ua, {NULL, 0}, &asked->request, 0};
+}
+
+static void ask_all(struct asked *asked)
+{
+    ask(&asked[0], "1:72:1:2:10:1:", "303:1301,c02b,2f:0,a,b:17,18:0:host:");
+    ask(&asked[1], "1:72:1:2:10:1:", "303:1301,c02b:0,a,b:17,18:0:host:");
+    ask(&asked[2], "1:72:1:2:10:1:", "301:2f,5:0,a:17:0::");
+    ask(&asked[3], "1:120:1:2:10:1:", "303:1301,c02b,2f:b,0,d,a:17,18:0:host:");
+}
+
+/* Is this the report of set `serial`, whose number is the same, on question `index`? */
+static bool is_of_set(const struct verdict_report *report, size_t index)
+{
+    char name[NAME_MAX_LEN];
+    bool is_even = report->serial % 2 == 0;
+
+    if (index == 3) {
+        return report->verdict == VERDICT_GENUINE && !report->has_product;
+    }
+    if (index == 2) {
+        set_name(report->serial, name);
+        return report->verdict == VERDICT_INTERCEPTED && report->product_type == 1 &&
+               span_equal(span_make(report->product, report->product_len), span_from_string(name));
+    }
+    return (report->verdict == VERDICT_GENUINE) == (is_even == (index == 0));
+}
+
+struct fixture {
+    struct verdict_table *table;
+    struct verdict_reader *reader;
+};
+
+static struct fixture begin(size_t cap)
+{
+    struct fixture f = {verdict_table_new(cap), NULL};
+
+    assert_non_null(f.table);
+    f.reader = verdict_reader_new(f.table);
+    assert_non_null(f.reader);
+    atomic_store(&freed_sets, 0);
+    return f;
+}
+
+static void end(struct fixture *f)
+{
+    verdict_reader_free(f->reader);
+    verdict_table_free(f->table);
+}
+
+static void publish(struct verdict_table *table, uint64_t number)
+{
+    assert_true(verdict_table_publish(table, make_set(number)));
+}
+
+static void expect_same(const struct verdict_report *got, const struct detect_report *full)
+{
+    struct span names = detect_product_names(full);
+
+    assert_int_equal(got->error, full->error);
+    assert_int_equal(got->verdict, full->verdict);
+    assert_int_equal(got->unknown, full->unknown);
+    assert_int_equal(got->level, full->level);
+    assert_int_equal(got->reason, full->reason);
+    assert_int_equal(got->browser_grade, full->browser_grade);
+    assert_int_equal(got->actual_grade, full->actual_grade);
+    assert_int_equal(got->weak_ciphers, full->weak_ciphers);
+    assert_int_equal(got->loses_pfs, full->loses_pfs);
+    assert_int_equal(got->has_browser, full->browser != NULL);
+    assert_int_equal(got->has_product, full->product != NULL);
+    assert_int_equal(got->product_type, detect_product_type(full));
+    assert_int_equal(got->is_product_cut, names.len > VERDICT_PRODUCT_MAX);
+    assert_true(span_equal(span_make(got->product, got->product_len),
+                           span_sub(names, 0, VERDICT_PRODUCT_MAX)));
+}
+
+/* Asks the table; what it says must be what the check says. Was it remembered? */
+static bool look(struct verdict_reader *reader, const struct database *db,
+                 const struct detect_question *question)
+{
+    static struct detect_report full;
+    struct verdict_report report;
+    uint64_t hits = reader->counts.hits;
+
+    memset(&report, 0xa5, sizeof(report));
+    assert_true(verdict_lookup(reader, question, &report));
+    detect_check(db, question, &full);
+    expect_same(&report, &full);
+    assert_int_equal(report.browser, question->ua->browser);
+    assert_int_equal(report.browser_version.major, question->ua->browser_version.major);
+    return reader->counts.hits != hits;
+}
+
+/* ---- tests ---- */
+
+static void test_agrees(void **state)
+{
+    struct fixture f = begin(64);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+    struct database *db = make_set(1);
+
+    (void)state;
+    ask_all(asked);
+    assert_false(verdict_lookup(f.reader, &asked[0].question, &report));
+    assert_true(verdict_table_publish(f.table, db));
+    for (size_t i = 0; i < ASKED_COUNT; i++) {
+        assert_false(look(f.reader, db, &asked[i].question));
+        assert_true(look(f.reader, db, &asked[i].question));
+        assert_true(verdict_lookup(f.reader, &asked[i].question, &report));
+        assert_int_equal(report.serial, 1);
+        assert_true(is_of_set(&report, i));
+    }
+    assert_int_equal(verdict_reader_counts(f.reader)->stored, ASKED_COUNT);
+    assert_int_equal(verdict_table_figures(f.table).entry_count, ASKED_COUNT);
+    end(&f);
+    assert_int_equal(freed_sets, 1);
+}
+
+/* What a report depends on is in the key, what it does not depend on is not. */
+static void test_keys(void **state)
+{
+    static const char *const different[] = {
+        "303:1301,c02b:0,a,b:17,18:0:host:",       "303:1301:c02b,0,a,b:17,18:0:host:",
+        "303:1301,c02b:a,0,b:17,18:0:host:",       "303:1301,c02b:0,a,b:17:18,0:host:",
+        "303:1301,c02b:0,a,b:17,18:0:host:q",      "303:1301,c02b:0,a,b:17,18:0:host,q:",
+        "303:1301,c02b:0,a,b:17,18:0:hos,t:",      "303:1301,c02b:0,a,b:17,18:0::host",
+        "302:1301,c02b:0,a,b:17,18:0:host:",       "303:1301,2a2a,c02b:0,a,b:17,18:0:host:",
+        "303:1301,c02b:0,a,b:17,18:0:host,x-bad:", "303:1301,c02b:0,a,b:17:0:host:",
+        "303:1301,c02b:0,a,b:17,18:0,1:host:",     "303:1301,c02b:0,a,b:17,18:0:hos,th:",
+        "303:1301,c02b:0,a,b:17,18:0:host,h:",     "303:1301,c02b:0,a,b:17,18:0:ho,sth:",
+    };
+    struct fixture f = begin(4096);
+    struct database *db = make_set(1);
+    struct asked asked;
+
+    (void)state;
+    assert_true(verdict_table_publish(f.table, db));
+    for (size_t i = 0; i < COUNT_OF(different); i++) {
+        ask(&asked, "1:72:1:2:10:1:", different[i]);
+        assert_false(look(f.reader, db, &asked.question));
+        assert_true(look(f.reader, db, &asked.question));
+    }
+    asked.question.raw_ua = SPAN_LITERAL("Mozilla/5.0 GSA/1");
+    assert_false(look(f.reader, db, &asked.question));
+    asked.question.raw_ua = SPAN_LITERAL("Mozilla/5.0 Dragon/1");
+    assert_false(look(f.reader, db, &asked.question));
+    asked.question.raw_ua = SPAN_LITERAL("Another text with Dragon/1");
+    assert_true(look(f.reader, db, &asked.question));
+    asked.question.today = 20000; /* nothing is outdated in this set */
+    assert_true(look(f.reader, db, &asked.question));
+    /* Another GREASE in another place. */
+    ask(&asked, "1:72:1:2:10:1:", "303:fafa,1301,c02b:0,a,b,1a1a:17,18:0:host:");
+    assert_true(look(f.reader, db, &asked.question));
+    end(&f);
+}
+
+/* A browser that permutes its extensions has one entry while it is genuine, else one an order. */
+static void test_permuted(void **state)
+{
+    static const char *const orders[] = {"0,a,b,d", "d,b,a,0", "a,d,0,b", "b,0,d,a"};
+    static const char *const wrong[] = {"d,b,a", "b,d,a", "a,b,d"};
+    struct fixture f = begin(64);
+    struct database *db = make_set(1);
+    struct asked asked;
+    char text[128];
+
+    (void)state;
+    assert_true(verdict_table_publish(f.table, db));
+    for (size_t i = 0; i < COUNT_OF(orders); i++) {
+        snprintf(text, sizeof(text), "303:1301,c02b,2f:%s:17,18:0:host:", orders[i]);
+        ask(&asked, "1:120:1:2:10:1:", text);
+        assert_true(look(f.reader, db, &asked.question) == (i > 0));
+        ask(&asked, "1:72:1:2:10:1:", text); /* too old for it */
+        assert_false(look(f.reader, db, &asked.question));
+    }
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        snprintf(text, sizeof(text), "303:1301,2f:%s:17:0::", wrong[i]);
+        ask(&asked, "1:120:1:2:10:1:", text);
+        assert_false(look(f.reader, db, &asked.question));
+        assert_true(look(f.reader, db, &asked.question));
+    }
+    end(&f);
+}
+
+static void test_collisions(void **state)
+{
+    struct fixture f = begin(64);
+    struct asked asked[ASKED_COUNT];
+    struct database *db = make_set(1);
+
+    (void)state;
+    is_hash_forced = true;
+    assert_true(verdict_table_publish(f.table, db));
+    ask_all(asked);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ASKED_COUNT; i++) {
+            assert_true(look(f.reader, db, &asked[i].question) == (round > 0));
+        }
+    }
+    /* A fifth in a bucket of four takes the place of one. */
+    ask(&asked[0], "1:72:1:2:10:1:", "303:1301:0:17:0::");
+    assert_false(look(f.reader, db, &asked[0].question));
+    assert_true(look(f.reader, db, &asked[0].question));
+    assert_int_equal(verdict_table_figures(f.table).entry_count, WAY_COUNT);
+    assert_int_equal(f.reader->counts.evicted, 1);
+    is_hash_forced = false;
+    end(&f);
+}
+
+/* Where all of a bucket were used, the hand goes on; it does not stay at the first. */
+static void test_hand(void **state)
+{
+    static const char *const requests[] = {
+        "303:1:0:17:0::", "303:2:0:17:0::", "303:3:0:17:0::",
+        "303:4:0:17:0::", "303:5:0:17:0::", "303:6:0:17:0::",
+    };
+    struct fixture f = begin(WAY_COUNT);
+    struct database *db = make_set(1);
+    struct asked asked;
+
+    (void)state;
+    assert_true(verdict_table_publish(f.table, db));
+    for (size_t i = 0; i < COUNT_OF(requests); i++) {
+        ask(&asked, "1:72:1:2:10:1:", requests[i]);
+        assert_false(look(f.reader, db, &asked.question));
+    }
+    for (size_t i = 2; i < COUNT_OF(requests); i++) {
+        ask(&asked, "1:72:1:2:10:1:", requests[i]);
+        assert_true(look(f.reader, db, &asked.question));
+    }
+    end(&f);
+}
+
+/* Where records grow old, the day is part of the question. */
+static void test_days(void **state)
+{
+    struct database_options options = {
+        .mode = DETECT_DEFAULT,
+        .browsers = {SPAN_LITERAL("1:70-75:1:2:10:1:|303:1301:0:17:0:*:|:0:0|2019-06-01\n"), "b"},
+        .age_max_days = 365};
+    struct fixture f = begin(16);
+    struct record_faults faults;
+    struct database *db = database_new(&options, &faults);
+    struct verdict_report report;
+    struct asked asked;
+
+    (void)state;
+    assert_non_null(db);
+    assert_true(verdict_table_publish(f.table, db));
+    ask(&asked, "1:72:1:2:10:1:", "303:1302:0:17:0::");
+    assert_true(record_day_parse(&asked.question.today, SPAN_LITERAL("2019-07-01")));
+    assert_false(look(f.reader, db, &asked.question));
+    assert_true(look(f.reader, db, &asked.question));
+    assert_true(record_day_parse(&asked.question.today, SPAN_LITERAL("2026-11-21")));
+    assert_true(verdict_lookup(f.reader, &asked.question, &report));
+    assert_int_equal(report.verdict, VERDICT_OUTDATED);
+    assert_true(look(f.reader, db, &asked.question));
+    end(&f);
+}
+
+/* A set that is published during a check: its verdict is of the old one, and is not remembered. */
+static void test_published_in_check(void **state)
+{
+    struct fixture f = begin(16);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+
+    (void)state;
+    ask_all(asked);
+    publish(f.table, 1);
+    published_in_check = make_set(2);
+    publishing_table = f.table;
+    assert_true(verdict_lookup(f.reader, &asked[2].question, &report));
+    assert_null(published_in_check);
+    assert_true(report.serial == 1 && is_of_set(&report, 2));
+    assert_int_equal(f.reader->counts.stored, 0);
+    assert_int_equal(verdict_table_figures(f.table).entry_count, 0);
+    assert_int_equal(freed_sets, 0);
+    assert_true(verdict_lookup(f.reader, &asked[2].question, &report));
+    assert_true(report.serial == 2 && is_of_set(&report, 2));
+    assert_int_equal(verdict_table_sweep(f.table), 0);
+    assert_int_equal(freed_sets, 1);
+    end(&f);
+}
+
+/* An entry of an older set that comes late, past that test, displaces none of a newer one. */
+static void test_late(void **state)
+{
+    struct fixture f = begin(WAY_COUNT);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+    struct entry *late;
+
+    (void)state;
+    ask_all(asked);
+    publish(f.table, 1);
+    publish(f.table, 2);
+    for (size_t i = 0; i < ASKED_COUNT; i++) {
+        assert_true(verdict_lookup(f.reader, &asked[i].question, &report));
+    }
+    assert_int_equal(f.reader->counts.stored, WAY_COUNT);
+    report.serial = 1;
+    late = make_entry(f.reader, &report);
+    assert_non_null(late);
+    pin(f.reader);
+    assert_false(place(f.reader, late));
+    sweep_slots(f.reader, 1);
+    unpin(f.reader);
+    free_entry(f.table, late);
+    assert_int_equal(verdict_table_figures(f.table).entry_count, WAY_COUNT);
+    end(&f);
+}
+
+static void test_new_set(void **state)
+{
+    struct fixture f = begin(64);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+
+    (void)state;
+    ask_all(asked);
+    for (uint64_t number = 1; number <= 8; number++) {
+        publish(f.table, number);
+        assert_int_equal(verdict_table_figures(f.table).serial, number);
+        for (size_t i = 0; i < 2 * ASKED_COUNT; i++) {
+            assert_true(verdict_lookup(f.reader, &asked[i / 2].question, &report));
+            assert_int_equal(report.serial, number);
+            assert_true(is_of_set(&report, i / 2));
+        }
+        /* Nobody is in, so the old one is gone at once. */
+        assert_int_equal(freed_sets, number - 1);
+        assert_int_equal(f.reader->counts.hits, number * ASKED_COUNT);
+    }
+    end(&f);
+    assert_int_equal(freed_sets, 8);
+}
+
+static void look_numbered(struct fixture *f, const struct database *db, unsigned number,
+                          unsigned header_len)
+{
+    static char text[VERDICT_KEY_MAX * 2];
+    struct asked asked;
+
+    snprintf(text, sizeof(text), "303:1301,%x:0,a:17:0:%0*d:", number, (int)header_len, 0);
+    ask(&asked, "1:72:1:2:10:1:", text);
+    (void)look(f->reader, db, &asked.question);
+}
+
+static void test_bounds(void **state)
+{
+    struct fixture f = begin(16);
+    struct database *db = make_set(1);
+    struct verdict_figures figures;
+
+    (void)state;
+    assert_true(verdict_table_publish(f.table, db));
+    for (unsigned i = 0; i < 2000; i++) {
+        look_numbered(&f, db, i, i % 3 ? 8 : 3000);
+        figures = verdict_table_figures(f.table);
+        assert_true(figures.entry_count <= 16);
+        assert_true(figures.bytes <= figures.bytes_max);
+        assert_true(f.reader->retired_count <= VERDICT_RETIRED_MAX);
+    }
+    assert_int_equal(figures.bytes_max, 16 * VERDICT_ENTRY_MEAN_LEN);
+    assert_true(f.reader->counts.stored > 1000);
+    assert_int_equal(f.reader->counts.stored - f.reader->counts.evicted, figures.entry_count);
+    /* Too long to be remembered. */
+    look_numbered(&f, db, 1, VERDICT_KEY_MAX);
+    look_numbered(&f, db, 1, VERDICT_KEY_MAX);
+    assert_int_equal(f.reader->counts.misses, 2002);
+    end(&f);
+}
+
+static void test_used_stay(void **state)
+{
+    struct fixture f = begin(4);
+    struct database *db = make_set(1);
+    struct asked asked;
+    unsigned hits = 0;
+
+    (void)state;
+    assert_true(verdict_table_publish(f.table, db));
+    ask(&asked, "1:72:1:2:10:1:", "303:1301,c02b:0,a,b:17,18:0:host:");
+    for (unsigned i = 0; i < 300; i++) {
+        hits += look(f.reader, db, &asked.question);
+        look_numbered(&f, db, i, 4);
+    }
+    assert_true(hits > 200);
+    end(&f);
+}
+
+static void test_no_memory(void **state)
+{
+    struct fixture f = begin(16);
+    struct database *db = make_set(1);
+    struct asked asked;
+
+    (void)state;
+    failing_allocation = 1;
+    for (allocation_count = 0; failing_allocation <= 2; failing_allocation++) {
+        allocation_count = 0;
+        assert_null(verdict_table_new(16));
+    }
+    failing_allocation = 1;
+    allocation_count = 0;
+    assert_null(verdict_reader_new(f.table));
+    allocation_count = 0;
+    assert_false(verdict_table_publish(f.table, db));
+    assert_int_equal(verdict_table_figures(f.table).serial, 0);
+    failing_allocation = 0;
+    assert_true(verdict_table_publish(f.table, db));
+    ask(&asked, "1:72:1:2:10:1:", "303:1301,c02b:0,a,b:17,18:0:host:");
+    failing_allocation = 1;
+    allocation_count = 0;
+    assert_false(look(f.reader, db, &asked.question)); /* checked, not remembered */
+    assert_int_equal(verdict_table_figures(f.table).bytes, 0);
+    failing_allocation = 0;
+    assert_false(look(f.reader, db, &asked.question));
+    assert_true(look(f.reader, db, &asked.question));
+    end(&f);
+}
+
+static void test_many_readers(void **state)
+{
+    struct fixture f = begin(16);
+    struct verdict_reader *readers[VERDICT_READERS_MAX - 1];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(readers); i++) {
+        readers[i] = verdict_reader_new(f.table);
+        assert_non_null(readers[i]);
+    }
+    assert_null(verdict_reader_new(f.table));
+    verdict_reader_free(readers[3]);
+    readers[3] = verdict_reader_new(f.table);
+    assert_non_null(readers[3]);
+    for (size_t i = 0; i < COUNT_OF(readers); i++) {
+        verdict_reader_free(readers[i]);
+    }
+    end(&f);
+}
+
+/* A reader stopped where it may hold anything: what it may hold stays, and the rest is bounded. */
+static void test_stopped(void **state)
+{
+    struct fixture f = begin(256);
+    struct verdict_reader *other = verdict_reader_new(f.table);
+    struct database *db = make_set(1);
+    struct database *refused = make_set(2);
+    size_t bytes;
+
+    (void)state;
+    assert_non_null(other);
+    assert_true(verdict_table_publish(f.table, db));
+    pin(other);
+    for (unsigned i = 0; i < 1000; i++) {
+        look_numbered(&f, db, i, 8);
+    }
+    assert_int_equal(f.reader->retired_count, VERDICT_RETIRED_MAX);
+    for (unsigned i = 0; i < VERDICT_WAITING_MAX; i++) {
+        publish(f.table, i);
+    }
+    assert_false(verdict_table_publish(f.table, refused));
+    assert_int_equal(freed_sets, 0);
+    assert_int_equal(verdict_table_sweep(f.table), VERDICT_WAITING_MAX);
+    bytes = verdict_table_figures(f.table).bytes;
+    verdict_reader_free(f.reader); /* with entries that the other may still read */
+    assert_int_equal(verdict_table_figures(f.table).bytes, bytes);
+    unpin(other);
+    assert_int_equal(verdict_table_sweep(f.table), 0);
+    assert_true(verdict_table_figures(f.table).bytes < bytes);
+    assert_int_equal(freed_sets, VERDICT_WAITING_MAX);
+    assert_true(verdict_table_publish(f.table, refused));
+    f.reader = other;
+    end(&f);
+    assert_int_equal(freed_sets, VERDICT_WAITING_MAX + 2);
+}
+
+static void *sleep_in_check(void *state)
+{
+    struct fixture *f = state;
+    struct asked asked[ASKED_COUNT];
+    static struct verdict_report report;
+
+    ask_all(asked);
+    sleeps_in_check = true;
+    return verdict_lookup(f->reader, &asked[2].question, &report) ? &report : NULL;
+}
+
+/* A reader that sleeps in a check keeps its own set and no other, and its verdict is of that. */
+static void test_sleeper(void **state)
+{
+    struct fixture f = begin(16);
+    struct verdict_reader *other = verdict_reader_new(f.table);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report *slept;
+    struct verdict_report report;
+    pthread_t thread;
+    void *result;
+
+    (void)state;
+    assert_non_null(other);
+    ask_all(asked);
+    publish(f.table, 1);
+    atomic_store(&is_sleeping, false);
+    pthread_mutex_lock(&gate);
+    assert_int_equal(pthread_create(&thread, NULL, sleep_in_check, &f), 0);
+    while (!atomic_load(&is_sleeping)) {
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    }
+    for (uint64_t number = 2; number <= 1000; number++) {
+        publish(f.table, number);
+        assert_true(verdict_lookup(other, &asked[2].question, &report));
+        assert_true(is_of_set(&report, 2) && report.serial == number);
+        assert_int_equal(verdict_table_figures(f.table).sets_waiting, 1);
+    }
+    assert_int_equal(freed_sets, 998);
+    pthread_mutex_unlock(&gate);
+    pthread_join(thread, &result);
+    slept = result;
+    assert_non_null(slept);
+    assert_int_equal(slept->serial, 1);
+    assert_true(is_of_set(slept, 2));
+    assert_int_equal(f.reader->counts.stored, 0);
+    assert_int_equal(verdict_table_sweep(f.table), 0);
+    assert_int_equal(freed_sets, 999);
+    verdict_reader_free(other);
+    end(&f);
+}
+
+/* ---- many threads ---- */
+
+struct race {
+    struct verdict_table *table;
+    atomic_bool is_over;
+    atomic_uint faults;
+    atomic_ulong lookups;
+    atomic_ulong hits;
+};
+
+/* Asks the four questions and, so that entries are replaced all the time, some more. */
+static void *read_on(void *state)
+{
+    struct race *race = state;
+    struct verdict_reader *reader = verdict_reader_new(race->table);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+    uint64_t serial = 0;
+    size_t turn = 0;
+
+    ask_all(asked);
+    while (reader && !atomic_load(&race->is_over)) {
+        size_t index = turn++ % ASKED_COUNT;
+        /* Another version makes it another question with the same answer. */
+        asked[2].ua.browser_version.minor = (int64_t)(turn / 64 % 512);
+        if (!verdict_lookup(reader, &asked[index].question, &report) || report.serial < serial ||
+            !is_of_set(&report, index)) {
+            atomic_fetch_add(&race->faults, 1);
+        }
+        serial = report.serial;
+    }
+    if (reader) {
+        atomic_fetch_add(&race->lookups, turn);
+        atomic_fetch_add(&race->hits, reader->counts.hits);
+    } else {
+        atomic_fetch_add(&race->faults, 1);
+    }
+    verdict_reader_free(reader);
+    return NULL;
+}
+
+static void test_race(void **state)
+{
+    enum { READER_COUNT = 4, PUBLISH_COUNT = 1000 };
+    struct race race = {.table = verdict_table_new(64)};
+    pthread_t threads[READER_COUNT];
+    struct verdict_figures figures;
+
+    (void)state;
+    assert_non_null(race.table);
+    atomic_store(&freed_sets, 0);
+    publish(race.table, 1);
+    for (size_t i = 0; i < READER_COUNT; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &race), 0);
+    }
+    for (uint64_t number = 2; number <= PUBLISH_COUNT; number++) {
+        struct database *db = make_set(number);
+        while (!verdict_table_publish(race.table, db)) {
+            sched_yield();
+        }
+        figures = verdict_table_figures(race.table);
+        if (figures.sets_waiting > VERDICT_WAITING_MAX || figures.entry_count > 64) {
+            atomic_fetch_add(&race.faults, 1);
+        }
+        nanosleep(&(struct timespec){0, 200000}, NULL);
+    }
+    atomic_store(&race.is_over, true);
+    for (size_t i = 0; i < READER_COUNT; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(race.faults, 0);
+    assert_true(race.hits > 0 && race.hits < race.lookups);
+    print_message("%lu lookups, %lu hits\n", race.lookups, race.hits);
+    assert_int_equal(verdict_table_sweep(race.table), 0);
+    assert_int_equal(freed_sets, PUBLISH_COUNT - 1);
+    verdict_table_free(race.table);
+    assert_int_equal(freed_sets, PUBLISH_COUNT);
+}
+
+/* ---- the reference questions ---- */
+
+struct golden_look {
+    struct fixture f;
+    const struct database *db;
+    unsigned parsed;
+    unsigned hits;
+};
+
+static void look_line(const struct json *line, void *state)
+{
+    static struct asked asked;
+    static uint8_t raw[RAW_MAX];
+    struct golden_look *golden = state;
+    struct detect_fault fault;
+    const struct json *text = json_get(line, "raw_ua");
+
+    if (!ua_fingerprint_parse(&asked.ua, json_text(line, "ua_fingerprint"), &fault) ||
+        !request_fingerprint_parse(&asked.request, json_text(line, "request_fingerprint"),
+                                   &fault)) {
+        return;
+    }
+    asked.question = (struct detect_question){&asked.ua, {NULL, 0}, &asked.request, 0};
+    if (text->type == JSON_STRING && text->string.len <= RAW_MAX) {
+        memcpy(raw, text->string.data, text->string.len);
+        asked.question.raw_ua = span_make(raw, text->string.len);
+    }
+    golden->parsed++;
+    (void)look(golden->f.reader, golden->db, &asked.question);
+    golden->hits += look(golden->f.reader, golden->db, &asked.question);
+}
+
+/* Everything that the table says is what the check says, first and second time, in both modes. */
+static void test_golden(void **state)
+{
+    (void)state;
+    for (int mode = DETECT_DEFAULT; mode <= DETECT_COMPATIBLE; mode++) {
+        struct database *db = kit_load("mitmengine/browser.txt", "mitmengine/mitm.txt",
+                                       "mitmengine/badheader.txt", (enum detect_mode)mode);
+        struct golden_look golden = {.db = db};
+        if (!db) {
+            skip();
+        }
+        golden.f = begin(1024);
+        assert_true(verdict_table_publish(golden.f.table, db));
+        assert_int_equal(json_each("mitmengine/check_golden.jsonl", look_line, &golden), 7809);
+        /* A few hundred bytes each; those that did not fit are checked again. */
+        assert_true(golden.hits > golden.parsed * 9 / 10);
+        print_message("%u questions, %u remembered, %u in all\n", golden.parsed, golden.hits,
+                      (unsigned)golden.f.reader->counts.hits);
+        end(&golden.f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agrees),       cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_permuted),     cmocka_unit_test(test_collisions),
+        cmocka_unit_test(test_new_set),      cmocka_unit_test(test_hand),
+        cmocka_unit_test(test_days),         cmocka_unit_test(test_published_in_check),
+        cmocka_unit_test(test_late),         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_used_stay),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_many_readers), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_sleeper),      cmocka_unit_test(test_race),
+        cmocka_unit_test(test_golden),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
