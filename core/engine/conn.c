@@ -432,6 +432,10 @@ static void on_send(struct conn *c, const struct ring_event *event)
         c->sent_bytes += (uint64_t)event->res;
         c->sent_ns = worker_now(c->worker);
         buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        if (c->state == CONN_FLUSHING) {
+            /* The limit is for a peer that takes nothing, not for a slow one. */
+            timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + FLUSH_NS);
+        }
         conn_flush(c);
     }
     if (c->error || c->tx.len <= c->tx_wake) {
