@@ -810,6 +810,9 @@ void session_run(struct actor *actor)
         s->deadline.fired = false;
         ASSERT(row[s->step].timed_out);
         next = row[s->step].timed_out(s);
+        if (next == STEP_WAIT) {
+            next = (enum step)s->step; /* something else may have happened in the same turn */
+        }
     }
     while (next != STEP_WAIT && next != STEP_END) {
         enter(s, next);
