@@ -851,5 +851,5 @@ enum step forward_timed_out(struct session *s)
         return STEP_END;
     }
     session_set_deadline(s, config->limits.send_stall_ms);
-    return forward_run(s);
+    return STEP_WAIT;
 }

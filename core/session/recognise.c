@@ -95,6 +95,11 @@ enum protocol recognise(struct span opening)
     return more ? PROTOCOL_UNKNOWN : PROTOCOL_RAW;
 }
 
+bool recognise_may_be_tls(struct span opening)
+{
+    return opening.len && is_tls(opening) == MORE;
+}
+
 const char *protocol_name(enum protocol protocol)
 {
     static const char *const name[] = {

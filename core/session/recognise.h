@@ -26,4 +26,7 @@ enum { RECOGNISE_BYTES_MAX = 64 };
 /* PROTOCOL_UNKNOWN: more bytes are needed (or time, after which the caller takes RAW). */
 enum protocol recognise(struct span opening);
 
+/* Something came, it decides nothing yet, and a TLS record may begin like it. */
+bool recognise_may_be_tls(struct span opening);
+
 #endif

@@ -214,6 +214,14 @@ enum step step_request(struct session *s)
 
 enum step request_timed_out(struct session *s)
 {
+    uint32_t keepalive_ms = session_config(s)->limits.keepalive_ms;
+    int64_t quiet_ms = (session_now(s) - s->client->sent_ns) / NS_PER_MS;
+
+    if (s->client->rx.len == 0 && s->requests && quiet_ms < keepalive_ms) {
+        /* A slow reader: the time between requests begins with the last byte of an answer. */
+        session_set_deadline(s, keepalive_ms - (uint32_t)quiet_ms);
+        return STEP_WAIT;
+    }
     if (s->client->rx.len == 0) {
         return session_end(s, s->requests ? CLOSE_IDLE : CLOSE_REQUEST_TIMEOUT);
     }

@@ -25,7 +25,7 @@
 
 enum {
     OPENING_BYTES_MAX = 16 * 1024,   /* of a server that speaks first */
-    OPENING_MS = 500,                /* then an undecided opening counts as raw bytes */
+    OPENING_MS = 500,                /* then an opening that fits no TLS counts as raw bytes */
     HALF_CLOSED_IDLE_MS = 60 * 1000, /* one direction has ended and the other is silent */
 };
 
@@ -125,12 +125,18 @@ static bool server_has_ended(const struct session *s)
     return s->server && (s->server->eof || s->server->error);
 }
 
-/* From now on the opening has little time. */
-static void await_opening(struct session *s)
+static struct span client_opening(struct session *s)
+{
+    return span_sub(buf_queue_gather(&s->client->rx, bufs_of(s), RECOGNISE_BYTES_MAX), 0,
+                    RECOGNISE_BYTES_MAX);
+}
+
+/* From now on the opening has that long. */
+static void await_opening(struct session *s, uint32_t ms)
 {
     if (!s->talk->opening_seen) {
         s->talk->opening_seen = true;
-        session_set_deadline(s, OPENING_MS);
+        session_set_deadline(s, ms);
     }
 }
 
@@ -151,7 +157,7 @@ static enum step step_hello(struct session *s)
         }
         if (server_has_ended(s)) {
             /* A ClientHello may be on its way, and its sender can be told why. */
-            await_opening(s);
+            await_opening(s, OPENING_MS);
         }
         conn_receive(client, RECORD_BYTES_MAX);
         if (s->server) {
@@ -159,14 +165,15 @@ static enum step step_hello(struct session *s)
         }
         return STEP_WAIT;
     }
-    s->protocol = (uint8_t)recognise(span_sub(
-        buf_queue_gather(&client->rx, bufs_of(s), RECOGNISE_BYTES_MAX), 0, RECOGNISE_BYTES_MAX));
+    s->protocol = (uint8_t)recognise(client_opening(s));
     switch ((enum protocol)s->protocol) {
     case PROTOCOL_UNKNOWN:
         if (client->eof) {
             return relay_undecoded(s);
         }
-        await_opening(s);
+        await_opening(s, recognise_may_be_tls(client_opening(s))
+                             ? session_config(s)->limits.hello_ms
+                             : OPENING_MS);
         conn_receive(client, RECORD_BYTES_MAX);
         return STEP_WAIT;
     case PROTOCOL_TLS:
@@ -179,7 +186,9 @@ static enum step step_hello(struct session *s)
 
 static enum step hello_timed_out(struct session *s)
 {
-    if (s->protocol == PROTOCOL_TLS && !is_decided_tunnel(s)) {
+    /* To pause within a hello is no way around the interception. */
+    if ((s->protocol == PROTOCOL_TLS || recognise_may_be_tls(client_opening(s))) &&
+        !is_decided_tunnel(s)) {
         return session_end(s, CLOSE_HELLO_TIMEOUT);
     }
     return s->client->rx.len || server_has_ended(s) ? relay_undecoded(s)
@@ -806,20 +815,22 @@ void session_run(struct actor *actor)
     struct session *s = CONTAINER_OF(actor, struct session, actor);
     enum step next = (enum step)s->step;
 
-    if (s->deadline.fired) {
+    /* What arrived in the turn of the deadline arrived in time: the step looks at it first, and a
+     * step that goes on, or sets its deadline anew, has taken `fired` back. */
+    for (;;) {
+        while (next != STEP_WAIT && next != STEP_END) {
+            enter(s, next);
+            next = row[next].run(s);
+        }
+        if (next == STEP_END) {
+            return;
+        }
+        if (!s->deadline.fired) {
+            break;
+        }
         s->deadline.fired = false;
         ASSERT(row[s->step].timed_out);
         next = row[s->step].timed_out(s);
-        if (next == STEP_WAIT) {
-            next = (enum step)s->step; /* something else may have happened in the same turn */
-        }
-    }
-    while (next != STEP_WAIT && next != STEP_END) {
-        enter(s, next);
-        next = row[next].run(s);
-    }
-    if (next == STEP_END) {
-        return;
     }
     conn_flush(s->client);
     conn_park(s->client);

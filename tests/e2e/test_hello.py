@@ -80,6 +80,17 @@ class Hello(harness.WeirCase):
                 self.assertEqual(record.ja4, expected["ja4"])
                 self.assertRegex(record.ja4, "^t13d")
 
+    def test_pause_within_a_hello(self):
+        """One or two bytes of a hello and then nothing for a while: no way around interception."""
+        for name, root in self.both():
+            for count in (1, 2, 3):
+                with self.subTest(name=name, count=count):
+                    client = self.client(name, ca=root)
+                    client.sock.sendall(client.hello[:count])
+                    time.sleep(0.8)  # longer than bytes that fit no TLS would be held
+                    client.sock.sendall(client.hello[count:])
+                    self.finish(client)
+
     def test_long_hello(self):
         """Hellos of 2, 8 and almost 16 KiB."""
         for name, root in self.both():
@@ -222,21 +233,30 @@ class Hello(harness.WeirCase):
 
 
 class SlowHello(harness.WeirCase):
+    CONFIG = {"limits": {"hello_timeout": "1s"}}
+
     @classmethod
     def prepare(cls):
         cls.secure = origins.HttpOrigin(origins.server_context(cls.certificate))
         cls.addClassCleanup(cls.secure.close)
 
     def test_hello_that_never_ends(self):
-        """Half a hello and then silence: weir ends the connection by itself, in seconds."""
-        sock = self.tunnel(f"origin.test:{self.secure.port}")
+        """Part of a hello and then silence: weir ends the connection by itself, in the time set."""
         context = harness.client_context(self.weir.ca)
-        client = hello.ManualClient(sock, context, "origin.test")
-        sock.sendall(client.hello[:100])
-        sock.settimeout(20)
-        started = time.monotonic()
-        harness.read_to_end(sock)
-        self.assertLess(time.monotonic() - started, 15)
+        for count in (1, 2, 3, 100):
+            with self.subTest(count=count):
+                sock = self.tunnel(f"origin.test:{self.secure.port}")
+                client = hello.ManualClient(sock, context, "origin.test")
+                before = len(self.weir.records())
+                sock.sendall(client.hello[:count])
+                sock.settimeout(20)
+                started = time.monotonic()
+                self.assertEqual(harness.read_to_end(sock)[0], b"")
+                took = time.monotonic() - started
+                self.assertTrue(0.9 < took < 10, took)
+                record = harness.wait_for("the record", lambda: next(
+                    iter(self.weir.records()[before:]), None))
+                self.assertEqual(record.close, "hello_timeout")
 
 
 if __name__ == "__main__":

@@ -431,22 +431,32 @@ static void check_spin(struct ring *ring)
     }
 }
 
+static void run_until(struct sim *sim, int64_t until_ns)
+{
+    while (sim_step(sim, until_ns)) {
+    }
+    sim->now_ns = until_ns;
+}
+
 /* Until a completion is visible, somebody woke the ring, or the time is over. */
 static void wait_ready(struct ring *ring, int64_t wait_ns)
 {
     struct sim *sim = ring->sim;
     int64_t until_ns = wait_ns < 0 ? INT64_MAX : sim->now_ns + wait_ns;
 
-    while (sim_step(sim, sim->now_ns)) {
-    }
+    run_until(sim, sim->now_ns);
     while (list_is_empty(&ring->ready) && wait_ns != 0 && !atomic_load(&ring->woken)) {
         if (sim->action_count == 0 && wait_ns < 0) {
             sim_fail(sim, "sleeps for ever, nothing can happen any more");
         }
         if (!sim_step(sim, until_ns)) {
             sim->now_ns = until_ns;
-            return;
+            break;
         }
+    }
+    if (wait_ns != 0 && sim_chance(sim, sim->profile->oversleep)) {
+        sim_trace(sim, "oversleep", 0, 0, 0, 0, 0);
+        run_until(sim, sim->now_ns + (int64_t)sim_below(sim, OVERSLEEP_MAX_NS));
     }
 }
 

@@ -42,6 +42,7 @@ struct sim_profile {
     uint32_t pipe_error;    /* EMFILE, EPERM */
     uint32_t death;         /* a connection dies within 200 ms: ECONNRESET, ETIMEDOUT, ... */
     uint32_t deaf_recv;     /* one that took data with a death behind it is not told of that */
+    uint32_t oversleep;     /* a turn that slept goes on up to 700 ms late: no processor for it */
     bool without_recv_cap;  /* as a kernel before 6.17 */
 };
 

@@ -322,6 +322,11 @@ static void plan_visit(struct visit *v)
         v->vanish_how = (int)world_below(world, 3);
         v->strict = false;
     }
+    if (v->kind == VISIT_TLS && world_chance(world, 30)) {
+        /* The first two bytes of a hello do not say TLS for sure. */
+        v->halt_after = 1 + world_below(world, 8);
+        v->halt_ns = 1 + (int64_t)world_below(world, 2 * NS_PER_S);
+    }
     if (v->piece_max && v->piece_max < 40) {
         v->strict = false; /* so slow that time limits may strike */
     }
@@ -657,6 +662,8 @@ static void open_inside(struct visit *v)
     message_init(&v->message, false);
     if (v->kind == VISIT_TLS) {
         v->stage = STAGE_OPEN;
+        v->wire->halt_after = v->halt_after;
+        v->wire->halt_ns = v->halt_ns;
         wire_start_tls(v->wire, world_client_ssl(v));
     } else {
         begin_raw(v);

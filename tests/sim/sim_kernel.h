@@ -22,8 +22,9 @@ enum {
     PIPE_CAP_MAX = 65536,
 };
 
-#define WALL_START_NS (INT64_C(1800000000) * NS_PER_S)
-#define DRAIN_NS      (2 * NS_PER_S)
+#define WALL_START_NS    (INT64_C(1800000000) * NS_PER_S)
+#define DRAIN_NS         (2 * NS_PER_S)
+#define OVERSLEEP_MAX_NS (700 * NS_PER_MS)
 
 struct pipe {
     uint8_t *data;

@@ -64,6 +64,7 @@ const struct sim_profile sim_profile_rough = {
     .socket_buffer_max = 8000,
     .short_recv = 300,
     .multishot_end = 100,
+    .oversleep = 10,
 };
 
 const struct sim_profile sim_profile_storm = {
@@ -84,6 +85,7 @@ const struct sim_profile sim_profile_storm = {
     .pipe_error = 100,
     .death = 150,
     .deaf_recv = 500,
+    .oversleep = 10,
 };
 
 /* ---- Trace ---- */

@@ -111,6 +111,14 @@ void wire_send_raw(struct wire *w, struct span bytes)
     if (wire_is_over(w) || w->fin_wanted || bytes.len == 0) {
         return;
     }
+    if (w->halt_after && !w->waiting.len) {
+        sim_peer_send(w->peer, span_sub(bytes, 0, w->halt_after));
+        bytes_append(&w->waiting, span_skip(bytes, w->halt_after));
+        w->halt_after = 0;
+        w->sending_paced = true;
+        sim_after(w->sim, w->halt_ns, send_piece, w);
+        return;
+    }
     if (!w->piece_max && !w->waiting.len) {
         sim_peer_send(w->peer, bytes);
         return;

@@ -49,9 +49,11 @@ struct wire {
     SSL *ssl;             /* null: clear text */
     BIO *ssl_in;
     BIO *ssl_out;
-    size_t piece_max;   /* bytes sent at a time; 0: all at once */
-    size_t read_max;    /* bytes read at a time; 0: all at once */
-    int64_t pace_ns;    /* between pieces and between reads */
+    size_t piece_max;  /* bytes sent at a time; 0: all at once */
+    size_t read_max;   /* bytes read at a time; 0: all at once */
+    int64_t pace_ns;   /* between pieces and between reads */
+    size_t halt_after; /* bytes, then nothing for halt_ns, once; 0: no halt */
+    int64_t halt_ns;
     int error;          /* errno of a reset */
     uint32_t tls_error; /* of ERR_get_error(), when TLS failed */
     bool secure;

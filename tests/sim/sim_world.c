@@ -662,7 +662,6 @@ static void check_worker(struct world *world)
         {"forwards", w->forwards.live_count},
         {"dials", w->engine.dials.live_count},
         {"idle connections", idle_pool_count(w->engine.idle)},
-        {"letters", w->engine.letters_expected},
         {"sessions of the snapshot", w->hold->sessions},
         {"sessions without a reason", w->stats.sessions - closed},
         {"stale events", w->engine.stats.stale_events},
@@ -676,13 +675,13 @@ static void check_worker(struct world *world)
     }
 }
 
-/* The same of the engine, once its closing connections had their time. */
+/* The same of the engine, once its closing connections and letters had their time. */
 static void check_engine(struct world *world)
 {
     struct worker *w = &world->worker.engine;
     int64_t end_ns = sim_now(world->sim) + 60 * NS_PER_S;
 
-    while (w->conns.live_count && sim_now(world->sim) < end_ns) {
+    while ((w->conns.live_count || w->letters_expected) && sim_now(world->sim) < end_ns) {
         worker_turn_within(w, NS_PER_S);
     }
     const struct {
@@ -690,6 +689,7 @@ static void check_engine(struct world *world)
         uint64_t count;
     } left[] = {
         {"connections", w->conns.live_count},
+        {"letters", w->letters_expected},
         {"buffers", w->bufs.live_count},
         {"timers", w->timers.count},
         {"starved connections", !list_is_empty(&w->starved)},

@@ -154,6 +154,8 @@ struct visit {
     const char *odd; /* what an odd client sends */
     /* the client's way */
     size_t piece_max, read_max;
+    size_t halt_after;
+    int64_t halt_ns;
     int64_t pace_ns;
     int64_t vanish_ns; /* 0: never */
     int vanish_how;

@@ -125,6 +125,19 @@ static enum protocol ask_piecewise(struct span opening, size_t first_cut, size_t
     return answer;
 }
 
+/* A pause behind such bytes is a pause in a hello. */
+static void two_bytes_may_be_tls(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (size_t len = 0; len <= rows[i].opening.len; len++) {
+            bool expected =
+                (len == 1 || len == 2) && memcmp(rows[i].opening.data, "\x16\x03", len) == 0;
+            assert_true(recognise_may_be_tls(span_sub(rows[i].opening, 0, len)) == expected);
+        }
+    }
+}
+
 static void the_whole_opening_is_recognised(void **state)
 {
     (void)state;
@@ -198,6 +211,7 @@ static void protocols_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_bytes_may_be_tls),
         cmocka_unit_test(the_whole_opening_is_recognised),
         cmocka_unit_test(byte_by_byte_it_is_said_once_and_at_the_first_chance),
         cmocka_unit_test(every_pair_of_cuts_gives_the_same_answer),
