@@ -85,6 +85,17 @@ bool fields_decimal(int64_t *value, struct span text)
     return text.len > 0;
 }
 
+bool fields_decimals(int64_t *const *numbers, const struct span *parts, size_t count,
+                     struct span whole, struct detect_fault *fault)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] && !fields_decimal(numbers[i], parts[i])) {
+            return fields_fault(fault, whole, parts[i], "a decimal number");
+        }
+    }
+    return true;
+}
+
 bool fields_hex(uint16_t *value, struct span text)
 {
     unsigned sum = 0;

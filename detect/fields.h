@@ -24,6 +24,10 @@ struct span fields_next(struct span *rest, char separator);
 /* An optional sign and decimal digits, in 64 bits. */
 bool fields_decimal(int64_t *value, struct span text) MUST_CHECK;
 
+/* Reads those of the parts of `whole` for which there is a number; false with a fault. */
+bool fields_decimals(int64_t *const *numbers, const struct span *parts, size_t count,
+                     struct span whole, struct detect_fault *fault) MUST_CHECK;
+
 /* Hex digits without prefix or sign, at most ffff, leading zeros allowed. */
 bool fields_hex(uint16_t *value, struct span text) MUST_CHECK;
 

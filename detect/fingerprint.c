@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/fingerprint.h"
 
+#include "detect/fields.h"
+
 bool fingerprint_is_bounded(const struct client_hello *hello)
 {
     return hello->ciphers.len / 2 <= FINGERPRINT_LIST_MAX &&
            hello->groups.len / 2 <= FINGERPRINT_LIST_MAX &&
            hello->signature_algorithms.len / 2 <= FINGERPRINT_LIST_MAX;
-}
-
-static void print_hex(struct text *out, unsigned value)
-{
-    static const char digits[] = "0123456789abcdef";
-    char hex[4];
-    size_t at = sizeof(hex);
-
-    do {
-        hex[--at] = digits[value & 15];
-        value >>= 4;
-    } while (value && at);
-    text_bytes(out, span_make(hex + at, sizeof(hex) - at));
 }
 
 /* Numbers of `item_len` bytes, 1 or 2. */
@@ -28,8 +17,8 @@ static void print_list(struct text *out, struct span list, size_t item_len)
         if (at) {
             text_char(out, ',');
         }
-        print_hex(out, item_len == 1 ? list.data[at]
-                                     : (unsigned)(list.data[at] << 8 | list.data[at + 1]));
+        fields_print_hex(out, item_len == 1 ? list.data[at]
+                                            : (uint16_t)(list.data[at] << 8 | list.data[at + 1]));
     }
 }
 
@@ -38,7 +27,7 @@ bool fingerprint_print_hello(struct text *out, const struct client_hello *hello)
     if (!fingerprint_is_bounded(hello)) {
         return false;
     }
-    print_hex(out, hello->legacy_version);
+    fields_print_hex(out, hello->legacy_version);
     text_char(out, ':');
     print_list(out, hello->ciphers, 2);
     text_char(out, ':');
@@ -46,7 +35,7 @@ bool fingerprint_print_hello(struct text *out, const struct client_hello *hello)
         if (i) {
             text_char(out, ',');
         }
-        print_hex(out, hello->extensions[i].type);
+        fields_print_hex(out, hello->extensions[i].type);
     }
     text_char(out, ':');
     print_list(out, hello->groups, 2);

@@ -42,13 +42,9 @@ bool ua_fingerprint_parse(struct ua_fingerprint *fp, struct span text, struct de
                                            NULL,         &fp->device, NULL};
 
     fault->expected = "seven fields separated by ':'";
-    if (!fields_split(parts, FIELD_COUNT, text, ':', &fault->offset)) {
+    if (!fields_split(parts, FIELD_COUNT, text, ':', &fault->offset) ||
+        !fields_decimals(numbers, parts, FIELD_COUNT, text, fault)) {
         return false;
-    }
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        if (numbers[i] && !fields_decimal(numbers[i], parts[i])) {
-            return fields_fault(fault, text, parts[i], "a decimal number");
-        }
     }
     if (!ua_version_parse(&fp->browser_version, parts[1], fault)) {
         return fields_fault_within(fault, text, parts[1]);

@@ -103,13 +103,9 @@ bool ua_signature_parse(struct ua_signature *sig, struct span text, struct words
                                            &sig->device,  NULL};
 
     fault->expected = "seven fields separated by ':'";
-    if (!fields_split(parts, FIELD_COUNT, text, ':', &fault->offset)) {
+    if (!fields_split(parts, FIELD_COUNT, text, ':', &fault->offset) ||
+        !fields_decimals(numbers, parts, FIELD_COUNT, text, fault)) {
         return false;
-    }
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        if (numbers[i] && !fields_decimal(numbers[i], parts[i])) {
-            return fields_fault(fault, text, parts[i], "a decimal number");
-        }
     }
     if (!ua_version_range_parse(&sig->browser_version, parts[1], fault)) {
         return fields_fault_within(fault, text, parts[1]);

@@ -486,12 +486,49 @@ static struct judgement judge_request(struct http_head *head, struct http_fault 
     return judgement;
 }
 
+/* The field section, from `at` behind the start line; sets head->len. */
+static bool read_fields(struct http_head *head, struct span bytes, size_t at,
+                        const struct h1_limits *limits, bool is_request, struct http_fault *fault)
+{
+    struct field_section section = {
+        .bytes = span_skip(bytes, at),
+        .base = at,
+        .line_bytes = limits->line_bytes,
+        .count_max = limits->field_count,
+        .is_request = is_request,
+    };
+    size_t len;
+
+    if (!field_section_read(head, &section, &len, fault)) {
+        return false;
+    }
+    head->len = at + len;
+    if (head->len > limits->head_bytes) {
+        return fault_set(fault, is_request, 431, limits->head_bytes, "the head is too long");
+    }
+    return true;
+}
+
+/* `at`: where the fields begin. The second opinion is asked only of what passed the first. */
+static enum h1_result conclude(const struct http_head *head, struct judgement judgement,
+                               struct span bytes, size_t at, bool is_request,
+                               struct http_fault *fault)
+{
+    if (!judgement.what && !field_section_confirm(head, span_sub(bytes, at, head->len - at))) {
+        judgement =
+            refuse(is_request ? 400 : 502, nowhere, "two parsers read these fields differently");
+    }
+    if (judgement.what) {
+        fault_set(fault, is_request, judgement.status,
+                  judgement.where ? (size_t)(judgement.where - bytes.data) : at, judgement.what);
+        return H1_BAD;
+    }
+    return H1_DONE;
+}
+
 enum h1_result h1_parse_request(struct http_head *head, struct span bytes,
                                 const struct h1_limits *limits, struct http_fault *fault)
 {
-    struct field_section section = {
-        .line_bytes = limits->line_bytes, .count_max = limits->field_count, .is_request = true};
-    struct judgement judgement;
     struct span line;
     size_t at = 0;
     size_t begin;
@@ -504,29 +541,11 @@ enum h1_result h1_parse_request(struct http_head *head, struct span bytes,
     head->status = 0;
     head->reason = span_make(NULL, 0);
     if (!read_start_line(&line, &at, bytes, true, limits, fault) ||
-        !read_request_line(head, line, begin, fault)) {
+        !read_request_line(head, line, begin, fault) ||
+        !read_fields(head, bytes, at, limits, true, fault)) {
         return H1_BAD;
     }
-    section.base = at;
-    section.bytes = span_skip(bytes, at);
-    if (!field_section_read(head, &section, &section.bytes.len, fault)) {
-        return H1_BAD;
-    }
-    head->len = at + section.bytes.len;
-    if (head->len > limits->head_bytes) {
-        fault_set(fault, true, 431, limits->head_bytes, "the head is too long");
-        return H1_BAD;
-    }
-    judgement = judge_request(head, fault);
-    if (!judgement.what && !field_section_confirm(head, section.bytes)) {
-        judgement = refuse(400, nowhere, "two parsers read these fields differently");
-    }
-    if (judgement.what) {
-        fault_set(fault, true, judgement.status,
-                  judgement.where ? (size_t)(judgement.where - bytes.data) : at, judgement.what);
-        return H1_BAD;
-    }
-    return H1_DONE;
+    return conclude(head, judge_request(head, fault), bytes, at, true, fault);
 }
 
 /* "HTTP/1.1 200 OK"; the space after the code may be missing together with the reason, as many
@@ -597,38 +616,17 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
                                  struct span request_method, const struct h1_limits *limits,
                                  struct http_fault *fault)
 {
-    struct field_section section = {
-        .line_bytes = limits->line_bytes, .count_max = limits->field_count, .is_request = false};
-    struct judgement judgement;
     struct span line;
     size_t at = 0;
 
     head->method = span_make(NULL, 0);
     head->target = span_make(NULL, 0);
     if (!read_start_line(&line, &at, bytes, false, limits, fault) ||
-        !read_status_line(head, line, fault)) {
+        !read_status_line(head, line, fault) ||
+        !read_fields(head, bytes, at, limits, false, fault)) {
         return H1_BAD;
     }
-    section.base = at;
-    section.bytes = span_skip(bytes, at);
-    if (!field_section_read(head, &section, &section.bytes.len, fault)) {
-        return H1_BAD;
-    }
-    head->len = at + section.bytes.len;
-    if (head->len > limits->head_bytes) {
-        fault_set(fault, false, 431, limits->head_bytes, "the head is too long");
-        return H1_BAD;
-    }
-    judgement = judge_response(head, request_method);
-    if (!judgement.what && !field_section_confirm(head, section.bytes)) {
-        judgement = refuse(502, nowhere, "two parsers read these fields differently");
-    }
-    if (judgement.what) {
-        fault_set(fault, false, judgement.status,
-                  judgement.where ? (size_t)(judgement.where - bytes.data) : at, judgement.what);
-        return H1_BAD;
-    }
-    return H1_DONE;
+    return conclude(head, judge_response(head, request_method), bytes, at, false, fault);
 }
 
 const struct http_field *http_find_field(const struct http_head *head, struct span name)

@@ -26,7 +26,7 @@ enum {
     HOST_MAX = 32, /* the common name is at most 64 bytes long, RFC 5280 A.1 */
 };
 
-static EVP_PKEY *make_key(void)
+EVP_PKEY *ca_make_p256_key(void)
 {
     EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
     EVP_PKEY *key = EVP_PKEY_new();
@@ -168,7 +168,7 @@ static uint8_t *copy_of(BIO *bio, size_t *len)
 
 char *ca_make_pem(int64_t now_s, size_t *len, char *error, size_t error_cap)
 {
-    struct ca signer = {.key = make_key()};
+    struct ca signer = {.key = ca_make_p256_key()};
     CRYPTO_BUFFER *certificate = NULL;
     BIO *bio = BIO_new(BIO_s_mem());
     uint8_t *pem = NULL;

@@ -46,6 +46,9 @@ bool ca_pick_sigalg(struct ca *ca) MUST_CHECK;
 /* The identifier of a public key: SHA-256 of its bits, cut to 160 bits (RFC 7093 2, method 1). */
 bool ca_key_id(const EVP_PKEY *key, uint8_t id[CA_KEY_ID_LEN]) MUST_CHECK;
 
+/* ca_make.c: a new ECDSA key, for a CA or for leaves. Null on failure. */
+EVP_PKEY *ca_make_p256_key(void) MUST_CHECK;
+
 /*
  * ca_make.c: a new key and certificate as the text of weir-ca.pem, to be wiped and OPENSSL_free()d.
  * Null with a sentence in error.

@@ -13,11 +13,9 @@
 #include <arpa/inet.h>
 #include <openssl/bn.h>
 #include <openssl/bytestring.h>
-#include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/mem.h>
-#include <openssl/nid.h>
 #include <openssl/pool.h>
 #include <openssl/rsa.h>
 #include <pthread.h>
@@ -286,19 +284,6 @@ static void names_read_server(struct leaf_names *names, const struct leaf_reques
 
 /* ---- keys ---- */
 
-static EVP_PKEY *make_ecdsa_key(void)
-{
-    EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
-    EVP_PKEY *key = EVP_PKEY_new();
-
-    if (!ec || !key || !EC_KEY_generate_key(ec) || !EVP_PKEY_set1_EC_KEY(key, ec)) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    EC_KEY_free(ec);
-    return key;
-}
-
 static EVP_PKEY *make_rsa_key(void)
 {
     RSA *rsa = RSA_new();
@@ -350,7 +335,7 @@ struct leaf_keys *leaf_keys_new(void)
     if (!keys) {
         return NULL;
     }
-    if (!key_pair_init(&keys->ecdsa, make_ecdsa_key())) {
+    if (!key_pair_init(&keys->ecdsa, ca_make_p256_key())) {
         free(keys);
         return NULL;
     }

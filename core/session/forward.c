@@ -824,23 +824,15 @@ enum step forward_timed_out(struct session *s)
 {
     struct forward *f = s->forward;
     const struct config *config = session_config(s);
-    int64_t now_ns = session_now(s);
-    int64_t stall_ns = config->limits.send_stall_ms * NS_PER_MS;
-    const struct conn *ends[] = {s->client, s->server};
+    int64_t sent_ns = session_sent_ns(s);
+    /* What was moved leaves with its sends, of which the last ones may take long. */
+    int64_t moved_ns = sent_ns > f->moved_ns ? sent_ns : f->moved_ns;
 
-    int64_t moved_ns = f->moved_ns;
-
-    for (size_t i = 0; i < COUNT_OF(ends); i++) {
-        if (ends[i] && ends[i]->send_since_ns && now_ns - ends[i]->send_since_ns >= stall_ns) {
-            session_close(s, CLOSE_SEND_STALLED);
-            return STEP_END;
-        }
-        /* What was moved leaves with its sends, of which the last ones may take long. */
-        if (ends[i] && ends[i]->sent_ns > moved_ns) {
-            moved_ns = ends[i]->sent_ns;
-        }
+    if (session_send_is_stalled(s)) {
+        session_close(s, CLOSE_SEND_STALLED);
+        return STEP_END;
     }
-    if (now_ns - moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
+    if (session_now(s) - moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
         if (f->phase != FORWARD_BODY) {
             return answer_instead(s, 504, "http_response_timeout",
                                   "the server did not answer in time", CLOSE_SERVER_TIMEOUT);

@@ -40,6 +40,26 @@ void session_accept(struct worker *engine, struct listener *listener, int fd)
     actor_ready(&s->actor);
 }
 
+int64_t session_sent_ns(const struct session *s)
+{
+    int64_t server_ns = s->server ? s->server->sent_ns : 0;
+
+    return s->client->sent_ns > server_ns ? s->client->sent_ns : server_ns;
+}
+
+bool session_send_is_stalled(const struct session *s)
+{
+    const struct conn *ends[] = {s->client, s->server};
+    int64_t since_ns = session_now(s) - session_config(s)->limits.send_stall_ms * NS_PER_MS;
+
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        if (ends[i] && ends[i]->send_since_ns && ends[i]->send_since_ns <= since_ns) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void session_set_deadline(struct session *s, uint32_t ms)
 {
     struct timer_wheel *timers = &s->worker->engine.timers;

@@ -157,6 +157,11 @@ void session_end_if_idle(struct session *session);
 void session_fault(struct session *session, const char *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* When a send last came back, on either side; 0: never. */
+int64_t session_sent_ns(const struct session *session);
+/* A send to either side has waited for limits.send_stall_timeout. */
+bool session_send_is_stalled(const struct session *session);
+
 /* The step's deadline; 0: none. */
 void session_set_deadline(struct session *session, uint32_t ms);
 

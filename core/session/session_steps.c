@@ -741,36 +741,34 @@ static enum step step_relay(struct session *s)
     return STEP_WAIT;
 }
 
+static int64_t latest(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
+/* A spliced direction has no send: what waits is in its kernel pipe. */
+static bool splice_is_stalled(const struct session *s, const struct pipe *pipe)
+{
+    return pipe->in_kernel_pipe &&
+           session_now(s) - pipe->moved_ns >= session_config(s)->limits.send_stall_ms * NS_PER_MS;
+}
+
 static enum step relay_timed_out(struct session *s)
 {
     const struct config *config = session_config(s);
-    int64_t now_ns = session_now(s);
-    int64_t moved_ns = s->up.moved_ns > s->down.moved_ns ? s->up.moved_ns : s->down.moved_ns;
-    bool half_closed = has_ended(&s->up) || has_ended(&s->down);
-    uint32_t idle_ms = config->limits.tunnel_idle_ms;
-    const struct conn *ends[] = {s->client, s->server};
-
     /* What was moved leaves with its sends, of which the last ones may take long. */
-    for (size_t i = 0; i < COUNT_OF(ends); i++) {
-        moved_ns = ends[i]->sent_ns > moved_ns ? ends[i]->sent_ns : moved_ns;
-    }
-    if (half_closed && idle_ms > HALF_CLOSED_IDLE_MS) {
+    int64_t moved_ns = latest(latest(s->up.moved_ns, s->down.moved_ns), session_sent_ns(s));
+    uint32_t idle_ms = config->limits.tunnel_idle_ms;
+
+    if ((has_ended(&s->up) || has_ended(&s->down)) && idle_ms > HALF_CLOSED_IDLE_MS) {
         idle_ms = HALF_CLOSED_IDLE_MS;
     }
-    if (now_ns - moved_ns >= idle_ms * NS_PER_MS) {
+    if (session_now(s) - moved_ns >= idle_ms * NS_PER_MS) {
         return session_end(s, CLOSE_IDLE);
     }
-    for (size_t i = 0; i < COUNT_OF(ends); i++) {
-        if (ends[i]->send_since_ns &&
-            now_ns - ends[i]->send_since_ns >= config->limits.send_stall_ms * NS_PER_MS) {
-            return session_end(s, CLOSE_SEND_STALLED);
-        }
-        /* A spliced direction has no send: what waits is in its kernel pipe. */
-        const struct pipe *pipe = i == 0 ? &s->down : &s->up;
-        if (pipe->in_kernel_pipe &&
-            now_ns - pipe->moved_ns >= config->limits.send_stall_ms * NS_PER_MS) {
-            return session_end(s, CLOSE_SEND_STALLED);
-        }
+    if (session_send_is_stalled(s) || splice_is_stalled(s, &s->up) ||
+        splice_is_stalled(s, &s->down)) {
+        return session_end(s, CLOSE_SEND_STALLED);
     }
     session_set_deadline(s, config->limits.send_stall_ms < idle_ms ? config->limits.send_stall_ms
                                                                    : idle_ms);
