@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both protocols share: which one it is, exchanges under way, and blindness. A tap without
- * ALPN decides by the client's first bytes; those that are like HTTP/2's preface need not be kept
- * until then, since the preface is known.
+ * What both protocols share: which one it is, the first request, exchanges under way, and
+ * blindness. A tap without ALPN decides by the client's first bytes; those that are like HTTP/2's
+ * preface need not be kept until then, since the preface is known.
  */
 #include "http/tap.h"
 
+#include "http/field.h"
 #include "http/tap_private.h"
 
 #include <stdlib.h>
@@ -78,6 +79,7 @@ void http_tap_free(struct http_tap *tap)
     if (!tap->stats.blind) {
         tap_go_blind(tap, "the connection is over");
     }
+    free(tap->first);
     free(tap);
 }
 
@@ -163,6 +165,79 @@ bool http_tap_is_blind(const struct http_tap *tap)
 void http_tap_read_stats(const struct http_tap *tap, struct http_tap_stats *stats)
 {
     *stats = tap->stats;
+}
+
+const struct http_first_request *http_tap_first_request(const struct http_tap *tap)
+{
+    return tap->first;
+}
+
+void http_tap_drop_first(struct http_tap *tap)
+{
+    tap->had_first = true;
+    free(tap->first);
+    tap->first = NULL;
+}
+
+bool http_tap_first_is_settled(const struct http_tap *tap)
+{
+    return !tap->first && (tap->had_first || tap->stats.blind);
+}
+
+struct http_first_request *tap_first_begin(struct http_tap *tap)
+{
+    if (tap->had_first) {
+        return NULL;
+    }
+    tap->had_first = true;
+    tap->first = calloc(1, sizeof(*tap->first));
+    return tap->first;
+}
+
+static void add_user_agent(struct http_first_request *first, struct span value)
+{
+    first->has_user_agent = true;
+    first->is_user_agent_cut = value.len > sizeof(first->user_agent);
+    value = span_sub(value, 0, sizeof(first->user_agent));
+    first->user_agent_len = value.len;
+    if (value.len) {
+        memcpy(first->user_agent, value.data, value.len);
+    }
+}
+
+/*
+ * HTTP/2's decoder lets any bytes be a name, and one of its bytes can stand for a long one. A name
+ * that is no token would be read as several, or as the next part of a fingerprint; so it ends the
+ * list, as one does that has no room. What is kept is a true beginning, and nothing is looked at
+ * after it but lengths.
+ */
+static void add_name(struct http_first_request *first, struct span name)
+{
+    size_t comma = first->names_len != 0;
+
+    if (comma + name.len > sizeof(first->names) - first->names_len ||
+        !span_is_all(name, CHAR_TOKEN)) {
+        first->are_names_cut = true;
+        return;
+    }
+    if (comma) {
+        first->names[first->names_len++] = ',';
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        first->names[first->names_len++] = (char)span_fold(name.data[i]);
+    }
+}
+
+void tap_first_add(struct http_first_request *first, struct span name, struct span value)
+{
+    bool is_pseudo = name.len && name.data[0] == ':';
+
+    if (!is_pseudo && !first->are_names_cut) {
+        add_name(first, name);
+    }
+    if (!first->has_user_agent && span_equal_nocase(name, SPAN_LITERAL("user-agent"))) {
+        add_user_agent(first, value);
+    }
 }
 
 struct tap_open *tap_open_new(const struct span text[TAP_TEXT_COUNT], int64_t now_ns)

@@ -94,12 +94,18 @@ static void begin_body(struct tap_h1 *h1, enum http_tap_side side, const struct 
 }
 
 /* Null, or why the tap cannot follow. */
-static const char *take_request(struct tap_h1 *h1, const struct http_head *head, int64_t now_ns)
+static const char *take_request(struct http_tap *tap, const struct http_head *head, int64_t now_ns)
 {
+    struct tap_h1 *h1 = &tap->h1;
     struct tap_open *open = open_exchange(head, now_ns);
+    struct http_first_request *first;
 
     if (!open) {
         return no_memory;
+    }
+    first = tap_first_begin(tap);
+    for (size_t i = 0; first && i < head->field_count; i++) {
+        tap_first_add(first, head->fields[i].name, head->fields[i].value);
     }
     if (h1->last) {
         h1->last->next = open;
@@ -192,7 +198,7 @@ static const char *take_section(struct http_tap *tap, enum http_tap_side side,
         message_over(h1, side);
         return NULL;
     }
-    return side == HTTP_TAP_CLIENT ? take_request(h1, head, now_ns)
+    return side == HTTP_TAP_CLIENT ? take_request(tap, head, now_ns)
                                    : take_response(h1, head, now_ns);
 }
 

@@ -37,7 +37,8 @@ static const char no_memory[] = "no memory to read along";
 
 /* What a header block says, as far as it is reported. */
 struct headers {
-    uint16_t status; /* 0: none */
+    struct http_first_request *first; /* null: this is not the first request, or nobody asks */
+    uint16_t status;                  /* 0: none */
     struct span text[TAP_TEXT_COUNT];
     uint8_t store[TAP_TEXT_COUNT][TEXT_CAP];
 };
@@ -177,6 +178,9 @@ static uint16_t parse_status(struct span value)
 /* A missing :authority may be replaced by Host (RFC 9113 8.3.1). */
 static void keep_field(struct headers *headers, struct span name, struct span value)
 {
+    if (headers->first) {
+        tap_first_add(headers->first, name, value);
+    }
     if (span_equal(name, SPAN_LITERAL(":method"))) {
         keep_text(headers, TAP_METHOD, value);
     } else if (span_equal(name, SPAN_LITERAL(":path"))) {
@@ -220,17 +224,13 @@ static const char *decode_block(nghttp2_hd_inflater *inflater, struct span block
     return NULL;
 }
 
-/* HEADERS on an id above all before opens a stream; on any other they are trailers, or belong to a
- * stream that is not followed. */
+/* A stream opens. */
 static void take_request(struct http_tap *tap, uint32_t id, const struct headers *headers,
                          int64_t now_ns)
 {
     struct tap_h2 *h2 = &tap->h2;
     struct tap_open *open = NULL;
 
-    if (id % 2 == 0 || id <= h2->newest_id) {
-        return;
-    }
     h2->newest_id = id;
     if (has_room_for_stream(h2)) {
         open = tap_open_new(headers->text, now_ns);
@@ -255,25 +255,37 @@ static void take_response(struct tap_open *open, const struct headers *headers, 
     open->upgraded = to_connect && headers->status < 300;
 }
 
-/* A header block is whole. Null, or why the tap cannot follow. */
+/*
+ * A header block is whole. Null, or why the tap cannot follow. HEADERS of the client on an id above
+ * all before opens a stream; on any other they are trailers, or belong to a stream that is not
+ * followed.
+ */
 static const char *take_block(struct http_tap *tap, enum http_tap_side side, struct span block,
                               int64_t now_ns)
 {
     struct tap_h2_side *s = &tap->h2.sides[side];
+    uint32_t id = s->block_stream;
+    bool opens_stream =
+        side == HTTP_TAP_CLIENT && !s->block_is_promise && id % 2 && id > tap->h2.newest_id;
     struct headers headers;
     struct tap_stream *stream;
-    const char *why = decode_block(s->inflater, block, &headers);
+    const char *why;
 
-    if (why || s->block_is_promise) {
+    headers.first = opens_stream ? tap_first_begin(tap) : NULL;
+    why = decode_block(s->inflater, block, &headers);
+    if (why) {
+        if (headers.first) {
+            http_tap_drop_first(tap);
+        }
         return why;
     }
-    if (side == HTTP_TAP_CLIENT) {
-        take_request(tap, s->block_stream, &headers, now_ns);
-        return NULL;
-    }
-    stream = find_stream(&tap->h2, s->block_stream);
-    if (stream) {
-        take_response(stream->open, &headers, now_ns);
+    if (opens_stream) {
+        take_request(tap, id, &headers, now_ns);
+    } else if (side == HTTP_TAP_SERVER && !s->block_is_promise) {
+        stream = find_stream(&tap->h2, id);
+        if (stream) {
+            take_response(stream->open, &headers, now_ns);
+        }
     }
     return NULL;
 }

@@ -102,6 +102,8 @@ enum tap_kind { TAP_UNDECIDED, TAP_H1, TAP_H2 };
 struct http_tap {
     uint8_t kind;
     uint8_t preface_len; /* undecided: so many bytes came, and all are those of HTTP/2's preface */
+    bool had_first;      /* the first request came, or was dropped before it did */
+    struct http_first_request *first; /* null: not there yet, or not any more */
     struct http_tap_stats stats;
     union {
         struct tap_h1 h1;
@@ -122,6 +124,12 @@ struct tap_open *tap_open_new(const struct span text[TAP_TEXT_COUNT], int64_t no
 /* Fills *done, frees the exchange, counts it. */
 void tap_open_report(struct http_tap *tap, struct tap_open *open, int64_t now_ns,
                      struct http_exchange *done);
+
+/* A request begins: room for what it says if it is the first, else null, also without memory. Who
+ * finds that the head cannot be followed drops it. */
+struct http_first_request *tap_first_begin(struct http_tap *tap);
+/* The next field of it; pseudo-header fields are passed over. */
+void tap_first_add(struct http_first_request *first, struct span name, struct span value);
 
 /* Appends up to `count` bytes from the front of *bytes, which moves on. The caller sees to it that
  * no more than TAP_GATHER_MAX are gathered. False: no memory. */

@@ -33,6 +33,8 @@ struct heard {
     struct http_exchange done[DONE_MAX];
     size_t count;    /* by feeding */
     size_t finished; /* of them, by finishing */
+    struct http_first_request first;
+    int64_t first_ns; /* when it was told; 0: never */
     struct http_tap_stats stats;
     bool idle; /* before the end */
 };
@@ -61,6 +63,21 @@ static void feed_piece(struct http_tap *tap, enum http_tap_side side, struct spa
     free(copy);
 }
 
+/* The first request comes once, and stays as it is. */
+static void hear_first(struct http_tap *tap, int64_t now_ns, struct heard *heard)
+{
+    const struct http_first_request *first = http_tap_first_request(tap);
+
+    assert_int_equal(http_tap_first_is_settled(tap), !first && http_tap_is_blind(tap));
+    assert_true(first || !heard->first_ns);
+    if (first && !heard->first_ns) {
+        heard->first = *first;
+        heard->first_ns = now_ns;
+    } else if (first) {
+        assert_memory_equal(first, &heard->first, sizeof(*first));
+    }
+}
+
 static void hear(struct heard *heard, const char *alpn, const struct line *lines, size_t count,
                  size_t step)
 {
@@ -69,10 +86,12 @@ static void hear(struct heard *heard, const char *alpn, const struct line *lines
     assert_non_null(tap);
     memset(heard, 0xee, sizeof(*heard));
     heard->count = heard->finished = 0;
+    heard->first_ns = 0;
     for (size_t i = 0; i < count; i++) {
         for (size_t at = 0; at < lines[i].bytes.len; at += step) {
             feed_piece(tap, lines[i].side, span_sub(lines[i].bytes, at, step),
                        (int64_t)(i + 1) * 1000, heard);
+            hear_first(tap, (int64_t)(i + 1) * 1000, heard);
         }
     }
     heard->idle = http_tap_is_idle(tap);
@@ -96,8 +115,8 @@ static const size_t steps[] = {1, 2, 3, 7, 1000, SIZE_MAX / 2};
          (hear(&(heard), alpn, lines, COUNT_OF(lines), steps[step_index]), true);                  \
          step_index++)
 
-static void expect_times(const struct http_exchange *done, int64_t begin, int64_t first_byte,
-                         int64_t end)
+static inline void expect_times(const struct http_exchange *done, int64_t begin, int64_t first_byte,
+                                int64_t end)
 {
     assert_int_equal(done->begin_ns, begin);
     assert_int_equal(done->first_byte_ns, first_byte);
@@ -117,12 +136,14 @@ static void expect_blind(const struct heard *heard, const char *words)
  * The whole conversation with one allocation that fails. All bytes are read all the same, and
  * nothing is left behind. False when that allocation was never asked for: all was followed.
  */
-static bool hear_failing(const char *alpn, const struct line *lines, size_t count, size_t fails_at)
+static inline bool hear_failing(const char *alpn, const struct line *lines, size_t count,
+                                size_t fails_at)
 {
     size_t blocks = heap_blocks;
     struct http_exchange done;
     struct http_tap_stats stats = {.blind = NULL};
     struct http_tap *tap;
+    bool told = false;
     bool failed;
 
     heap_asked = 0;
@@ -136,9 +157,11 @@ static bool hear_failing(const char *alpn, const struct line *lines, size_t coun
     }
     if (tap) {
         http_tap_read_stats(tap, &stats);
+        told = http_tap_first_request(tap);
+        assert_int_equal(told, !http_tap_first_is_settled(tap));
     }
     failed = heap_asked >= fails_at;
-    assert_int_equal(failed, !tap || stats.blind || stats.lost);
+    assert_int_equal(failed, !tap || stats.blind || stats.lost || !told);
     http_tap_free(tap);
     heap_fails_at = 0;
     assert_int_equal(heap_blocks, blocks);
