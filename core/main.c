@@ -10,6 +10,7 @@
 #include "core/tools/signatures.h"
 #include "core/tools/signatures_database.h"
 #include "core/tools/user_agent_lines.h"
+#include "detect/database.h"
 #include "tls/context.h"
 
 #include <stdio.h>
@@ -21,6 +22,14 @@ static int check_config(const struct options *options)
 
     if (!config) {
         return EXIT_STATUS_CONFIG;
+    }
+    if (config->detect.database_count) {
+        struct database *db = process_load_database(config, "check");
+        if (!db) {
+            config_put(config);
+            return EXIT_STATUS_CONFIG;
+        }
+        database_free(db);
     }
     config_put(config);
     printf("%s: ok\n", options->config_file);
