@@ -16,6 +16,7 @@ enum exit_status {
     EXIT_STATUS_OK = 0,
     EXIT_STATUS_RUNTIME = 1,
     EXIT_STATUS_USAGE = 64,
+    EXIT_STATUS_DATA = 65,          /* what was fetched is not what it should be */
     EXIT_STATUS_UNAVAILABLE = 69,   /* a service that weir needs */
     EXIT_STATUS_KERNEL = 71,        /* the kernel lacks or forbids io_uring */
     EXIT_STATUS_CANNOT_CREATE = 73, /* or bind */

@@ -252,6 +252,7 @@ static void test_statuses(void **state)
     assert_int_equal(EXIT_STATUS_OK, 0);
     assert_int_equal(EXIT_STATUS_RUNTIME, 1);
     assert_int_equal(EXIT_STATUS_USAGE, 64);
+    assert_int_equal(EXIT_STATUS_DATA, 65);
     assert_int_equal(EXIT_STATUS_UNAVAILABLE, 69);
     assert_int_equal(EXIT_STATUS_KERNEL, 71);
     assert_int_equal(EXIT_STATUS_CANNOT_CREATE, 73);
