@@ -83,6 +83,8 @@ int main(int argc, char **argv)
         return signatures_import_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_EXPORT:
         return signatures_export_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_FETCH:
+        return signatures_fetch_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }
