@@ -3,40 +3,52 @@
 
 #include "core/tools/database_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* One folder, while the database is made of it. */
 struct folder {
-    struct database_file files[3];
+    struct database_file files[3]; /* of zeroes until they are read */
     struct database_options options;
 };
 
-/* False: said why not. */
-static bool read_file(struct folder *folder, size_t index, const char *dir, const char *name,
-                      struct database_source *source, const char *command, FILE *err)
-{
-    struct database_file *file = &folder->files[index];
-    int failed = database_file_open(file, dir, name);
-
-    if (failed) {
-        database_file_complain(file, command, failed, err);
-        return false;
-    }
-    *source = (struct database_source){file->text, file->path};
-    return true;
-}
-
+/* All files of one set, also when the folder is exchanged meanwhile. False: said why not. */
 static bool read_folder(struct folder *folder, const char *dir, const char *command, FILE *err)
 {
     struct database_options *options = &folder->options;
+    const struct {
+        const char *name;
+        struct database_source *source;
+    } rows[] = {
+        {"browser.txt", &options->browsers},
+        {"mitm.txt", &options->products},
+        {"badheader.txt", &options->bad_headers},
+    };
+    int failed = 0;
+    int opened;
 
     if (strcmp(dir, DATABASE_BUILTIN) == 0) {
         database_builtin(options);
         return true;
     }
-    return read_file(folder, 0, dir, "browser.txt", &options->browsers, command, err) &&
-           read_file(folder, 1, dir, "mitm.txt", &options->products, command, err) &&
-           read_file(folder, 2, dir, "badheader.txt", &options->bad_headers, command, err);
+    opened = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0) {
+        fprintf(err, "weir %s: %s: %s\n", command, dir, strerror(errno));
+        return false;
+    }
+    for (size_t i = 0; i < COUNT_OF(rows) && !failed; i++) {
+        struct database_file *file = &folder->files[i];
+        failed = database_file_open_at(file, opened, dir, rows[i].name);
+        if (failed) {
+            database_file_complain(file, command, failed, err);
+        } else {
+            *rows[i].source = (struct database_source){file->text, file->path};
+        }
+    }
+    close(opened);
+    return !failed;
 }
 
 static void print_faults(const struct record_faults *faults, const char *command, FILE *err)
