@@ -11,6 +11,7 @@
 #include "core/tools/signatures_capture.h"
 #include "core/tools/signatures_database.h"
 #include "core/tools/user_agent_lines.h"
+#include "detect/database.h"
 #include "tls/context.h"
 
 #include <stdio.h>
@@ -22,6 +23,14 @@ static int check_config(const struct options *options)
 
     if (!config) {
         return EXIT_STATUS_CONFIG;
+    }
+    if (config->detect.database_count) {
+        struct database *db = process_load_database(config, "check");
+        if (!db) {
+            config_put(config);
+            return EXIT_STATUS_CONFIG;
+        }
+        database_free(db);
     }
     config_put(config);
     printf("%s: ok\n", options->config_file);
@@ -77,6 +86,8 @@ int main(int argc, char **argv)
         return signatures_export_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_CAPTURE:
         return signatures_capture_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_FETCH:
+        return signatures_fetch_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }

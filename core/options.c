@@ -27,10 +27,22 @@ enum option_kind {
     OPTION_TYPE,
     OPTION_GRADE,
     OPTION_CA_DIR,
+    OPTION_FROM,
+    OPTION_SHA256,
+    OPTION_CHECKSUMS,
+    OPTION_CA_FILE,
+    OPTION_LENIENT,
+    OPTION_DRY_RUN,
+    OPTION_TIMEOUT,
+    OPTION_PATH_STYLE,
+    OPTION_ALLOW_HTTP,
+    OPTION_HELPER,
     OPTION_HELP,
 };
 
 enum { OPTION_NUMBER_MAX = 1000000000 };
+
+_Static_assert(OPTION_HELP < 32, "commands have their options as bits");
 
 struct option_row {
     enum option_kind kind;
@@ -62,6 +74,16 @@ static const struct option_row option_rows[] = {
     {OPTION_TYPE, 0, "type", "TYPE", "of the product, as proxy or antivirus"},
     {OPTION_GRADE, 0, "grade", "N", "of the product, 0 (none), 1 (A) to 4 (F)"},
     {OPTION_CA_DIR, 0, "ca-dir", "DIR", "the certificate authority; made if there is none"},
+    {OPTION_FROM, 0, "from", "SOURCE", "a folder, https://HOST/PATH/ or s3://BUCKET/PREFIX"},
+    {OPTION_SHA256, 0, "sha256", "HEX", "the digest of SHA256SUMS, or of the one file"},
+    {OPTION_CHECKSUMS, 0, "checksums", NULL, "SHA256SUMS must be there"},
+    {OPTION_CA_FILE, 0, "ca-file", "FILE", "trust these authorities, not those of the system"},
+    {OPTION_LENIENT, 0, "lenient", NULL, "take a database with bad lines"},
+    {OPTION_DRY_RUN, 0, "dry-run", NULL, "fetch and judge, and leave DIR as it is"},
+    {OPTION_TIMEOUT, 0, "timeout", "N", "seconds for one file (60)"},
+    {OPTION_PATH_STYLE, 0, "path-style", NULL, "S3: https://ENDPOINT/BUCKET/, as MinIO has it"},
+    {OPTION_ALLOW_HTTP, 0, "allow-http", NULL, "without TLS, to other hosts than this one"},
+    {OPTION_HELPER, 0, "helper", "PATH", "weir-fetch, which is looked for beside weir"},
     {OPTION_HELP, 'h', "help", NULL, "this text"},
 };
 
@@ -199,6 +221,28 @@ static const struct command_row command_rows[] = {
      "  weir signatures capture --listen 127.0.0.1:8443 --database signatures \\\n"
      "      --client \"curl 7.88.1\" --system \"Debian 12\" --command \"curl -k "
      "https://localhost:8443/\"\n",
+     NULL},
+    {"signatures", "fetch", COMMAND_SIGNATURES_FETCH,
+     1U << OPTION_JSON | 1U << OPTION_DATABASE | 1U << OPTION_FROM | 1U << OPTION_SHA256 |
+         1U << OPTION_CHECKSUMS | 1U << OPTION_CA_FILE | 1U << OPTION_LENIENT |
+         1U << OPTION_DRY_RUN | 1U << OPTION_TIMEOUT | 1U << OPTION_PATH_STYLE |
+         1U << OPTION_ALLOW_HTTP | 1U << OPTION_HELPER,
+     1U << OPTION_FROM | 1U << OPTION_DATABASE, "bring a database of signatures up to date",
+     "Fetches browser.txt, mitm.txt and badheader.txt, and if they are there SHA256SUMS,\n"
+     "metadata.jsonl and fingerprint_metadata.jsonl, judges them, and puts all of them in the\n"
+     "place of DIR at once; what was there is DIR.previous afterwards. If anything fails DIR is\n"
+     "left as it is. A SOURCE that ends with the name of one of the files changes that one\n"
+     "alone. What did not change is not sent again. A proxy that runs takes the new set on\n"
+     "SIGHUP: kill -HUP PID.\n"
+     "s3:// needs AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT and, if SOURCE has no\n"
+     "BUCKET, AWS_BUCKET_NAME in the environment; AWS_SESSION_TOKEN and AWS_REGION (us-east-1)\n"
+     "may be there. Files are fetched from https://BUCKET.ENDPOINT/PREFIX/.\n"
+     "Exits with 0 if DIR is up to date, be it fetched or not modified; with 65 if what came is\n"
+     "no database or its checksum is wrong, 69 if it could not be had, 73 or 77 if DIR cannot\n"
+     "be written, 75 while another fetch is under way, 78 if the environment lacks something.\n",
+     "  weir signatures fetch --from https://example.com/signatures/ --database /var/lib/weir/db\n"
+     "  weir signatures fetch --from s3://bucket/signatures --checksums --database db\n"
+     "  weir signatures fetch --from ./new --database db --dry-run\n",
      NULL},
 };
 
@@ -466,6 +510,35 @@ static bool take_option(struct parse *p, const struct option_row *row)
         return option_number(p, row, &options->count);
     case OPTION_SECONDS:
         return option_number(p, row, &options->seconds);
+    case OPTION_FROM:
+        options->from = option_value(p, row);
+        return options->from != NULL;
+    case OPTION_SHA256:
+        options->sha256 = option_value(p, row);
+        return options->sha256 != NULL;
+    case OPTION_CA_FILE:
+        options->ca_file = option_value(p, row);
+        return options->ca_file != NULL;
+    case OPTION_HELPER:
+        options->helper = option_value(p, row);
+        return options->helper != NULL;
+    case OPTION_TIMEOUT:
+        return option_number(p, row, &options->seconds);
+    case OPTION_CHECKSUMS:
+        options->checksums = true;
+        return true;
+    case OPTION_LENIENT:
+        options->lenient = true;
+        return true;
+    case OPTION_DRY_RUN:
+        options->dry_run = true;
+        return true;
+    case OPTION_PATH_STYLE:
+        options->path_style = true;
+        return true;
+    case OPTION_ALLOW_HTTP:
+        options->allow_http = true;
+        return true;
     case OPTION_JSON:
         options->json = true;
         return true;

@@ -16,9 +16,11 @@ enum exit_status {
     EXIT_STATUS_OK = 0,
     EXIT_STATUS_RUNTIME = 1,
     EXIT_STATUS_USAGE = 64,
+    EXIT_STATUS_DATA = 65,          /* what was fetched is not what it should be */
     EXIT_STATUS_UNAVAILABLE = 69,   /* a service that weir needs */
     EXIT_STATUS_KERNEL = 71,        /* the kernel lacks or forbids io_uring */
     EXIT_STATUS_CANNOT_CREATE = 73, /* or bind */
+    EXIT_STATUS_TEMPORARY = 75,     /* somebody else is at it; later it may go */
     EXIT_STATUS_PERMISSION = 77,
     EXIT_STATUS_CONFIG = 78,
 };
@@ -40,13 +42,14 @@ enum command {
     COMMAND_SIGNATURES_IMPORT,
     COMMAND_SIGNATURES_EXPORT,
     COMMAND_SIGNATURES_CAPTURE,
+    COMMAND_SIGNATURES_FETCH,
 };
 
 struct options {
     enum command command;
     const char *config_file; /* borrowed from argv; null: the embedded default (run only) */
     bool json;
-    const char *database_dir; /* detect, signatures capture; borrowed from argv */
+    const char *database_dir; /* detect, signatures capture and fetch; borrowed from argv */
     bool compatible;          /* MITMEngine's answers, faults included */
     const char *out_dir;      /* signatures; borrowed from argv, like the two names */
     const char *browser;      /* signatures show: null shows all */
@@ -60,6 +63,16 @@ struct options {
     const char *grade;
     const char *ca_dir; /* null: ~/.weir */
     bool any_address;
+    /* signatures fetch; all borrowed from argv. */
+    const char *from;
+    const char *sha256;  /* null: none given */
+    const char *ca_file; /* null: the system's */
+    const char *helper;  /* null: beside weir */
+    bool checksums;      /* they must be there */
+    bool lenient;        /* bad lines are warnings */
+    bool dry_run;
+    bool path_style; /* S3 */
+    bool allow_http; /* to other hosts */
     /* fingerprint: exactly one of inputs, hex and live is there. All borrowed from argv. */
     const char *inputs[OPTIONS_INPUTS_MAX]; /* "-" is standard input */
     size_t input_count;
@@ -67,7 +80,7 @@ struct options {
     const char *live;
     bool serve;       /* live: answer nothing */
     unsigned count;   /* live, capture: connections; 0: not given */
-    unsigned seconds; /* live, capture; 0: no bound */
+    unsigned seconds; /* live, capture: 0: no bound; signatures fetch, 0: the helper's */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/engine/listener.h"
 #include "core/session/session_worker.h"
+#include "core/tools/database_folder.h"
 #include "tls/ca.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 enum {
     DESCRIPTORS_RESERVED = 64, /* rings, listeners, logs, the resolver's sockets */
     CONNS_PER_WORKER_MAX = 1 << 20,
+    SECONDS_A_DAY = 86400,
 };
 
 /* A message from main to one worker. */
@@ -224,6 +226,55 @@ static int open_ca(struct process *p)
     return EXIT_STATUS_OK;
 }
 
+struct database *process_load_database(const struct config *config, const char *command)
+{
+    const struct database_folders folders = {
+        .command = command,
+        .dirs = (const char *const *)config->detect.databases,
+        .count = config->detect.database_count,
+        .mode = config->detect.compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT,
+        .age_max_days = (int32_t)(config->detect.age_max_s / SECONDS_A_DAY),
+        /* A set that is not whole would call others' connections intercepted. */
+        .strict = true,
+    };
+    return database_folders_load(&folders, stderr);
+}
+
+/* Workers ask the new set from now on; it is taken. False: they go on with the old one. */
+static bool publish_database(struct process *p, struct database *db)
+{
+    size_t browsers = database_browsers(db)->count;
+    size_t products = database_products(db)->count;
+
+    if (!verdict_table_publish(p->shared.verdicts, db)) {
+        log_write(LOG_ERROR, "detection: no memory for the new signatures");
+        database_free(db);
+        return false;
+    }
+    log_write(LOG_INFO, "detection: %zu browser signatures, %zu of products", browsers, products);
+    return true;
+}
+
+/* Also where nothing is judged: a reload may change that. */
+static int make_verdicts(struct process *p)
+{
+    struct database *db;
+
+    p->shared.verdicts = verdict_table_new(p->config->detect.verdict_count);
+    if (!p->shared.verdicts) {
+        log_write(LOG_ERROR, "out of memory at start");
+        return EXIT_STATUS_RUNTIME;
+    }
+    if (p->config->detect.database_count == 0) {
+        return EXIT_STATUS_OK;
+    }
+    db = process_load_database(p->config, "run");
+    if (!db) {
+        return EXIT_STATUS_CONFIG;
+    }
+    return publish_database(p, db) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+}
+
 static int make_shared(struct process *p)
 {
     const struct config *config = p->config;
@@ -256,7 +307,7 @@ static int make_shared(struct process *p)
         log_write(LOG_ERROR, "%s", error);
         return EXIT_STATUS_CONFIG;
     }
-    return EXIT_STATUS_OK;
+    return make_verdicts(p);
 }
 
 /* All addresses for all workers before any worker runs: the order of a SO_REUSEPORT group is then
@@ -372,38 +423,66 @@ static int next_signal(const struct process *p)
     }
 }
 
-static void reload(struct process *p)
+/* What a reload makes before anything is changed: all of it, or nothing. */
+struct renewal {
+    struct config *config;
+    struct snapshot *snapshot;
+    struct database *db; /* null: nothing is to be judged */
+};
+
+static bool renewal_init(struct renewal *new, struct process *p)
 {
     struct config_report report = {.out = stderr};
-    struct config *config = config_load(p->options->config_file, &report);
-    struct snapshot *snapshot = NULL;
+    char error[512];
+
+    *new = (struct renewal){.config = config_load(p->options->config_file, &report)};
+    if (!new->config) {
+        return false;
+    }
+    new->snapshot = snapshot_new(config_get(new->config), ++p->serial, ca_certificate_der(p->ca),
+                                 NULL, error, sizeof(error));
+    if (!new->snapshot) {
+        log_write(LOG_ERROR, "%s", error);
+        return false;
+    }
+    if (new->config->detect.database_count) {
+        new->db = process_load_database(new->config, "run");
+    }
+    return new->db || !new->config->detect.database_count;
+}
+
+static void renewal_fini(struct renewal *new)
+{
+    if (new->snapshot) {
+        snapshot_put(new->snapshot);
+    }
+    if (new->config) {
+        config_put(new->config);
+    }
+}
+
+static void reload(struct process *p)
+{
+    struct renewal new;
     const char *fixed;
-    char error[512] = "";
 
     if (p->shared.access_log) {
         log_sink_reopen(p->shared.access_log);
     }
-    if (config) {
-        snapshot = snapshot_new(config_get(config), ++p->serial, ca_certificate_der(p->ca), NULL,
-                                error, sizeof(error));
-    }
-    if (!snapshot) {
-        log_write(LOG_ERROR, "reload failed, the old configuration stays in force%s%s",
-                  error[0] ? ": " : "", error);
-        if (config) {
-            config_put(config);
-        }
+    if (!renewal_init(&new, p) || (new.db && !publish_database(p, new.db))) {
+        log_write(LOG_ERROR, "reload failed, the old configuration stays in force");
+        renewal_fini(&new);
         return;
     }
-    fixed = config_first_difference(p->config, config, true);
+    fixed = config_first_difference(p->config, new.config, true);
     if (fixed) {
         log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", fixed);
     }
-    log_set_level((enum log_level)config->log.level);
-    order_all(p, snapshot, 0);
+    log_set_level((enum log_level) new.config->log.level);
+    order_all(p, new.snapshot, 0);
     snapshot_put(p->snapshot);
-    p->snapshot = snapshot;
-    config_put(config);
+    p->snapshot = new.snapshot;
+    config_put(new.config);
     log_write(LOG_INFO, "configuration reloaded");
 }
 
@@ -458,6 +537,7 @@ static void free_shared(struct process *p)
     if (p->shared.leaves) {
         leaf_cache_free(p->shared.leaves);
     }
+    verdict_table_free(p->shared.verdicts);
     if (p->keys) {
         leaf_keys_free(p->keys);
     }

@@ -11,6 +11,12 @@
 
 #include "core/options.h"
 
+struct config;
+struct database;
+
+/* The signatures of a configuration that names some. Null: said why not on standard error. */
+struct database *process_load_database(const struct config *config, const char *command) MUST_CHECK;
+
 /* Returns the status to exit with. */
 int process_run(const struct options *options);
 

@@ -127,6 +127,7 @@ static void set_rules(struct check *check)
     check->browser_rules = (struct request_match_rules){
         .mode = check->mode,
         .is_any_extension_order = detect_permutes_extensions(check->question->ua, check->mode),
+        .skips_headers = check->question->without_headers,
         .skips_empty_headers = mends,
     };
     check->product_rules = (struct request_match_rules){

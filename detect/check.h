@@ -37,7 +37,8 @@ struct detect_question {
     const struct ua_fingerprint *ua;
     struct span raw_ua; /* the header itself; some quirks show only there */
     const struct request_fingerprint *request;
-    int32_t today; /* days since 1970-01-01; 0: not known, nothing is outdated */
+    int32_t today;        /* days since 1970-01-01; 0: not known, nothing is outdated */
+    bool without_headers; /* they were not seen yet: what browsers send of them is not asked */
 };
 
 /* Large, mostly for `seen`, of which only what was seen is written. The records belong to the

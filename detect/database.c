@@ -450,26 +450,41 @@ static bool load_bad_headers(struct database *db, const struct database_source *
     return true;
 }
 
-static void set_captured_day(struct record_list *list, int32_t day)
+/* From `first` on. */
+static void set_captured_day(struct record_list *list, size_t first, int32_t day)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = first; i < list->count; i++) {
         if (list->items[i].captured_day == 0) {
             list->items[i].captured_day = day;
         }
     }
 }
 
-static bool load(struct database *db, const struct database_options *options,
-                 struct record_faults *faults)
+static bool load_files(struct database *db, const struct database_options *files,
+                       struct record_faults *faults)
 {
-    if (!record_list_load(&db->browsers, options->browsers.text, options->browsers.name, faults) ||
-        !record_list_load(&db->products, options->products.text, options->products.name, faults) ||
-        !load_bad_headers(db, &options->bad_headers, faults)) {
+    size_t browser_count = db->browsers.count;
+    size_t product_count = db->products.count;
+
+    if (!record_list_load(&db->browsers, files->browsers.text, files->browsers.name, faults) ||
+        !record_list_load(&db->products, files->products.text, files->products.name, faults) ||
+        !load_bad_headers(db, &files->bad_headers, faults)) {
         return false;
     }
     if (db->mode == DETECT_DEFAULT) {
-        set_captured_day(&db->browsers, options->captured_day);
-        set_captured_day(&db->products, options->captured_day);
+        set_captured_day(&db->browsers, browser_count, files->captured_day);
+        set_captured_day(&db->products, product_count, files->captured_day);
+    }
+    return true;
+}
+
+static bool load(struct database *db, const struct database_options *options,
+                 struct record_faults *faults)
+{
+    for (const struct database_options *files = options; files; files = files->more) {
+        if (!load_files(db, files, faults)) {
+            return false;
+        }
     }
     if (index_browsers(db) && index_newest(db) && index_products(db)) {
         return true;

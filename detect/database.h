@@ -21,12 +21,13 @@ struct database_source {
 };
 
 struct database_options {
-    enum detect_mode mode;
+    enum detect_mode mode;              /* this and the age count in the first of several alone */
     struct database_source browsers;    /* records */
     struct database_source products;    /* records */
     struct database_source bad_headers; /* a header name a line */
     int32_t captured_day; /* default mode: of records that name no day; 0: not known */
     int32_t age_max_days; /* default mode: records older than this are outdated; 0: none is */
+    const struct database_options *more; /* files that come after these; null: none */
 };
 
 /*

@@ -64,6 +64,41 @@ void number_list_print(struct text *out, const struct number_list *list)
     }
 }
 
+/* Numbers of two bytes in network byte order. */
+static void number_list_take(struct number_list *list, struct span wire)
+{
+    list->count = wire.len / 2;
+    for (size_t i = 0; i < list->count; i++) {
+        list->items[i] = (uint16_t)(wire.data[2 * i] << 8 | wire.data[2 * i + 1]);
+    }
+}
+
+_Static_assert((int)CLIENT_HELLO_EXTENSIONS_MAX <= (int)FINGERPRINT_LIST_MAX &&
+                   UINT8_MAX <= FINGERPRINT_LIST_MAX,
+               "all extensions and point formats fit");
+
+bool request_fingerprint_from_hello(struct request_fingerprint *fp,
+                                    const struct client_hello *hello)
+{
+    if (!fingerprint_is_bounded(hello)) {
+        return false;
+    }
+    fp->version = hello->legacy_version;
+    number_list_take(&fp->ciphers, hello->ciphers);
+    fp->extensions.count = hello->extension_count;
+    for (size_t i = 0; i < hello->extension_count; i++) {
+        fp->extensions.items[i] = hello->extensions[i].type;
+    }
+    number_list_take(&fp->curves, hello->groups);
+    fp->point_formats.count = hello->point_formats.len;
+    for (size_t i = 0; i < hello->point_formats.len; i++) {
+        fp->point_formats.items[i] = hello->point_formats.data[i];
+    }
+    fp->headers.count = 0;
+    fp->quirks.count = 0;
+    return hello->compressions.len <= 1 || word_list_add(&fp->quirks, SPAN_LITERAL("compr"));
+}
+
 bool request_fingerprint_parse(struct request_fingerprint *fp, struct span text,
                                struct detect_fault *fault)
 {

@@ -55,6 +55,11 @@ bool number_list_parse(struct number_list *list, struct span text,
                        struct detect_fault *fault) MUST_CHECK;
 void number_list_print(struct text *out, const struct number_list *list);
 
+/* Headers are left empty; of quirks there may be `compr`. False: the hello has no fingerprint
+ * (FINGERPRINT_LIST_MAX). Reads as what fingerprint_print_hello() writes. */
+bool request_fingerprint_from_hello(struct request_fingerprint *fp,
+                                    const struct client_hello *hello) MUST_CHECK;
+
 /* Borrows headers and quirks from `text`. False: `fault` says where and why, `fp` is not to be
  * used. */
 bool request_fingerprint_parse(struct request_fingerprint *fp, struct span text,

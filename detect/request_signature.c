@@ -213,6 +213,9 @@ static bool is_skipped(const struct list_signature *list, enum request_field fie
 {
     bool is_empty = list->is_ordered && list->ordered_count == 0 && list->excluded_count == 0;
 
+    if (field == REQUEST_HEADERS && rules.skips_headers) {
+        return true;
+    }
     return is_empty && ((field == REQUEST_HEADERS && rules.skips_empty_headers) ||
                         (field == REQUEST_QUIRKS && rules.skips_empty_quirks));
 }

@@ -79,6 +79,7 @@ struct request_match {
 struct request_match_rules {
     enum detect_mode mode;
     bool is_any_extension_order; /* the client permutes them */
+    bool skips_headers;          /* headers were not seen: no header field says anything */
     bool skips_empty_headers;    /* an empty header field says nothing */
     bool skips_empty_quirks;     /* an empty quirk field says nothing */
 };

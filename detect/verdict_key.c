@@ -84,6 +84,7 @@ bool verdict_key_begin(struct verdict_key *key, const struct database *db,
 
     put(&out, &today, sizeof(today));
     put_u16(&out, detect_header_quirks(question->raw_ua));
+    put_u16(&out, question->without_headers);
     put_user_agent(&out, question->ua);
     put_u16(&out, request->version);
     put_numbers(&out, &request->ciphers);

@@ -36,6 +36,14 @@ struct config_rule {
     size_t sni_count;
     uint16_t *ports; /* none: any */
     size_t port_count;
+    char **ja3s; /* of the ClientHello, as these and the next; none: any */
+    size_t ja3_count;
+    char **ja4s;
+    size_t ja4_count;
+    char **verdicts; /* names, as detect_verdict_name() has them */
+    size_t verdict_count;
+    char **products; /* of interception; case does not matter */
+    size_t product_count;
     enum decision action;
 };
 
@@ -55,6 +63,14 @@ struct config {
         uint32_t leaf_days;        /* validity of minted certificates */
         uint32_t leaf_cache_count; /* entries */
     } intercept;
+
+    struct {
+        char **databases; /* folders, or "builtin"; none: nothing is judged */
+        size_t database_count;
+        bool compatible;
+        uint32_t age_max_s;
+        uint32_t verdict_count; /* remembered */
+    } detect;
 
     struct {
         char **trust_files; /* PEM bundles, in addition to the system's roots */

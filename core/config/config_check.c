@@ -58,6 +58,13 @@ static void check_listeners(const struct check *check)
     }
 }
 
+/* Patterns beside the host's. */
+static size_t pattern_count(const struct config_rule *rule)
+{
+    return rule->sni_count + rule->port_count + rule->ja3_count + rule->ja4_count +
+           rule->verdict_count + rule->product_count;
+}
+
 static bool is_catch_all(const struct config_rule *rule)
 {
     bool any_host = rule->host_count == 0;
@@ -65,7 +72,7 @@ static bool is_catch_all(const struct config_rule *rule)
     for (size_t i = 0; i < rule->host_count && !any_host; i++) {
         any_host = rule->hosts[i] && strcmp(rule->hosts[i], "*") == 0;
     }
-    return any_host && rule->sni_count == 0 && rule->port_count == 0;
+    return any_host && pattern_count(rule) == 0;
 }
 
 /* Any key but these two is a pattern, or a pattern's misspelt name, which is an error already. */
@@ -90,7 +97,7 @@ static void check_rules(const struct check *check)
     for (size_t i = 0; i < check->config->intercept.rule_count && node; i++, node = node->next) {
         const struct config_rule *rule = &check->config->intercept.rules[i];
         bool has_pattern = has_pattern_key(node);
-        bool has_values = rule->host_count + rule->sni_count + rule->port_count != 0;
+        bool has_values = rule->host_count + pattern_count(rule) != 0;
 
         if (node->kind != CONFIG_NODE_MAP) {
             continue;
@@ -101,8 +108,8 @@ static void check_rules(const struct check *check)
                            catch_all_line + 1);
         } else if (!has_pattern) {
             config_warning(check->source, node->mark,
-                           "this rule has neither host, sni nor port and "
-                           "matches everything; say so with host: \"*\"");
+                           "this rule has no pattern and matches everything; say so with "
+                           "host: \"*\"");
         }
         if (!catch_all && is_catch_all(rule) && (has_values || !has_pattern)) {
             catch_all = rule;
@@ -144,6 +151,33 @@ static void check_files(const struct check *check)
         if (error) {
             config_error(check->source, hosts->mark, "hosts_file: cannot read %s: %s",
                          config_quote(span_from_string(config->dns.hosts_file)).text, error);
+        }
+    }
+}
+
+/* Its contents are for the start to read: here only that there is something to read. */
+static void check_databases(const struct check *check)
+{
+    const struct config *config = check->config;
+    const struct config_node *list = config_node_find(check->root, "detect.databases");
+
+    for (size_t i = 0; i < config->detect.database_count; i++) {
+        const char *path = config->detect.databases[i];
+        const struct config_node *node = config_node_item(list, i);
+        struct stat status;
+
+        if (!path || !node || strcmp(path, "builtin") == 0) {
+            continue;
+        }
+        bool is_there = stat(path, &status) == 0;
+        if (is_there && !S_ISDIR(status.st_mode)) {
+            config_error(check->source, node->mark,
+                         "databases: %s is no folder; name the folder that has browser.txt, "
+                         "mitm.txt and badheader.txt, or builtin",
+                         config_quote(span_from_string(path)).text);
+        } else if (!is_there || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+            config_error(check->source, node->mark, "databases: cannot read %s: %s",
+                         config_quote(span_from_string(path)).text, strerror(errno));
         }
     }
 }
@@ -219,6 +253,7 @@ void config_check(const struct config *config, const struct config_node *root,
     check_listeners(&check);
     check_rules(&check);
     check_files(&check);
+    check_databases(&check);
     check_trust(&check);
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         check_pair(&check, &pairs[i]);

@@ -30,6 +30,11 @@ static const struct config_word format_words[] = {
     {NULL, 0, false},
 };
 
+static const struct config_word verdict_words[] = {
+    {"unknown", 0, true},  {"genuine", 0, true},     {"unlikely", 0, true},
+    {"outdated", 0, true}, {"intercepted", 0, true}, {NULL, 0, false},
+};
+
 /* Enums are stored through an int. */
 _Static_assert(sizeof(enum decision) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum listener_mode) == sizeof(int), "an enum that the table can store");

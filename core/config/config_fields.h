@@ -26,6 +26,10 @@ enum config_type {
     CONFIG_HOST_LIST,
     CONFIG_SNI_LIST,
     CONFIG_SERVER_LIST,
+    CONFIG_WORD_LIST, /* some of the field's words */
+    CONFIG_TEXT_LIST, /* UTF-8 without control characters, not empty */
+    CONFIG_JA3_LIST,
+    CONFIG_JA4_LIST,
     CONFIG_MAP_LIST, /* an array of structs */
 };
 

@@ -278,6 +278,60 @@ static bool read_string(const struct config_field *field, struct span text, void
     return store_text(field, no_prefix, text, place, error);
 }
 
+static bool read_word(const struct config_field *field, struct span text, void *place, char *error)
+{
+    const struct config_word *word = field->words;
+    char words[128];
+
+    while (word->name && !span_equal(span_from_string(word->name), text)) {
+        word++;
+    }
+    if (!word->name) {
+        config_value_bounds(field, words, sizeof(words));
+        return fail(error, "%s is none of: %s", config_quote(text).text, words);
+    }
+    return store_text(field, no_prefix, text, place, error);
+}
+
+static bool read_text(const struct config_field *field, struct span text, void *place, char *error)
+{
+    return text.len ? read_string(field, text, place, error) : fail(error, "cannot be empty");
+}
+
+static bool is_lower_hex(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!text.data[i] || !strchr("0123456789abcdef", text.data[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_ja3(const struct config_field *field, struct span text, void *place, char *error)
+{
+    if (text.len != 32 || !is_lower_hex(text)) {
+        return fail(error, "%s is not a JA3: 32 hex digits in lower case", config_quote(text).text);
+    }
+    return store_text(field, no_prefix, text, place, error);
+}
+
+/* "t13d1516h2_8daaf6152771_02713d6af862": ten characters and twice twelve hex digits. */
+static bool read_ja4(const struct config_field *field, struct span text, void *place, char *error)
+{
+    bool is_ja4 = text.len == 36 && text.data[10] == '_' && text.data[23] == '_' &&
+                  is_lower_hex(span_sub(text, 11, 12)) && is_lower_hex(span_sub(text, 24, 12));
+
+    for (size_t i = 0; is_ja4 && i < 10; i++) {
+        is_ja4 = isalnum(text.data[i]);
+    }
+    if (!is_ja4) {
+        return fail(error, "%s is not a JA4, like t13d1516h2_8daaf6152771_02713d6af862",
+                    config_quote(text).text);
+    }
+    return store_text(field, no_prefix, text, place, error);
+}
+
 static bool read_token(const struct config_field *field, struct span text, void *place, char *error)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -480,6 +534,14 @@ bool config_value_read(const struct config_field *field, struct span text, void 
         return read_pattern(field, text, place, error);
     case CONFIG_SERVER_LIST:
         return read_server(field, text, place, error);
+    case CONFIG_WORD_LIST:
+        return read_word(field, text, place, error);
+    case CONFIG_TEXT_LIST:
+        return read_text(field, text, place, error);
+    case CONFIG_JA3_LIST:
+        return read_ja3(field, text, place, error);
+    case CONFIG_JA4_LIST:
+        return read_ja4(field, text, place, error);
     case CONFIG_SECTION:
     case CONFIG_MAP_LIST:
         break;

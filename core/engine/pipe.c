@@ -26,17 +26,27 @@ static void moved(struct pipe *p, size_t len)
 
 /* ---- copying: open, look, seal ---- */
 
-/* Passes one run of plaintext on; false when the connection broke. */
+/* False: this is not to go on, and p->end says so. */
+static bool may_pass(struct pipe *p, struct span bytes)
+{
+    if (p->look && !p->look(p->look_context, bytes)) {
+        p->end = PIPE_STOPPED;
+        return false;
+    }
+    moved(p, bytes.len);
+    return true;
+}
+
+/* Passes one run of plaintext on; false when it was stopped or the connection broke. */
 static bool pass_plaintext(struct pipe *p, struct span bytes)
 {
-    moved(p, bytes.len);
-    if (p->look) {
-        p->look(p->look_context, bytes);
+    if (!may_pass(p, bytes)) {
+        return false;
     }
     return p->to->tls ? tls_engine_write(p->to->tls, bytes) : conn_write(p->to, bytes);
 }
 
-/* Moves one run. 0: nothing there; negative: broken. */
+/* Moves one run. 0: nothing there; negative: stopped or broken. */
 static ssize_t move_one(struct pipe *p)
 {
     struct worker *w = p->from->worker;
@@ -56,9 +66,9 @@ static ssize_t move_one(struct pipe *p)
     }
     len = b->end - b->start;
     if (!p->to->tls) {
-        moved(p, len);
-        if (p->look) {
-            p->look(p->look_context, buf_view(b));
+        if (!may_pass(p, buf_view(b))) {
+            buf_put(&w->bufs, b);
+            return -1;
         }
         conn_push(p->to, b);
         return (ssize_t)len;
@@ -118,7 +128,7 @@ static void copy(struct pipe *p)
         }
         ssize_t len = move_one(p);
         if (len < 0) {
-            p->end = PIPE_FAILED;
+            p->end = p->end == PIPE_STOPPED ? PIPE_STOPPED : PIPE_FAILED;
             return;
         }
         if (len == 0) {

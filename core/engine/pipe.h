@@ -18,6 +18,7 @@ enum pipe_end {
     PIPE_ENDED,     /* the end of input was passed on, in order */
     PIPE_TRUNCATED, /* the same, but the TLS peer ended without close_notify */
     PIPE_FAILED,    /* a connection broke: see the conns' errors and engines' faults */
+    PIPE_STOPPED,   /* by who looks on */
 };
 
 enum pipe_splice { PIPE_COPIES, PIPE_SWITCHING, PIPE_SPLICES };
@@ -25,8 +26,9 @@ enum pipe_splice { PIPE_COPIES, PIPE_SWITCHING, PIPE_SPLICES };
 struct pipe {
     struct conn *from;
     struct conn *to;
-    /* Sees each run of plaintext before it goes on; null: blind. Must not change or keep it. */
-    void (*look)(void *context, struct span bytes);
+    /* Sees each run of plaintext before it goes on; null: blind. Must not change or keep it. False:
+     * neither this run nor anything behind it goes on. */
+    bool (*look)(void *context, struct span bytes);
     void *look_context;
     uint64_t bytes;   /* payload moved */
     int64_t moved_ns; /* when something last moved */

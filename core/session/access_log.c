@@ -2,6 +2,7 @@
 #include "core/session/access_log.h"
 
 #include "core/base/clock.h"
+#include "core/session/detection.h"
 
 enum { LINE_CAP = 16 * 1024 };
 
@@ -56,6 +57,49 @@ static void tls_value(struct text *t, const char *name, const struct session_tls
     string_value(t, "cipher", tls->cipher);
     string_value(t, "group", tls->group);
     bool_value(t, "resumed", tls->resumed);
+    text_char(t, '}');
+}
+
+/* Whether somebody intercepted the client before us, as far as is known by now. */
+static void detection_value(struct text *t, const struct session *s)
+{
+    const struct verdict_report *report;
+
+    if (!s->detection) {
+        return;
+    }
+    report = &s->detection->report;
+    key(t, "detect");
+    text_char(t, '{');
+    string_value(t, "verdict", detect_verdict_name(report->verdict));
+    string_value(t, "basis", detection_basis_name(s->detection->basis));
+    string_value(t, "unknown", detect_unknown_name(report->unknown));
+    if (report->browser) {
+        char version[64];
+        struct text v = text_make(version, sizeof(version) - 1);
+        ua_version_print(&v, report->browser_version);
+        version[v.len] = '\0';
+        string_value(t, "browser", ua_browser_name(report->browser));
+        string_value(t, "browser_version", version);
+    }
+    if (report->reason != REQUEST_FIELD_NONE) {
+        key(t, "reason");
+        text_printf(t, "\"%s_%s\"", match_level_name(report->level),
+                    request_field_name(report->reason));
+    }
+    if (report->has_product) {
+        key(t, "product");
+        text_json(t, span_make(report->product, report->product_len));
+        string_value(t, "product_type", mitm_type_name(report->product_type));
+    }
+    string_value(t, "browser_grade", grade_name(report->browser_grade));
+    string_value(t, "actual_grade", grade_name(report->actual_grade));
+    if (report->weak_ciphers) {
+        bool_value(t, "weak_ciphers", true);
+    }
+    if (report->loses_pfs) {
+        bool_value(t, "loses_pfs", true);
+    }
     text_char(t, '}');
 }
 
@@ -118,6 +162,7 @@ static void connection_values(struct text *t, const struct session *s)
     string_value(t, "alpn", s->alpn);
     string_value(t, "ja3", s->ja3);
     string_value(t, "ja4", s->ja4);
+    detection_value(t, s);
     tls_value(t, "server_tls", &s->server_tls);
     tls_value(t, "client_tls", &s->client_tls);
     string_value(t, "leaf", leaf_name(s));

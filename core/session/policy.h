@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * policy: intercept, tunnel or refuse, and by which rule. The first rule whose every pattern
- * matches decides; without one, the default. Asked once before the ClientHello is known and, only
- * if a rule on the SNI stands in the way of an answer, once more after it.
+ * matches decides; without one, the default. Asked once before the ClientHello is known, once more
+ * after it and, where rules on verdicts may still refuse, when the first request was seen.
  */
 #ifndef WEIR_SESSION_POLICY_H
 #define WEIR_SESSION_POLICY_H
@@ -12,12 +12,16 @@
 struct policy_question {
     const char *host; /* as struct http_authority has it */
     uint16_t port;
-    bool hello_known; /* sni is final; else rules on it are still open */
-    struct span sni;  /* empty: none was sent */
+    bool hello_known; /* what follows is final; else rules on it are still open */
+    struct span sni;  /* empty: none was sent, as with the next two */
+    struct span ja3;
+    struct span ja4;
+    struct span verdict;  /* detect_verdict_name(); empty: nothing is judged */
+    struct span products; /* names, joined with commas */
 };
 
 struct policy_answer {
-    bool open; /* depends on the SNI: ask again with hello_known */
+    bool open; /* depends on the hello: ask again with hello_known */
     enum decision decision;
     const char *rule; /* its name, or "default"; lives as long as the configuration */
 };

@@ -99,6 +99,18 @@ static const char *guard_refusal(const struct session *s)
     return address_refusal(&address, session_config(s)->connect.allow_private);
 }
 
+/* Of the client, or of an interception product between: to be judged with the hello. */
+static bool keep_user_agent(struct session *s, const struct http_head *head)
+{
+    const struct http_field *field = http_find_field(head, SPAN_LITERAL("User-Agent"));
+
+    if (!s->worker->verdicts || !field || field->value.len > HTTP_FIRST_USER_AGENT_MAX) {
+        return true;
+    }
+    s->talk->user_agent = strndup((const char *)field->value.data, field->value.len);
+    return s->talk->user_agent != NULL;
+}
+
 static enum step begin_connect(struct session *s, const struct http_head *head)
 {
     const struct config *config = session_config(s);
@@ -118,7 +130,7 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
         s->server = NULL;
     }
     struct span asked = head->target; /* a view of rx, read before that is consumed */
-    if (!talk_new(s) || !set_target(s, &authority)) {
+    if (!talk_new(s) || !set_target(s, &authority) || !keep_user_agent(s, head)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     const struct policy_question question = {.host = s->target, .port = s->port};

@@ -87,12 +87,14 @@ struct session_talk {
     size_t alpn_offers_len;
     uint8_t
         alpn_offers[256];  /* wire form, as the client sent it; longer lists are not offered on */
+    char *user_agent;      /* of the CONNECT; owned; null: none */
     uint16_t error_status; /* of the page that is owed; the session's fault is its detail */
     struct h1_scan page_scan;
     struct buf_queue page_request; /* plaintext of the request that the page answers */
 };
 
 struct forward;
+struct detection;
 
 struct session {
     struct pool_slot pool;
@@ -136,6 +138,8 @@ struct session {
     struct session_tls client_tls;
     struct session_times times;
     uint64_t requests; /* logged for this session */
+
+    struct detection *detection; /* null: nothing is judged */
 
     struct session_talk *talk; /* null while relaying */
     struct forward *forward;   /* explicit HTTP; null otherwise */

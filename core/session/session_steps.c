@@ -16,6 +16,8 @@
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/detection.h"
+#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
@@ -210,15 +212,18 @@ static void drop_server(struct session *s)
     }
 }
 
+/* With all that is known of the hello by now. */
+static struct policy_answer decide(const struct session *s)
+{
+    struct policy_question question = {.host = s->target, .port = s->port};
+
+    detection_ask(s, &question);
+    return policy_decide(session_config(s), &question);
+}
+
 static enum step step_decide(struct session *s)
 {
-    const struct policy_question question = {
-        .host = s->target,
-        .port = s->port,
-        .hello_known = true,
-        .sni = s->sni ? span_from_string(s->sni) : span_make(NULL, 0),
-    };
-    struct policy_answer policy = policy_decide(session_config(s), &question);
+    struct policy_answer policy = decide(s);
 
     session_set_deadline(s, 0);
     if (is_decided_tunnel(s)) {
@@ -633,14 +638,41 @@ static void read_along(struct session *s, enum http_tap_side side, struct span b
     }
 }
 
-static void look_up(void *context, struct span bytes)
+/* With the head of the first request more is known of who is between; a rule may refuse that. */
+static bool judge_first_request(struct session *s)
 {
-    read_along(context, HTTP_TAP_CLIENT, bytes);
+    const struct http_first_request *first = http_tap_first_request(s->tap);
+    bool is_judged = first && detection_take_request(s, first);
+    struct policy_answer policy;
+
+    if (first) {
+        http_tap_drop_first(s->tap);
+    }
+    if (!is_judged) {
+        return true;
+    }
+    policy = decide(s);
+    if (policy.decision != DECISION_REFUSE) {
+        return true;
+    }
+    s->decision = DECISION_REFUSE;
+    s->rule = policy.rule;
+    session_fault(s, "http_request_denied", "a rule of this proxy refuses this client");
+    return false;
 }
 
-static void look_down(void *context, struct span bytes)
+static bool look_up(void *context, struct span bytes)
+{
+    struct session *s = context;
+
+    read_along(s, HTTP_TAP_CLIENT, bytes);
+    return judge_first_request(s);
+}
+
+static bool look_down(void *context, struct span bytes)
 {
     read_along(context, HTTP_TAP_SERVER, bytes);
+    return true;
 }
 
 static bool is_http(const struct session *s)
@@ -661,6 +693,9 @@ static void begin_relay(struct session *s)
     pipe_init(&s->down, s->server, s->client);
     if (is_http(s) && s->is_connect) {
         s->tap = http_tap_new(span_from_string(s->alpn));
+        if (s->tap && !s->detection) {
+            http_tap_drop_first(s->tap); /* nobody will ask */
+        }
     }
     if (s->tap) {
         s->up.look = look_up;
@@ -714,6 +749,21 @@ static bool has_ended(const struct pipe *p)
     return p->end == PIPE_ENDED || p->end == PIPE_TRUNCATED;
 }
 
+/* Nothing of the request was passed on. HTTP/1 can be told why. */
+static enum step relay_refused(struct session *s)
+{
+    const struct answer answer = {.status = 403,
+                                  .error = s->error,
+                                  .detail = span_from_string(s->fault ? s->fault : ""),
+                                  .target = span_from_string(s->sni ? s->sni : s->target),
+                                  .version = HTTP_VERSION_1_1};
+
+    if (strcmp(s->alpn, "h2") != 0 && s->down.bytes == 0 && !session_answer(s, &answer)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
+    return session_end(s, CLOSE_REFUSED);
+}
+
 static enum step step_relay(struct session *s)
 {
     if (!s->relaying) {
@@ -726,6 +776,9 @@ static enum step step_relay(struct session *s)
     }
     if (s->tap) {
         drop_blind_tap(s);
+    }
+    if (s->up.end == PIPE_STOPPED) {
+        return relay_refused(s);
     }
     if (s->up.end == PIPE_FAILED || s->down.end == PIPE_FAILED) {
         return relay_failed(s);

@@ -52,7 +52,8 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
     }
     w->tickets = ticket_store_new(TICKETS_MAX);
     w->hold = snapshot_hold_new(options->snapshot);
-    if (!w->tickets || !w->hold ||
+    w->verdicts = w->shared->verdicts ? verdict_reader_new(w->shared->verdicts) : NULL;
+    if (!w->tickets || !w->hold || (w->shared->verdicts && !w->verdicts) ||
         pool_init(&w->sessions, "sessions", sizeof(struct session), options->conn_cap) < 0 ||
         pool_init(&w->forwards, "forwards", forward_size(), options->conn_cap) < 0 ||
         worker_listen(&w->engine, options->listen_fds, options->listen_fd_count) < 0) {
@@ -141,6 +142,7 @@ bool session_worker_fini(struct session_worker *w)
     end_sessions(w, false);
     clean = worker_fini(&w->engine);
     ticket_store_free(w->tickets);
+    verdict_reader_free(w->verdicts);
     snapshot_hold_retire(w->hold);
     pool_fini(&w->forwards);
     pool_fini(&w->sessions);

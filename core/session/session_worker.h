@@ -11,6 +11,7 @@
 #include "core/session/close_reason.h"
 #include "core/session/minter.h"
 #include "core/session/snapshot.h"
+#include "detect/verdict_table.h"
 
 #include <stdatomic.h>
 
@@ -18,7 +19,8 @@
 struct session_shared {
     struct leaf_cache *leaves;
     struct minter *minter;
-    struct log_sink *access_log; /* null: none is written */
+    struct log_sink *access_log;    /* null: none is written */
+    struct verdict_table *verdicts; /* null: nothing is judged */
     /* Instead of the sink, for tests: sees each line. */
     void (*on_log_line)(void *context, struct span line);
     void *on_log_line_context;
@@ -36,6 +38,7 @@ struct session_worker {
     struct session_shared *shared;
     struct snapshot_hold *hold; /* the current one */
     struct ticket_store *tickets;
+    struct verdict_reader *verdicts; /* null: nothing is judged */
     struct pool sessions;
     struct pool forwards;
     struct session_stats stats;

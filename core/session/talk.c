@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/session/talk.h"
 
+#include "core/session/detection.h"
+
 #include "tls/digest.h"
 
 #include <stdlib.h>
@@ -27,6 +29,7 @@ void talk_free(struct session *s)
     if (talk->leaf) {
         leaf_put(talk->leaf);
     }
+    free(talk->user_agent);
     buf_queue_clear(&talk->page_request, &s->worker->engine.bufs);
     free(talk);
     s->talk = NULL;
@@ -55,6 +58,7 @@ bool talk_keep_hello(struct session *s, const struct client_hello *hello)
         }
     }
     talk->leaf_kind = client_hello_accepts_ecdsa(hello) ? LEAF_ECDSA : LEAF_RSA;
+    detection_take_hello(s, hello, span_from_string(talk->user_agent ? talk->user_agent : ""));
     return true;
 }
 

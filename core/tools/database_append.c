@@ -79,7 +79,7 @@ static int make_draft(int lock, const char *dir, struct database_file *file,
 {
     struct stat status;
     bool is_there = fstatat(lock, addition->name, &status, 0) == 0;
-    int failed = database_file_open(file, dir, addition->name);
+    int failed = database_file_open_at(file, lock, dir, addition->name);
 
     if (failed && failed != -ENOENT) {
         return failed;

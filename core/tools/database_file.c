@@ -24,6 +24,18 @@ static bool make_path(char *path, const char *dir, const char *name)
     return !t.overflow;
 }
 
+/* Reads all of file->in, which has just been opened. */
+static int read_whole(struct database_file *file)
+{
+    if (input_fill(&file->in, DATABASE_FILE_MAX + 1) || file->in.error) {
+        int failed = file->in.error ? -file->in.error : -EFBIG;
+        input_fini(&file->in);
+        return failed;
+    }
+    file->text = input_window(&file->in);
+    return 0;
+}
+
 int database_file_open(struct database_file *file, const char *dir, const char *name)
 {
     int failed = make_path(file->path, dir, dir ? name : input_name(name)) ? 0 : -ENAMETOOLONG;
@@ -35,13 +47,25 @@ int database_file_open(struct database_file *file, const char *dir, const char *
         input_init(&file->in, -1);
         return failed;
     }
-    if (input_fill(&file->in, DATABASE_FILE_MAX + 1) || file->in.error) {
-        failed = file->in.error ? -file->in.error : -EFBIG;
-        input_fini(&file->in);
-        return failed;
+    return read_whole(file);
+}
+
+int database_file_open_at(struct database_file *file, int folder, const char *dir, const char *name)
+{
+    int descriptor;
+
+    input_init(&file->in, -1);
+    file->text = (struct span){NULL, 0};
+    if (!make_path(file->path, dir, name)) {
+        return -ENAMETOOLONG;
     }
-    file->text = input_window(&file->in);
-    return 0;
+    descriptor = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -errno;
+    }
+    input_init(&file->in, descriptor);
+    file->in.owns_descriptor = true;
+    return read_whole(file);
 }
 
 void database_file_close(struct database_file *file)

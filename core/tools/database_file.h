@@ -23,6 +23,9 @@ struct database_file {
 /* Reads `name` in `dir`, or `name` ("-" is standard input) where `dir` is null. Returns 0, or a
  * negative errno: nothing is owned then, but path is there for a message. */
 int database_file_open(struct database_file *file, const char *dir, const char *name) MUST_CHECK;
+/* The same in an open folder, which is the same one whatever becomes of its name `dir`. */
+int database_file_open_at(struct database_file *file, int folder, const char *dir,
+                          const char *name) MUST_CHECK;
 void database_file_close(struct database_file *file); /* one of zeroes is allowed */
 
 /* "weir COMMAND: PATH: No such file or directory" */

@@ -4,7 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/random.h"
-#include "core/tools/database_file.h"
+#include "core/tools/database_folder.h"
 #include "core/tools/hello_facts.h"
 #include "core/tools/user_agent_lines.h"
 #include "detect/check.h"
@@ -27,14 +27,8 @@ struct detection {
     char room[PRINT_MAX];
 };
 
-/* The three files, while the database is made of them. */
-struct database_files {
-    struct database_file files[3];
-    struct database_options options;
-};
-
 static bool answer_line(void *context, const json_t *line, json_t *results, struct text *error);
-static struct database *load(const struct options *options, FILE *err, int *status);
+static struct database *load(const struct options *options, FILE *err);
 
 int detect_lines_run(const struct options *options, FILE *out, FILE *err)
 {
@@ -48,7 +42,8 @@ int detect_lines_run(const struct options *options, FILE *out, FILE *err)
     hash_set_seed(random_seed());
     detection->compatible = options->compatible;
     detection->today = (int32_t)(clock_wall_ns() / NS_PER_S / SECONDS_A_DAY);
-    detection->db = load(options, err, &status);
+    detection->db = load(options, err);
+    status = EXIT_STATUS_CONFIG;
     if (detection->db) {
         status = json_lines_run_inputs(options, "detect", out, err, answer_line, detection);
         database_free(detection->db);
@@ -57,66 +52,17 @@ int detect_lines_run(const struct options *options, FILE *out, FILE *err)
     return status;
 }
 
-/* Reads a file of the database whole. False: said why not. */
-static bool read_file(struct database_file *file, const char *dir, const char *name,
-                      struct database_source *source, FILE *err)
+/* Null: said why not. Bad lines that are left out are told, too. */
+static struct database *load(const struct options *options, FILE *err)
 {
-    int failed = database_file_open(file, dir, name);
+    const struct database_folders folders = {
+        .command = "detect",
+        .dirs = &options->database_dir,
+        .count = 1,
+        .mode = options->compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT,
+    };
 
-    if (failed) {
-        database_file_complain(file, "detect", failed, err);
-        return false;
-    }
-    *source = (struct database_source){file->text, file->path};
-    return true;
-}
-
-static bool read_files(struct database_files *files, const char *dir, FILE *err)
-{
-    return read_file(&files->files[0], dir, "browser.txt", &files->options.browsers, err) &&
-           read_file(&files->files[1], dir, "mitm.txt", &files->options.products, err) &&
-           read_file(&files->files[2], dir, "badheader.txt", &files->options.bad_headers, err);
-}
-
-static void print_faults(const struct record_faults *faults, FILE *err)
-{
-    for (size_t i = 0; i < faults->count && i < RECORD_FAULTS_MAX; i++) {
-        const struct record_fault *fault = &faults->items[i];
-        fprintf(err, "%s:%zu:%zu: %s expected\n", fault->source, fault->line, fault->column,
-                fault->expected);
-    }
-    if (faults->count > RECORD_FAULTS_MAX) {
-        fprintf(err, "weir detect: and %zu faults more\n", faults->count - RECORD_FAULTS_MAX);
-    }
-}
-
-/* Null, with *status set: said why not. Bad lines that are left out are told, too. */
-static struct database *load(const struct options *options, FILE *err, int *status)
-{
-    struct database_files *files = calloc(1, sizeof(*files));
-    struct record_faults faults = {0};
-    struct database *db = NULL;
-
-    *status = EXIT_STATUS_CONFIG;
-    if (!files) {
-        fputs("weir detect: out of memory\n", err);
-        *status = EXIT_STATUS_RUNTIME;
-        return NULL;
-    }
-    files->options.mode = options->compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT;
-    if (read_files(files, options->database_dir, err)) {
-        db = database_new(&files->options, &faults);
-        print_faults(&faults, err);
-        if (!db && faults.count == 0) {
-            fputs("weir detect: out of memory\n", err);
-            *status = EXIT_STATUS_RUNTIME;
-        }
-    }
-    for (size_t i = 0; i < COUNT_OF(files->files); i++) {
-        database_file_close(&files->files[i]);
-    }
-    free(files);
-    return db;
+    return database_folders_load(&folders, err);
 }
 
 static bool read_fault(struct text *error, const char *column, const struct detect_fault *fault)
@@ -205,7 +151,7 @@ static bool answer_line(void *context, const json_t *line, json_t *results, stru
 {
     struct detection *detection = context;
     struct detect_question question = {
-        &detection->ua, {NULL, 0}, &detection->request, detection->today};
+        .ua = &detection->ua, .request = &detection->request, .today = detection->today};
     uint8_t *owned = NULL;
     json_t *object;
     bool done = user_agent_lines_header(line, &question.raw_ua, &owned, error) &&

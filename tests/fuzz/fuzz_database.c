@@ -90,7 +90,7 @@ static void check_all(const struct database *db)
     struct ua_fingerprint ua;
 
     for (size_t i = 0; i < browsers->count && i < RECORDS_MAX; i++) {
-        const struct detect_question question = {&ua, {NULL, 0}, &requests[i % 3], 20778};
+        const struct detect_question question = {&ua, {NULL, 0}, &requests[i % 3], 20778, false};
         struct text out = text_make(memory, sizeof(memory));
 
         ASSERT(request_fingerprint_parse(&requests[i % 3], texts[i % 3], &fault));

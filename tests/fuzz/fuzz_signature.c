@@ -80,7 +80,7 @@ static void check_match(const struct request_signature *sig, const struct reques
         ASSERT(match.fields[field] ==
                level_of(&sig->lists[i], &seen->lists[i], request_field_is_words(field)));
     }
-    rules = (struct request_match_rules){DETECT_DEFAULT, true, true, true};
+    rules = (struct request_match_rules){DETECT_DEFAULT, true, true, true, true};
     request_signature_match(&match, sig, rules, seen);
     ASSERT(request_signature_level(sig, rules, seen) == match.level);
 }

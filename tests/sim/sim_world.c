@@ -631,6 +631,25 @@ static void start_worker(struct world *world)
     }
 }
 
+/* Records that judge some of the visits, so that their requests are judged, too. */
+static struct verdict_table *make_verdicts(void)
+{
+    const struct database_options options = {
+        .browsers = {SPAN_LITERAL("0::0:0::0:|303:*:*:*:*:*host:*|:0:0\n"), "browsers"},
+        .products = {SPAN_LITERAL("0::0:0::0:|303:*:*:*:*:*x-none:*|nobody:5:0\n"), "products"},
+        .bad_headers = {SPAN_LITERAL("via\n"), "headers"},
+    };
+    struct record_faults faults;
+    struct verdict_table *table = verdict_table_new(64);
+    struct database *db = database_new(&options, &faults);
+
+    ASSERT(table && db && faults.count == 0);
+    if (!verdict_table_publish(table, db)) {
+        panic(__FILE__, __LINE__, "the signatures could not be published");
+    }
+    return table;
+}
+
 static void start_shared(struct world *world)
 {
     const struct minter_options minter = {.ca = ca, .keys = keys, .inline_only = true};
@@ -639,6 +658,7 @@ static void start_shared(struct world *world)
     world->shared.leaves = leaf_cache_new(16 + (uint32_t)world_below(world, 100));
     with_cache.cache = world->shared.leaves;
     world->shared.minter = minter_new(&with_cache);
+    world->shared.verdicts = make_verdicts();
     world->shared.on_log_line = on_log_line;
     world->shared.on_log_line_context = world;
     world->shared.id_seed = world->seed;
@@ -826,6 +846,7 @@ void world_run(uint64_t seed, const struct sim_profile *profile, bool print_log,
     }
     minter_free(world->shared.minter);
     leaf_cache_free(world->shared.leaves);
+    verdict_table_free(world->shared.verdicts);
     snapshot_put(world->snapshot);
     result->trace_hash = sim_trace_hash(world->sim);
     sim_free(world->sim);

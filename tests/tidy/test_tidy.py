@@ -33,6 +33,9 @@ class Tidy(unittest.TestCase):
             "core/engine/ring.c": '#include "core/engine/ring_private.h"\n',
             "core/engine/timer.c": '#include "core/engine/ring_private.h"\n',
             "core/engine/conn.c": '#include <liburing.h>\n#include "core/session/s.h"\n',
+            "core/fetch/main.c": '#include <curl/curl.h>\n#include "core/options.h"\n'
+                                 '#include "tls/a.h"\n',
+            "core/tools/fetch.c": "#include <curl/curl.h>\n",
             "core/session/s.c": '#include "core/engine/conn.h"\n#include "tls/engine.h"\n'
                                 '#include "tls/leaf_private.h"\n',
             "tls/leaf.c": '#include "tls/leaf_private.h"\n',
@@ -43,7 +46,8 @@ class Tidy(unittest.TestCase):
             "detect/a.c": '#include "tls/client_hello.h"\n#include "tls/engine.h"\n',
             "tests/unit/tls/test_a.c": '#include <openssl/ssl.h>\n#include "core/base/a.h"\n',
         }), [("core/base/a.h", 1), ("core/config/config.c", 1), ("core/engine/conn.c", 1),
-             ("core/engine/conn.c", 2), ("core/engine/timer.c", 1), ("core/session/s.c", 3),
+             ("core/engine/conn.c", 2), ("core/engine/timer.c", 1), ("core/fetch/main.c", 3),
+             ("core/session/s.c", 3), ("core/tools/fetch.c", 1),
              ("detect/a.c", 2), ("http/a.c", 1), ("tls/a.c", 1),
              ("tls/a.c", 3)])
 

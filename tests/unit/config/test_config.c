@@ -196,6 +196,10 @@ static void test_example_rule(void **state)
                                 "      host: [\"*.bank.example\", 192.0.2.0/24]\n"
                                 "      sni: [.bank.example]\n"
                                 "      port: [443, 8443]\n"
+                                "      ja3: [cd08e31494f9531f560d64c695473da9]\n"
+                                "      ja4: [t13d1516h2_8daaf6152771_02713d6af862]\n"
+                                "      verdict: [intercepted]\n"
+                                "      product: [mitmproxy]\n"
                                 "      action: tunnel\n"
                                 "    - {host: \"*\", action: refuse}\n");
     const struct config_rule *rules = l.config->intercept.rules;
@@ -210,6 +214,10 @@ static void test_example_rule(void **state)
                               "  #     host: [\"*.bank.example\", 192.0.2.0/24]\n"
                               "  #     sni: [.bank.example]\n"
                               "  #     port: [443, 8443]\n"
+                              "  #     ja3: [cd08e31494f9531f560d64c695473da9]\n"
+                              "  #     ja4: [t13d1516h2_8daaf6152771_02713d6af862]\n"
+                              "  #     verdict: [intercepted]\n"
+                              "  #     product: [mitmproxy]\n"
                               "  #     action: tunnel\n");
     assert_non_null(comment);
     free(written);
@@ -223,6 +231,10 @@ static void test_example_rule(void **state)
     assert_int_equal(rules[0].port_count, 2);
     assert_int_equal(rules[0].ports[0], 443);
     assert_int_equal(rules[0].ports[1], 8443);
+    assert_string_equal(rules[0].ja3s[0], "cd08e31494f9531f560d64c695473da9");
+    assert_string_equal(rules[0].ja4s[0], "t13d1516h2_8daaf6152771_02713d6af862");
+    assert_string_equal(rules[0].verdicts[0], "intercepted");
+    assert_string_equal(rules[0].products[0], "mitmproxy");
     assert_int_equal(rules[0].action, DECISION_TUNNEL);
     assert_string_equal(rules[1].name, "rule 2");
     assert_int_equal(rules[1].host_count, 1);
@@ -597,7 +609,8 @@ static void test_table(void **state)
 
         assert_true(strlen(field->sentence) > 10);
         assert_true(strlen(field->path) < 60);
-        assert_int_equal(field->type == CONFIG_ENUM, field->words != NULL);
+        assert_int_equal(field->type == CONFIG_ENUM || field->type == CONFIG_WORD_LIST,
+                         field->words != NULL);
         for (size_t j = 0; j < i && !found; j++) {
             size_t len = strlen(config_fields[j].path);
             found = strncmp(config_fields[j].path, field->path, len) == 0 &&

@@ -98,6 +98,11 @@ static void test_bad(void **state)
         {"weir signatures show", "weir signatures: one DIR expected\n"},
         {"weir signatures show a --brwser x", "did you mean \"--browser\"?\n"},
         {"weir signatures lint", "weir signatures: FILE is missing; - is standard input\n"},
+        {"weir signatures fetch --database d", "weir signatures: --from SOURCE is missing\n"},
+        {"weir signatures fetch --from s", "weir signatures: --database DIR is missing\n"},
+        {"weir signatures fetch --from s --database d x", "unexpected argument \"x\"\n"},
+        {"weir signatures fetch --timeout 0",
+         "--timeout 0: a number from 1 to 1000000000 expected"},
         {"weir signatures lnit", "did you mean \"signatures lint\"?\n"},
         {"weir user-agent --json", "weir user-agent: FILE is missing; - is standard input\n"},
         {"weir user-agent --json --count 1 -", "weir user-agent: unknown option \"--count\"\n"},
@@ -230,6 +235,8 @@ static void test_help(void **state)
         {"weir signatures import -h", "import [--json] --out DIR [DIR]\n"},
         {"weir help signatures export", "export [--json] --out DIR [DIR]\n"},
         {"weir signatures show -h", "show [--json] [--browser NAME] [--product NAME] [DIR]\n"},
+        {"weir signatures fetch -h",
+         "fetch [--json] --database DIR --from SOURCE [--sha256 HEX] ["},
         {"weir fingerprint x --help", "[--count N] [--seconds N] [FILE...]\n"},
     };
 
@@ -252,9 +259,11 @@ static void test_statuses(void **state)
     assert_int_equal(EXIT_STATUS_OK, 0);
     assert_int_equal(EXIT_STATUS_RUNTIME, 1);
     assert_int_equal(EXIT_STATUS_USAGE, 64);
+    assert_int_equal(EXIT_STATUS_DATA, 65);
     assert_int_equal(EXIT_STATUS_UNAVAILABLE, 69);
     assert_int_equal(EXIT_STATUS_KERNEL, 71);
     assert_int_equal(EXIT_STATUS_CANNOT_CREATE, 73);
+    assert_int_equal(EXIT_STATUS_TEMPORARY, 75);
     assert_int_equal(EXIT_STATUS_PERMISSION, 77);
     assert_int_equal(EXIT_STATUS_CONFIG, 78);
 }

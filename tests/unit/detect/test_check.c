@@ -53,7 +53,7 @@ static struct ua_fingerprint ua;
 static void check(const struct database *db, const char *user_agent, const char *fingerprint,
                   const char *today)
 {
-    struct detect_question question = {&ua, {NULL, 0}, &request, 0};
+    struct detect_question question = {&ua, {NULL, 0}, &request, 0, false};
     struct detect_fault fault;
 
     assert_true(ua_fingerprint_parse(&ua, span_from_string(user_agent), &fault));
@@ -450,11 +450,72 @@ static void test_differences(void **state)
     }
 }
 
+/* A tunnel: what records say of headers is not asked of browsers, and still names no product. */
+static void test_without_headers(void **state)
+{
+    struct record_faults faults;
+    struct database *db =
+        load("1:72:1:2:10:1:|303:1301:*:*:*:*host:*|:0:0\n",
+             "0::0:0::0:|303:1301:*:*:*:*via:*|Proxy:5:0\n", DETECT_DEFAULT, &faults);
+    struct detect_question question = {&ua, {NULL, 0}, &request, 0, false};
+    struct detect_fault fault;
+
+    (void)state;
+    assert_non_null(db);
+    assert_true(ua_fingerprint_parse(&ua, SPAN_LITERAL("1:72:1:2:10:1:"), &fault));
+    assert_true(request_fingerprint_parse(&request, SPAN_LITERAL("303:1301:::::"), &fault));
+    detect_check(db, &question, &report);
+    assert_int_equal(report.verdict, VERDICT_INTERCEPTED);
+    question.without_headers = true;
+    detect_check(db, &question, &report);
+    assert_int_equal(report.verdict, VERDICT_GENUINE);
+    assert_true(request_fingerprint_parse(&request, SPAN_LITERAL("303:1302:::::"), &fault));
+    detect_check(db, &question, &report);
+    assert_int_equal(report.verdict, VERDICT_INTERCEPTED);
+    assert_null(report.product);
+    database_free(db);
+}
+
+/* Files behind files: one order, one index; days and faults of each its own. */
+static void test_more_files(void **state)
+{
+    const struct database_options second = {
+        .browsers = {SPAN_LITERAL("1:72:1:2:10:1:|303:2:*:*:*:*:*|:0:0\nbad\n"), "second"},
+        .bad_headers = {SPAN_LITERAL("two\n"), "h2"},
+        .captured_day = 300,
+    };
+    const struct database_options first = {
+        .mode = DETECT_DEFAULT,
+        .browsers = {SPAN_LITERAL("1:72:1:2:10:1:|303:1:*:*:*:*:*|:0:0\n"), "first"},
+        .products = {SPAN_LITERAL("0::0:0::0:|303:3:*:*:*:*:*|Proxy:5:0\n"), "products"},
+        .bad_headers = {SPAN_LITERAL("one\n"), "h1"},
+        .captured_day = 200,
+        .more = &second,
+    };
+    struct record_faults faults;
+    struct database *db = database_new(&first, &faults);
+
+    (void)state;
+    assert_non_null(db);
+    assert_int_equal(faults.count, 1);
+    assert_string_equal(faults.items[0].source, "second");
+    assert_int_equal(faults.items[0].line, 2);
+    assert_int_equal(database_browsers(db)->count, 2);
+    assert_int_equal(database_products(db)->count, 1);
+    assert_int_equal(database_browsers(db)->items[0].captured_day, 200);
+    assert_int_equal(database_browsers(db)->items[1].captured_day, 300);
+    assert_true(database_is_bad_header(db, SPAN_LITERAL("one")));
+    assert_true(database_is_bad_header(db, SPAN_LITERAL("two")));
+    check(db, "1:72:1:2:10:1:", "303:2:::::", NULL);
+    assert_int_equal(report.verdict, VERDICT_GENUINE);
+    database_free(db);
+}
+
 /* The check's own quirks need room. */
 static void test_full_quirks(void **state)
 {
     struct database *db = load_own(DETECT_DEFAULT);
-    struct detect_question question = {&ua, {NULL, 0}, &request, 0};
+    struct detect_question question = {&ua, {NULL, 0}, &request, 0, false};
     struct detect_fault fault;
 
     (void)state;
@@ -479,7 +540,8 @@ int main(void)
         cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_days),
         cmocka_unit_test(test_walks),       cmocka_unit_test(test_products),
         cmocka_unit_test(test_user_agents), cmocka_unit_test(test_full_quirks),
-        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_differences), cmocka_unit_test(test_without_headers),
+        cmocka_unit_test(test_more_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,7 @@ static void check_line(const struct json *line, void *state)
     struct request_fingerprint request;
     struct ua_fingerprint ua;
     struct detect_fault fault;
-    struct detect_question question = {&ua, {NULL, 0}, &request, 0};
+    struct detect_question question = {&ua, {NULL, 0}, &request, 0, false};
 
     if (!db) {
         db = golden->custom[json_text(line, "db").data[2] - '0'];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/fingerprint.h"
 
+#include "detect/request_fingerprint.h"
+
 #include "tests/unit/detect/golden.h"
 #include "tests/unit/tls/hello_builder.h"
 #include "tls/client_hello.c" /* detect does not link with tls */
@@ -17,6 +19,19 @@ static struct client_hello parse(struct span message)
     return hello;
 }
 
+/* The same without the way over the text. */
+static void check_value(const struct client_hello *hello, const char *expected)
+{
+    static struct request_fingerprint fp;
+    char memory[FINGERPRINT_HELLO_MAX + 256];
+    struct text out = text_make(memory, sizeof(memory) - 1);
+
+    assert_true(request_fingerprint_from_hello(&fp, hello));
+    request_fingerprint_print(&out, &fp);
+    memory[out.len] = '\0';
+    assert_string_equal(memory, expected);
+}
+
 static void check(const struct client_hello *hello, const char *headers, const char *quirks,
                   const char *expected)
 {
@@ -27,6 +42,9 @@ static void check(const struct client_hello *hello, const char *headers, const c
         fingerprint_print(&out, hello, span_from_string(headers), span_from_string(quirks)));
     memory[out.len] = '\0';
     assert_string_equal(memory, expected);
+    if (!headers[0] && !quirks[0]) {
+        check_value(hello, expected);
+    }
 }
 
 static void test_fields(void **state)

@@ -144,7 +144,7 @@ static void ask(struct asked *asked, const char *ua, const char *request)
 
     assert_true(ua_fingerprint_parse(&asked->ua, span_from_string(ua), &fault));
     assert_true(request_fingerprint_parse(&asked->request, span_from_string(request), &fault));
-    asked->question = (struct detect_question){&asked->ua, {NULL, 0}, &asked->request, 0};
+    asked->question = (struct detect_question){&asked->ua, {NULL, 0}, &asked->request, 0, false};
 }
 
 static void ask_all(struct asked *asked)
@@ -776,7 +776,7 @@ static void look_line(const struct json *line, void *state)
                                    &fault)) {
         return;
     }
-    asked.question = (struct detect_question){&asked.ua, {NULL, 0}, &asked.request, 0};
+    asked.question = (struct detect_question){&asked.ua, {NULL, 0}, &asked.request, 0, false};
     if (text->type == JSON_STRING && text->string.len <= RAW_MAX) {
         memcpy(raw, text->string.data, text->string.len);
         asked.question.raw_ua = span_make(raw, text->string.len);

@@ -198,6 +198,52 @@ static void addresses_match_as_addresses(void **state)
     EXPECT("192.0.2.1", 443, "a.test", DECISION_TUNNEL, "one");
 }
 
+/* What was found out of the hello; the default where nothing matches. */
+static void expect_rule(const char *ja3, const char *ja4, const char *verdict, const char *products,
+                        const char *rule)
+{
+    const struct policy_question question = {
+        .host = "a.test",
+        .port = 443,
+        .hello_known = true,
+        .ja3 = span_from_string(ja3),
+        .ja4 = span_from_string(ja4),
+        .verdict = span_from_string(verdict),
+        .products = span_from_string(products),
+    };
+    assert_string_equal(policy_decide(config, &question).rule, rule);
+}
+
+#define JA3_A "0123456789abcdef0123456789abcdef"
+#define JA3_B "1123456789abcdef0123456789abcdef"
+#define JA4_A "t13d1516h2_8daaf6152771_02713d6af862"
+#define JA4_B "t13d1516h2_8daaf6152771_02713d6af863"
+
+static void rules_ask_for_fingerprints_and_verdicts(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: ja3, ja3: [" JA3_A "], action: tunnel}\n"
+         "    - {name: ja4, ja4: [" JA4_A "], action: tunnel}\n"
+         "    - {name: product, product: [squid, Old Proxy], action: refuse}\n"
+         "    - {name: both, verdict: [intercepted], ja3: [" JA3_B "], action: refuse}\n"
+         "    - {name: verdict, verdict: [intercepted, unlikely], action: tunnel}\n");
+    EXPECT("a.test", 443, NULL, OPEN, "ja3");
+    expect_rule("", "", "", "", "default");
+    expect_rule(JA3_A, "", "", "", "ja3");
+    expect_rule(JA3_B, JA4_A, "", "", "ja4");
+    expect_rule(JA3_B, JA4_B, "genuine", "", "default");
+    expect_rule("", "", "unknown", "squid", "product");
+    expect_rule("", "", "unknown", "other,old proxy", "product");
+    expect_rule("", "", "unknown", "other,old", "default");
+    expect_rule("", "", "unknown", "squids", "default");
+    expect_rule(JA3_B, "", "intercepted", "", "both");
+    expect_rule("", "", "intercepted", "", "verdict");
+    expect_rule("", "", "unlikely", "other", "verdict");
+    expect_rule("", "", "outdated", "", "default");
+}
+
 /* No file may say it, but a rule of nothing means everything. */
 static void empty_lists_match_everything(void **state)
 {
@@ -232,6 +278,7 @@ int main(void)
         cmocka_unit_test_teardown(a_star_takes_in_a_missing_sni, tear_down),
         cmocka_unit_test_teardown(wildcards_mean_what_is_below, tear_down),
         cmocka_unit_test_teardown(addresses_match_as_addresses, tear_down),
+        cmocka_unit_test_teardown(rules_ask_for_fingerprints_and_verdicts, tear_down),
         cmocka_unit_test(empty_lists_match_everything),
         cmocka_unit_test(decisions_have_names),
     };
