@@ -8,6 +8,7 @@
 #include "core/tools/detect_lines.h"
 #include "core/tools/fingerprint.h"
 #include "core/tools/signatures.h"
+#include "core/tools/signatures_capture.h"
 #include "core/tools/signatures_database.h"
 #include "core/tools/user_agent_lines.h"
 #include "detect/database.h"
@@ -83,6 +84,8 @@ int main(int argc, char **argv)
         return signatures_import_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_EXPORT:
         return signatures_export_run(&options, stdout, stderr);
+    case COMMAND_SIGNATURES_CAPTURE:
+        return signatures_capture_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_FETCH:
         return signatures_fetch_run(&options, stdout, stderr);
     }

@@ -18,6 +18,15 @@ enum option_kind {
     OPTION_SERVE,
     OPTION_COUNT,
     OPTION_SECONDS,
+    OPTION_LISTEN,
+    OPTION_ANY_ADDRESS,
+    OPTION_CLIENT,
+    OPTION_SYSTEM,
+    OPTION_COMMAND,
+    OPTION_CAPTURED_PRODUCT,
+    OPTION_TYPE,
+    OPTION_GRADE,
+    OPTION_CA_DIR,
     OPTION_FROM,
     OPTION_SHA256,
     OPTION_CHECKSUMS,
@@ -32,6 +41,8 @@ enum option_kind {
 };
 
 enum { OPTION_NUMBER_MAX = 1000000000 };
+
+_Static_assert(OPTION_HELP < 32, "commands have their options as bits");
 
 struct option_row {
     enum option_kind kind;
@@ -52,8 +63,17 @@ static const struct option_row option_rows[] = {
     {OPTION_HEX, 0, "hex", "TEXT", "the bytes of a ClientHello in hexadecimal digits"},
     {OPTION_LIVE, 0, "live", "ADDRESS", "listen there, and show who connects"},
     {OPTION_SERVE, 0, "serve", NULL, "live: answer nothing instead of an alert"},
-    {OPTION_COUNT, 0, "count", "N", "live: end after N connections"},
-    {OPTION_SECONDS, 0, "seconds", "N", "live: end after N seconds"},
+    {OPTION_COUNT, 0, "count", "N", "end after N connections"},
+    {OPTION_SECONDS, 0, "seconds", "N", "end after N seconds"},
+    {OPTION_LISTEN, 0, "listen", "ADDRESS", "wait for the client there, as 127.0.0.1:0"},
+    {OPTION_ANY_ADDRESS, 0, "any-address", NULL, "ADDRESS may be one that others can reach"},
+    {OPTION_CLIENT, 0, "client", "NAME", "who visits, as \"curl 7.88.1\""},
+    {OPTION_SYSTEM, 0, "system", "NAME", "where it runs, as \"Debian 12\""},
+    {OPTION_COMMAND, 0, "command", "TEXT", "how it was started, for whoever repeats it"},
+    {OPTION_CAPTURED_PRODUCT, 0, "product", "NAME", "what is between, as mitmproxy"},
+    {OPTION_TYPE, 0, "type", "TYPE", "of the product, as proxy or antivirus"},
+    {OPTION_GRADE, 0, "grade", "N", "of the product, 0 (none), 1 (A) to 4 (F)"},
+    {OPTION_CA_DIR, 0, "ca-dir", "DIR", "the certificate authority; made if there is none"},
     {OPTION_FROM, 0, "from", "SOURCE", "a folder, https://HOST/PATH/ or s3://BUCKET/PREFIX"},
     {OPTION_SHA256, 0, "sha256", "HEX", "the digest of SHA256SUMS, or of the one file"},
     {OPTION_CHECKSUMS, 0, "checksums", NULL, "SHA256SUMS must be there"},
@@ -182,6 +202,26 @@ static const struct command_row command_rows[] = {
      "The other way round. The day of a record becomes a comment behind it, which an import\n"
      "reads again. Exits with 78, and writes nothing, if a line is bad.\n",
      "  weir signatures export signatures --out mitmengine\n", "DIR"},
+    {"signatures", "capture", COMMAND_SIGNATURES_CAPTURE,
+     1U << OPTION_JSON | 1U << OPTION_DATABASE | 1U << OPTION_LISTEN | 1U << OPTION_ANY_ADDRESS |
+         1U << OPTION_CLIENT | 1U << OPTION_SYSTEM | 1U << OPTION_COMMAND |
+         1U << OPTION_CAPTURED_PRODUCT | 1U << OPTION_TYPE | 1U << OPTION_GRADE |
+         1U << OPTION_COUNT | 1U << OPTION_SECONDS | 1U << OPTION_CA_DIR,
+     1U << OPTION_DATABASE | 1U << OPTION_LISTEN | 1U << OPTION_CLIENT | 1U << OPTION_SYSTEM |
+         1U << OPTION_COMMAND,
+     "put what a real client shows into a database",
+     "Waits for one visit of the client, or for N, answers each, and makes one record of them: in\n"
+     "browser.txt, bound to the client's User-Agent, or with --product in mitm.txt. Every visit\n"
+     "becomes a line of metadata.jsonl, which weir detect and weir fingerprint read too. All of\n"
+     "it is appended, or nothing. Browsers, which send their extensions in any order, want three\n"
+     "visits or more, and to a host name: https://localhost:PORT/. The certificate is of the\n"
+     "authority in ~/.weir or --ca-dir (weir-ca-cert.pem); a client that does not trust it shows\n"
+     "its ClientHello, but no User-Agent. With --seconds alone all visits of that time count.\n"
+     "Exits with 1, and writes nothing, if time is over before, with 78 if a line of DIR is bad.\n",
+     "  weir signatures capture --listen 127.0.0.1:8443 --database signatures \\\n"
+     "      --client \"curl 7.88.1\" --system \"Debian 12\" --command \"curl -k "
+     "https://localhost:8443/\"\n",
+     NULL},
     {"signatures", "fetch", COMMAND_SIGNATURES_FETCH,
      1U << OPTION_JSON | 1U << OPTION_DATABASE | 1U << OPTION_FROM | 1U << OPTION_SHA256 |
          1U << OPTION_CHECKSUMS | 1U << OPTION_CA_FILE | 1U << OPTION_LENIENT |
@@ -227,9 +267,9 @@ static void print_overview(FILE *out)
         const struct command_row *row = &command_rows[i];
         int len = fprintf(out, "  %s%s%s", row->name, row->subname ? " " : "",
                           row->subname ? row->subname : "");
-        fprintf(out, "%*s%s\n", 20 - len, "", row->summary);
+        fprintf(out, "%*s%s\n", 22 - len, "", row->summary);
     }
-    fputs("  help COMMAND      explain a command\n\nExample:\n  weir run\n"
+    fputs("  help COMMAND        explain a command\n\nExample:\n  weir run\n"
           "  curl --proxy http://127.0.0.1:8080 --cacert ~/.weir/weir-ca-cert.pem "
           "https://example.com/\n",
           out);
@@ -442,6 +482,30 @@ static bool take_option(struct parse *p, const struct option_row *row)
     case OPTION_LIVE:
         options->live = option_value(p, row);
         return options->live != NULL;
+    case OPTION_LISTEN:
+        options->listen = option_value(p, row);
+        return options->listen != NULL;
+    case OPTION_CLIENT:
+        options->client = option_value(p, row);
+        return options->client != NULL;
+    case OPTION_SYSTEM:
+        options->system = option_value(p, row);
+        return options->system != NULL;
+    case OPTION_COMMAND:
+        options->command_line = option_value(p, row);
+        return options->command_line != NULL;
+    case OPTION_CAPTURED_PRODUCT:
+        options->product = option_value(p, row);
+        return options->product != NULL;
+    case OPTION_TYPE:
+        options->type = option_value(p, row);
+        return options->type != NULL;
+    case OPTION_GRADE:
+        options->grade = option_value(p, row);
+        return options->grade != NULL;
+    case OPTION_CA_DIR:
+        options->ca_dir = option_value(p, row);
+        return options->ca_dir != NULL;
     case OPTION_COUNT:
         return option_number(p, row, &options->count);
     case OPTION_SECONDS:
@@ -483,6 +547,9 @@ static bool take_option(struct parse *p, const struct option_row *row)
         return true;
     case OPTION_SERVE:
         options->serve = true;
+        return true;
+    case OPTION_ANY_ADDRESS:
+        options->any_address = true;
         return true;
     case OPTION_HELP:
         break;
@@ -564,6 +631,10 @@ static bool check_together(const struct parse *p)
 
     if (p->command->operands && p->command->command != COMMAND_FINGERPRINT) {
         return check_operands(p);
+    }
+    if (!options->product && (options->type || options->grade)) {
+        fputs("weir signatures: --type and --grade need --product NAME\n", p->err);
+        return false;
     }
     if (p->command->command != COMMAND_FINGERPRINT) {
         return true;

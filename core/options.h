@@ -41,6 +41,7 @@ enum command {
     COMMAND_SIGNATURES_SHOW,
     COMMAND_SIGNATURES_IMPORT,
     COMMAND_SIGNATURES_EXPORT,
+    COMMAND_SIGNATURES_CAPTURE,
     COMMAND_SIGNATURES_FETCH,
 };
 
@@ -48,11 +49,20 @@ struct options {
     enum command command;
     const char *config_file; /* borrowed from argv; null: the embedded default (run only) */
     bool json;
-    const char *database_dir; /* detect, signatures fetch; borrowed from argv */
+    const char *database_dir; /* detect, signatures capture and fetch; borrowed from argv */
     bool compatible;          /* MITMEngine's answers, faults included */
     const char *out_dir;      /* signatures; borrowed from argv, like the two names */
     const char *browser;      /* signatures show: null shows all */
-    const char *product;      /* signatures show: null shows all */
+    const char *product;      /* signatures show: null shows all; capture: null is a browser */
+    /* signatures capture; borrowed from argv. type and grade: null is none. */
+    const char *listen;
+    const char *client;
+    const char *system;
+    const char *command_line;
+    const char *type;
+    const char *grade;
+    const char *ca_dir; /* null: ~/.weir */
+    bool any_address;
     /* signatures fetch; all borrowed from argv. */
     const char *from;
     const char *sha256;  /* null: none given */
@@ -69,8 +79,8 @@ struct options {
     const char *hex;
     const char *live;
     bool serve;       /* live: answer nothing */
-    unsigned count;   /* live: connections; 0: no bound */
-    unsigned seconds; /* live, 0: no bound; signatures fetch, 0: the helper's */
+    unsigned count;   /* live, capture: connections; 0: not given */
+    unsigned seconds; /* live, capture: 0: no bound; signatures fetch, 0: the helper's */
 };
 
 /*

@@ -64,6 +64,11 @@ unsigned detect_header_quirks(struct span raw_ua)
     return present;
 }
 
+const char *detect_header_quirk_name(unsigned bit)
+{
+    return bit < COUNT_OF(header_quirks) ? header_quirks[bit].quirk : NULL;
+}
+
 static void view_user_agent(struct check *check)
 {
     const struct words *words = database_words(check->db);

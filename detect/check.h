@@ -68,6 +68,7 @@ void detect_check(const struct database *db, const struct detect_question *quest
  * if it does, a report of MATCH_POSSIBLE, but for `match` and `seen`, does not depend on theirs.
  */
 unsigned detect_header_quirks(struct span raw_ua);
+const char *detect_header_quirk_name(unsigned bit); /* null: there is no such bit */
 bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode);
 
 const char *detect_verdict_name(enum detect_verdict verdict);
