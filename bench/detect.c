@@ -39,7 +39,6 @@ struct measurement {
 struct reader_measurement {
     const char *name;
     const char *what;
-    unsigned bound_percent; /* 0: none */
     struct readers_result result;
 };
 
@@ -289,13 +288,31 @@ static bool is_hit(struct verdict_reader *reader, const struct mix_question *ite
            verdict_reader_counts(reader)->hits > hits;
 }
 
+/* `items` are those of the work, to be changed. */
+static void measure_remembered(struct bench *bench, struct lookup_work *work,
+                               struct mix_question **items)
+{
+    struct measure_work all = {run_lookup, work, work->count};
+
+    bench->hit_count = work->count;
+    if (work->count == 0) {
+        fputs(
+            "weir bench: no question of the mix can be remembered: hit_mix, hit_hot are left out\n",
+            bench->err);
+        return;
+    }
+    measure(bench, "hit_mix", "a remembered verdict, each question of the mix in turn", 100, &all);
+    work->count = pick(&(struct mix){items, work->count}, items, HOT_QUESTIONS);
+    all.step = work->count;
+    measure(bench, "hit_hot", "a remembered verdict, 16 questions of the mix in turn", 100, &all);
+}
+
 /* Remembers the mix, and asks what is remembered: what found no room is left out. */
 static int measure_hits(struct bench *bench)
 {
     struct database *db = mix_database(bench->options->database_dir, DETECT_DEFAULT, bench->err);
     struct mix_question **items = calloc(bench->mix.count, sizeof(struct mix_question *));
     struct lookup_work work = {.items = items};
-    struct measure_work all = {run_lookup, &work, 1};
     struct asked_table asked = {NULL, NULL};
     int status = EXIT_STATUS_RUNTIME;
 
@@ -314,14 +331,7 @@ static int measure_hits(struct bench *bench)
                 items[work.count++] = bench->mix.items[i];
             }
         }
-        bench->hit_count = work.count;
-        ASSERT(work.count);
-        all.step = work.count;
-        measure(bench, "hit_mix", "a remembered verdict, each question of the mix in turn", 0,
-                &all);
-        work.count = all.step = pick(&(struct mix){items, work.count}, items, HOT_QUESTIONS);
-        measure(bench, "hit_hot", "a remembered verdict, 16 questions of the mix in turn", 100,
-                &all);
+        measure_remembered(bench, &work, items);
         status = EXIT_STATUS_OK;
     }
     asked_table_fini(&asked);
@@ -400,6 +410,12 @@ static int measure_readers(struct bench *bench)
 
 /* ---- what is said ---- */
 
+#ifdef WEIR_SLOW_CHECKS
+static const bool has_slow_checks = true;
+#else
+static const bool has_slow_checks = false;
+#endif
+
 static const char *heap_name(enum measure_heap heap)
 {
     static const char *const names[] = {"unknown", "untouched", "touched"};
@@ -423,16 +439,18 @@ static const char *mix_name(const struct bench *bench)
 
 static void print_text(const struct bench *bench, FILE *out)
 {
-    fprintf(out,
-            "weir %s, bench detect\n"
-            "database   %s, %zu browsers, %zu products\n"
-            "mix        %s, %zu questions, %zu of them remembered at once\n\n"
-            "Nanoseconds of CPU time an operation, over batches; a tenth of them is below low, a\n"
-            "tenth above high. Wall is the median of wall time.\n\n"
-            "                    median      min      low     high     wall    bound  heap\n",
-            WEIR_VERSION, database_name(bench), database_browsers(bench->mended)->count,
-            database_products(bench->mended)->count, mix_name(bench), bench->mix.count,
-            bench->hit_count);
+    fprintf(
+        out,
+        "weir %s, bench detect\n"
+        "database   %s, %zu browsers, %zu products\n"
+        "mix        %s, %zu questions, %zu of them remembered at once\n\n"
+        "%sNanoseconds of CPU time an operation, over batches; a tenth of them is below low, a\n"
+        "tenth above high. Wall is the median of wall time.\n\n"
+        "                    median      min      low     high     wall    bound  heap\n",
+        WEIR_VERSION, database_name(bench), database_browsers(bench->mended)->count,
+        database_products(bench->mended)->count, mix_name(bench), bench->mix.count,
+        bench->hit_count,
+        has_slow_checks ? "This build has slow checks: do not quote its figures.\n\n" : "");
     for (size_t i = 0; i < bench->count; i++) {
         const struct measurement *one = &bench->measurements[i];
         const struct measure_figure *cpu = &one->result.cpu;
@@ -502,24 +520,25 @@ static bool print_json(const struct bench *bench, FILE *out)
     json_t *measurements = json_array();
     json_t *readers = json_array();
     json_t *answer;
-    bool done;
+    bool done = true;
 
     for (size_t i = 0; i < bench->count; i++) {
-        json_array_append_new(measurements, pack_measurement(&bench->measurements[i]));
+        done &= !json_array_append_new(measurements, pack_measurement(&bench->measurements[i]));
     }
     for (size_t i = 0; i < COUNT_OF(bench->readers); i++) {
-        json_array_append_new(readers, pack_readers(&bench->readers[i]));
+        done &= !json_array_append_new(readers, pack_readers(&bench->readers[i]));
     }
     answer =
-        json_pack("{s:s,s:{s:o,s:I,s:I},s:{s:o,s:I,s:I},s:I,s:o,s:o}", "weir", WEIR_VERSION,
-                  "database", "name", json_from_bytes(span_from_string(database_name(bench))),
-                  "browsers", (json_int_t)database_browsers(bench->mended)->count, "products",
+        json_pack("{s:s,s:b,s:{s:o,s:I,s:I},s:{s:o,s:I,s:I},s:I,s:o,s:o}", "weir", WEIR_VERSION,
+                  "slow_checks", has_slow_checks, "database", "name",
+                  json_from_bytes(span_from_string(database_name(bench))), "browsers",
+                  (json_int_t)database_browsers(bench->mended)->count, "products",
                   (json_int_t)database_products(bench->mended)->count, "mix", "name",
                   json_from_bytes(span_from_string(mix_name(bench))), "questions",
                   (json_int_t)bench->mix.count, "remembered", (json_int_t)bench->hit_count,
                   "threads", (json_int_t)(bench->options->threads ? bench->options->threads : 1),
                   "measurements", measurements, "readers", readers);
-    done = answer && json_dumpf(answer, out, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
+    done = done && answer && json_dumpf(answer, out, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
     fputc('\n', out);
     json_decref(answer);
     return done;

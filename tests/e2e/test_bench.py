@@ -103,6 +103,15 @@ class Bench(Case):
         self.assertEqual(code, 78)
         self.assertRegex(err, r"mix\.jsonl:1: a line expected")
 
+    def test_too_long(self):
+        """A question that is too long to be remembered is checked all the same."""
+        long = dict(QUESTION, request_fingerprint="303:1301:0:17:0:" + "x" * 5000 + ":")
+        code, out, err = self.bench("--json", "--mix", self.mix(long))
+        self.assertEqual((code, err), (0, "weir bench: no question of the mix can be remembered: "
+                                          "hit_mix, hit_hot are left out\n"))
+        names = [one["name"] for one in json.loads(out)["measurements"]]
+        self.assertEqual(names, [name for name in self.NAMES if name not in ("hit_mix", "hit_hot")])
+
     def test_missing_files(self):
         code, _, err = self.bench("--mix", "absent.jsonl")
         self.assertEqual((code, err), (78, "weir bench: absent.jsonl: No such file or directory\n"))
