@@ -3,6 +3,7 @@
 #include "core/process.h"
 #include "core/options.h"
 
+#include "bench/detect.h"
 #include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/tools/detect_lines.h"
@@ -71,6 +72,8 @@ int main(int argc, char **argv)
         return user_agent_lines_run(&options, stdout, stderr);
     case COMMAND_DETECT:
         return detect_lines_run(&options, stdout, stderr);
+    case COMMAND_BENCH_DETECT:
+        return bench_detect_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MATCH:
         return signatures_match_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MERGE:

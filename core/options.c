@@ -37,12 +37,14 @@ enum option_kind {
     OPTION_PATH_STYLE,
     OPTION_ALLOW_HTTP,
     OPTION_HELPER,
+    OPTION_MIX,
+    OPTION_THREADS,
     OPTION_HELP,
 };
 
 enum { OPTION_NUMBER_MAX = 1000000000 };
 
-_Static_assert(OPTION_HELP < 32, "commands have their options as bits");
+_Static_assert(OPTION_HELP < 64, "commands have their options as bits");
 
 struct option_row {
     enum option_kind kind;
@@ -64,7 +66,7 @@ static const struct option_row option_rows[] = {
     {OPTION_LIVE, 0, "live", "ADDRESS", "listen there, and show who connects"},
     {OPTION_SERVE, 0, "serve", NULL, "live: answer nothing instead of an alert"},
     {OPTION_COUNT, 0, "count", "N", "end after N connections"},
-    {OPTION_SECONDS, 0, "seconds", "N", "end after N seconds"},
+    {OPTION_SECONDS, 0, "seconds", "N", "end after N seconds; bench: take about N"},
     {OPTION_LISTEN, 0, "listen", "ADDRESS", "wait for the client there, as 127.0.0.1:0"},
     {OPTION_ANY_ADDRESS, 0, "any-address", NULL, "ADDRESS may be one that others can reach"},
     {OPTION_CLIENT, 0, "client", "NAME", "who visits, as \"curl 7.88.1\""},
@@ -84,6 +86,8 @@ static const struct option_row option_rows[] = {
     {OPTION_PATH_STYLE, 0, "path-style", NULL, "S3: https://ENDPOINT/BUCKET/, as MinIO has it"},
     {OPTION_ALLOW_HTTP, 0, "allow-http", NULL, "without TLS, to other hosts than this one"},
     {OPTION_HELPER, 0, "helper", "PATH", "weir-fetch, which is looked for beside weir"},
+    {OPTION_MIX, 0, "mix", "FILE", "questions in JSON Lines, as detect reads them"},
+    {OPTION_THREADS, 0, "threads", "N", "that look up while sets are published"},
     {OPTION_HELP, 'h', "help", NULL, "this text"},
 };
 
@@ -91,8 +95,8 @@ struct command_row {
     const char *name;
     const char *subname; /* a second word, or null */
     enum command command;
-    unsigned options;  /* bits 1 << option_kind that it takes, besides help */
-    unsigned required; /* of these, the ones that must be there */
+    uint64_t options;  /* bits 1 << option_kind that it takes, besides help */
+    uint64_t required; /* of these, the ones that must be there */
     const char *summary;
     const char *details;
     const char *example;
@@ -100,13 +104,13 @@ struct command_row {
 };
 
 static const struct command_row command_rows[] = {
-    {"run", NULL, COMMAND_RUN, 1U << OPTION_CONFIG, 0, "run the proxy",
+    {"run", NULL, COMMAND_RUN, 1ULL << OPTION_CONFIG, 0, "run the proxy",
      "Runs until SIGTERM or SIGINT. Without --config it listens on 127.0.0.1:8080 and makes a\n"
      "certificate authority in ~/.weir if there is none. SIGHUP reads the file again.\n",
      "  weir run\n"
      "  weir run --config /etc/weir/weir.yaml\n",
      NULL},
-    {"check", NULL, COMMAND_CHECK, 1U << OPTION_CONFIG, 1U << OPTION_CONFIG,
+    {"check", NULL, COMMAND_CHECK, 1ULL << OPTION_CONFIG, 1ULL << OPTION_CONFIG,
      "find every mistake in a configuration",
      "Prints \"FILE: ok\" and exits with 0, or prints every mistake with its place and exits\n"
      "with 78. Warnings alone do not fail.\n",
@@ -114,14 +118,14 @@ static const struct command_row command_rows[] = {
     {"config", "example", COMMAND_CONFIG_EXAMPLE, 0, 0, "print a commented configuration",
      "Every key with its default, its bounds and what it is for, ready to be changed.\n",
      "  weir config example > weir.yaml\n", NULL},
-    {"version", NULL, COMMAND_VERSION, 1U << OPTION_JSON, 0, "print versions",
+    {"version", NULL, COMMAND_VERSION, 1ULL << OPTION_JSON, 0, "print versions",
      "Of weir, and of the libraries that are built in.\n",
      "  weir version\n"
      "  weir version --json\n",
      NULL},
     {"fingerprint", NULL, COMMAND_FINGERPRINT,
-     1U << OPTION_JSON | 1U << OPTION_HEX | 1U << OPTION_LIVE | 1U << OPTION_SERVE |
-         1U << OPTION_COUNT | 1U << OPTION_SECONDS,
+     1ULL << OPTION_JSON | 1ULL << OPTION_HEX | 1ULL << OPTION_LIVE | 1ULL << OPTION_SERVE |
+         1ULL << OPTION_COUNT | 1ULL << OPTION_SECONDS,
      0, "tell who a ClientHello is from",
      "Prints JA3, JA4, SNI, ALPN and the request fingerprint of every ClientHello in FILE, which\n"
      "is a capture (pcap, pcapng), a ClientHello in bytes (TLS records, or the handshake message)\n"
@@ -135,31 +139,32 @@ static const struct command_row command_rows[] = {
      "  weir fingerprint --hex '16 03 01 ...'\n"
      "  weir fingerprint --live 127.0.0.1:8443 --count 1\n",
      "FILE..."},
-    {"user-agent", NULL, COMMAND_USER_AGENT, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
-     1U << OPTION_JSON, "tell what a User-Agent header says",
+    {"user-agent", NULL, COMMAND_USER_AGENT, 1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE,
+     1ULL << OPTION_JSON, "tell what a User-Agent header says",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the column raw_ua; it is\n"
      "answered by the same object with the column ua_fingerprint, or error.\n",
      "  weir user-agent --json - < headers.jsonl\n"
      "  weir user-agent --compatible --json - < headers.jsonl\n",
      "FILE..."},
     {"detect", NULL, COMMAND_DETECT,
-     1U << OPTION_JSON | 1U << OPTION_COMPATIBLE | 1U << OPTION_DATABASE,
-     1U << OPTION_JSON | 1U << OPTION_DATABASE, "tell intercepted requests from genuine ones",
+     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_DATABASE,
+     1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE, "tell intercepted requests from genuine ones",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the columns raw_ua and\n"
      "request_fingerprint; ua_fingerprint, if it is there, is used instead of what raw_ua says.\n"
      "It is answered by the same object with the column report, or error.\n",
      "  weir detect --database /usr/share/weir --json - < requests.jsonl\n"
      "  weir detect --compatible --database mitmengine --json - < requests.jsonl\n",
      "FILE..."},
-    {"signatures", "match", COMMAND_SIGNATURES_MATCH, 1U << OPTION_JSON | 1U << OPTION_COMPATIBLE,
-     1U << OPTION_JSON, "compare fingerprints with signatures",
+    {"signatures", "match", COMMAND_SIGNATURES_MATCH,
+     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE, 1ULL << OPTION_JSON,
+     "compare fingerprints with signatures",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the columns kind (int,\n"
      "string, version, request, ua, ua_version or mitm_info), signature and fingerprint; it is\n"
      "answered by the same object with the column match (impossible, unlikely or possible), for\n"
      "int and request also similarity, for request also fields; or error.\n",
      "  weir signatures match --compatible --json - < pairs.jsonl\n", "FILE..."},
     {"signatures", "merge", COMMAND_SIGNATURES_MERGE,
-     1U << OPTION_JSON | 1U << OPTION_COMPATIBLE | 1U << OPTION_OUT, 0,
+     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_OUT, 0,
      "make one signature of several",
      "With --out: merges the records of the database in DIR that differ by no more than one\n"
      "record can say, and writes the smaller database there. The rules, and with --compatible the\n"
@@ -172,7 +177,7 @@ static const struct command_row command_rows[] = {
      "  weir signatures merge mitmengine --out merged\n"
      "  weir signatures merge --compatible --json - < lists.jsonl\n",
      "DIR|FILE..."},
-    {"signatures", "lint", COMMAND_SIGNATURES_LINT, 1U << OPTION_JSON, 0,
+    {"signatures", "lint", COMMAND_SIGNATURES_LINT, 1ULL << OPTION_JSON, 0,
      "find every mistake in a database of signatures",
      "Prints every bad line of FILE, or of browser.txt, mitm.txt, badheader.txt and\n"
      "metadata.jsonl in DIR, with its place, and warns of records that are there twice or can\n"
@@ -183,32 +188,33 @@ static const struct command_row command_rows[] = {
      "  weir signatures lint --json browser.txt | jq 'select(.severity == \"error\")'\n",
      "DIR|FILE..."},
     {"signatures", "show", COMMAND_SIGNATURES_SHOW,
-     1U << OPTION_JSON | 1U << OPTION_BROWSER | 1U << OPTION_PRODUCT, 0,
+     1ULL << OPTION_JSON | 1ULL << OPTION_BROWSER | 1ULL << OPTION_PRODUCT, 0,
      "list the records of a database of signatures",
      "Prints the records of browser.txt and mitm.txt in DIR with names instead of numbers. Bad\n"
      "lines are told and left out. Exits with 1 if no record is left to show.\n",
      "  weir signatures show /usr/share/weir --browser Firefox\n"
      "  weir signatures show /usr/share/weir --product eset --json\n",
      "DIR"},
-    {"signatures", "import", COMMAND_SIGNATURES_IMPORT, 1U << OPTION_JSON | 1U << OPTION_OUT,
-     1U << OPTION_OUT, "make a database of MITMEngine's files",
+    {"signatures", "import", COMMAND_SIGNATURES_IMPORT, 1ULL << OPTION_JSON | 1ULL << OPTION_OUT,
+     1ULL << OPTION_OUT, "make a database of MITMEngine's files",
      "Reads browser.txt, mitm.txt, badheader.txt and fingerprint_metadata.jsonl, which need not\n"
      "be there, from DIR as MITMEngine does, and writes what they mean there, as weir reads it;\n"
      "the last one as metadata.jsonl. Comments behind a record go, lines of them stay. Exits\n"
      "with 78, and writes nothing, if a line is bad.\n",
      "  weir signatures import mitmengine --out signatures\n", "DIR"},
-    {"signatures", "export", COMMAND_SIGNATURES_EXPORT, 1U << OPTION_JSON | 1U << OPTION_OUT,
-     1U << OPTION_OUT, "make MITMEngine's files of a database",
+    {"signatures", "export", COMMAND_SIGNATURES_EXPORT, 1ULL << OPTION_JSON | 1ULL << OPTION_OUT,
+     1ULL << OPTION_OUT, "make MITMEngine's files of a database",
      "The other way round. The day of a record becomes a comment behind it, which an import\n"
      "reads again. Exits with 78, and writes nothing, if a line is bad.\n",
      "  weir signatures export signatures --out mitmengine\n", "DIR"},
     {"signatures", "capture", COMMAND_SIGNATURES_CAPTURE,
-     1U << OPTION_JSON | 1U << OPTION_DATABASE | 1U << OPTION_LISTEN | 1U << OPTION_ANY_ADDRESS |
-         1U << OPTION_CLIENT | 1U << OPTION_SYSTEM | 1U << OPTION_COMMAND |
-         1U << OPTION_CAPTURED_PRODUCT | 1U << OPTION_TYPE | 1U << OPTION_GRADE |
-         1U << OPTION_COUNT | 1U << OPTION_SECONDS | 1U << OPTION_CA_DIR,
-     1U << OPTION_DATABASE | 1U << OPTION_LISTEN | 1U << OPTION_CLIENT | 1U << OPTION_SYSTEM |
-         1U << OPTION_COMMAND,
+     1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE | 1ULL << OPTION_LISTEN |
+         1ULL << OPTION_ANY_ADDRESS | 1ULL << OPTION_CLIENT | 1ULL << OPTION_SYSTEM |
+         1ULL << OPTION_COMMAND | 1ULL << OPTION_CAPTURED_PRODUCT | 1ULL << OPTION_TYPE |
+         1ULL << OPTION_GRADE | 1ULL << OPTION_COUNT | 1ULL << OPTION_SECONDS |
+         1ULL << OPTION_CA_DIR,
+     1ULL << OPTION_DATABASE | 1ULL << OPTION_LISTEN | 1ULL << OPTION_CLIENT |
+         1ULL << OPTION_SYSTEM | 1ULL << OPTION_COMMAND,
      "put what a real client shows into a database",
      "Waits for one visit of the client, or for N, answers each, and makes one record of them: in\n"
      "browser.txt, bound to the client's User-Agent, or with --product in mitm.txt. Every visit\n"
@@ -223,11 +229,11 @@ static const struct command_row command_rows[] = {
      "https://localhost:8443/\"\n",
      NULL},
     {"signatures", "fetch", COMMAND_SIGNATURES_FETCH,
-     1U << OPTION_JSON | 1U << OPTION_DATABASE | 1U << OPTION_FROM | 1U << OPTION_SHA256 |
-         1U << OPTION_CHECKSUMS | 1U << OPTION_CA_FILE | 1U << OPTION_LENIENT |
-         1U << OPTION_DRY_RUN | 1U << OPTION_TIMEOUT | 1U << OPTION_PATH_STYLE |
-         1U << OPTION_ALLOW_HTTP | 1U << OPTION_HELPER,
-     1U << OPTION_FROM | 1U << OPTION_DATABASE, "bring a database of signatures up to date",
+     1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE | 1ULL << OPTION_FROM | 1ULL << OPTION_SHA256 |
+         1ULL << OPTION_CHECKSUMS | 1ULL << OPTION_CA_FILE | 1ULL << OPTION_LENIENT |
+         1ULL << OPTION_DRY_RUN | 1ULL << OPTION_TIMEOUT | 1ULL << OPTION_PATH_STYLE |
+         1ULL << OPTION_ALLOW_HTTP | 1ULL << OPTION_HELPER,
+     1ULL << OPTION_FROM | 1ULL << OPTION_DATABASE, "bring a database of signatures up to date",
      "Fetches browser.txt, mitm.txt and badheader.txt, and if they are there SHA256SUMS,\n"
      "metadata.jsonl and fingerprint_metadata.jsonl, judges them, and puts all of them in the\n"
      "place of DIR at once; what was there is DIR.previous afterwards. If anything fails DIR is\n"
@@ -244,10 +250,17 @@ static const struct command_row command_rows[] = {
      "  weir signatures fetch --from s3://bucket/signatures --checksums --database db\n"
      "  weir signatures fetch --from ./new --database db --dry-run\n",
      NULL},
+    {"bench", "detect", COMMAND_BENCH_DETECT,
+     1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE | 1ULL << OPTION_MIX | 1ULL << OPTION_SECONDS |
+         1ULL << OPTION_THREADS,
+     0, "measure what detection costs",
+     "CPU time of a ClientHello's fingerprints, a remembered verdict, a check, and lookups while\n"
+     "sets are published. Without --database or --mix it makes one up, and says so. A bound that\n"
+     "is missed is told, and does not fail.\n",
+     "  weir bench detect\n"
+     "  weir bench detect --database /usr/share/weir --mix requests.jsonl --seconds 60 --json\n",
+     NULL},
 };
-
-/* Commands that other versions have: an error of their own. */
-static const char *const reserved_commands[] = {"bench"};
 
 /* One parse. */
 struct parse {
@@ -256,7 +269,7 @@ struct parse {
     int at;
     struct options *options;
     const struct command_row *command;
-    unsigned given; /* bits of option_kind */
+    uint64_t given; /* bits of option_kind */
     FILE *out, *err;
 };
 
@@ -282,9 +295,9 @@ static void print_command(FILE *out, const struct command_row *row)
             row->subname ? row->subname : "");
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *option = &option_rows[i];
-        bool required = row->required & (1U << option->kind);
+        bool required = row->required & (1ULL << option->kind);
 
-        if (row->options & (1U << option->kind)) {
+        if (row->options & (1ULL << option->kind)) {
             fprintf(out, " %s--%s%s%s%s", required ? "" : "[", option->name,
                     option->value_name ? " " : "", option->value_name ? option->value_name : "",
                     required ? "" : "]");
@@ -297,7 +310,7 @@ static void print_command(FILE *out, const struct command_row *row)
         const struct option_row *option = &option_rows[i];
         int len;
 
-        if (!(row->options & (1U << option->kind)) && option->kind != OPTION_HELP) {
+        if (!(row->options & (1ULL << option->kind)) && option->kind != OPTION_HELP) {
             continue;
         }
         len = option->letter ? fprintf(out, "  -%c, --%s", option->letter, option->name)
@@ -356,12 +369,6 @@ static int unknown_command(const struct parse *p, const char *before, const char
 {
     struct suggest suggest = suggest_make(span_from_string(word));
 
-    for (size_t i = 0; !before && i < COUNT_OF(reserved_commands); i++) {
-        if (strcmp(reserved_commands[i], word) == 0) {
-            fprintf(p->err, "weir: the command \"%s\" is not supported by this version\n", word);
-            return usage_error(p);
-        }
-    }
     offer_command(&suggest, before);
     fprintf(p->err, "weir: unknown command \"%s%s%s\"", before ? before : "", before ? " " : "",
             show(span_from_string(word)).text);
@@ -379,7 +386,7 @@ static int unknown_option(const struct parse *p, struct span name, struct span a
 
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         if (option_rows[i].kind == OPTION_HELP ||
-            (p->command->options & (1U << option_rows[i].kind))) {
+            (p->command->options & (1ULL << option_rows[i].kind))) {
             suggest_offer(&suggest, span_from_string(option_rows[i].name));
         }
     }
@@ -404,7 +411,7 @@ static const struct option_row *option_find(const struct command_row *command, s
                         ? span_equal(*name, span_from_string(row->name))
                         : name->len == 1 && row->letter && name->data[0] == (uint8_t)row->letter;
 
-        if (same && (row->kind == OPTION_HELP || (command->options & (1U << row->kind)))) {
+        if (same && (row->kind == OPTION_HELP || (command->options & (1ULL << row->kind)))) {
             return row;
         }
     }
@@ -539,6 +546,11 @@ static bool take_option(struct parse *p, const struct option_row *row)
     case OPTION_ALLOW_HTTP:
         options->allow_http = true;
         return true;
+    case OPTION_MIX:
+        options->mix_file = option_value(p, row);
+        return options->mix_file != NULL;
+    case OPTION_THREADS:
+        return option_number(p, row, &options->threads);
     case OPTION_JSON:
         options->json = true;
         return true;
@@ -575,11 +587,11 @@ static int parse_option(struct parse *p)
         print_command(p->out, p->command);
         return EXIT_STATUS_OK;
     }
-    if (p->given & (1U << row->kind)) {
+    if (p->given & (1ULL << row->kind)) {
         fprintf(p->err, "weir %s: --%s is given twice\n", p->command->name, row->name);
         return usage_error(p);
     }
-    p->given |= 1U << row->kind;
+    p->given |= 1ULL << row->kind;
     return take_option(p, row) ? -1 : usage_error(p);
 }
 
@@ -627,7 +639,7 @@ static bool check_operands(const struct parse *p)
 static bool check_together(const struct parse *p)
 {
     const struct options *options = p->options;
-    unsigned live_alone = 1U << OPTION_SERVE | 1U << OPTION_COUNT | 1U << OPTION_SECONDS;
+    uint64_t live_alone = 1ULL << OPTION_SERVE | 1ULL << OPTION_COUNT | 1ULL << OPTION_SECONDS;
 
     if (p->command->operands && p->command->command != COMMAND_FINGERPRINT) {
         return check_operands(p);
@@ -676,7 +688,7 @@ static int parse_options(struct parse *p)
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
 
-        if (p->command->required & ~p->given & (1U << row->kind)) {
+        if (p->command->required & ~p->given & (1ULL << row->kind)) {
             fprintf(p->err, "weir %s: --%s%s%s is missing\n", p->command->name, row->name,
                     row->value_name ? " " : "", row->value_name ? row->value_name : "");
             return usage_error(p);

@@ -43,6 +43,7 @@ enum command {
     COMMAND_SIGNATURES_EXPORT,
     COMMAND_SIGNATURES_CAPTURE,
     COMMAND_SIGNATURES_FETCH,
+    COMMAND_BENCH_DETECT,
 };
 
 struct options {
@@ -78,9 +79,11 @@ struct options {
     size_t input_count;
     const char *hex;
     const char *live;
-    bool serve;       /* live: answer nothing */
-    unsigned count;   /* live, capture: connections; 0: not given */
-    unsigned seconds; /* live, capture: 0: no bound; signatures fetch, 0: the helper's */
+    bool serve;           /* live: answer nothing */
+    unsigned count;       /* live, capture: connections; 0: not given */
+    unsigned seconds;     /* live, capture, 0: no bound; signatures fetch, bench, 0: their own */
+    const char *mix_file; /* bench; null: made up; borrowed from argv */
+    unsigned threads;     /* bench; 0: its own */
 };
 
 /*

@@ -166,25 +166,18 @@ void request_fingerprint_print(struct text *out, const struct request_fingerprin
     }
 }
 
-static bool is_grease(uint16_t value, enum detect_mode mode)
-{
-    if ((value & 0x0f0f) != 0x0a0a) {
-        return false;
-    }
-    return mode == DETECT_COMPATIBLE || value >> 8 == (value & 0xff);
-}
-
 /* Was there any? */
 static bool clean_list(struct number_list *to, const struct number_list *from,
                        enum detect_mode mode)
 {
-    to->count = 0;
+    size_t count = 0;
+
     for (size_t i = 0; i < from->count; i++) {
-        if (!is_grease(from->items[i], mode)) {
-            to->items[to->count++] = from->items[i];
-        }
+        to->items[count] = from->items[i];
+        count += !request_is_grease(from->items[i], mode);
     }
-    return to->count != from->count;
+    to->count = count;
+    return count != from->count;
 }
 
 bool request_fingerprint_clean(struct request_fingerprint *to,

@@ -70,11 +70,15 @@ void request_fingerprint_print(struct text *out, const struct request_fingerprin
 void request_fingerprint_print_field(struct text *out, const struct request_fingerprint *fp,
                                      enum request_field field);
 
-/*
- * A copy without GREASE (RFC 8701) in ciphers, extensions and curves, and with the quirk `grease`
- * if there was any. Compatible: everything that reads ?a?a goes, 1a2a too. False: no room for one
- * more quirk.
- */
+/* GREASE (RFC 8701). Compatible: everything that reads ?a?a, 1a2a too. */
+static inline bool request_is_grease(uint16_t value, enum detect_mode mode)
+{
+    return (value & 0x0f0f) == 0x0a0a &&
+           (mode == DETECT_COMPATIBLE || value >> 8 == (value & 0xff));
+}
+
+/* A copy without GREASE in ciphers, extensions and curves, and with the quirk `grease` if there was
+ * any. False: no room for one more quirk. */
 bool request_fingerprint_clean(struct request_fingerprint *to,
                                const struct request_fingerprint *from,
                                enum detect_mode mode) MUST_CHECK;

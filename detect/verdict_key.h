@@ -17,17 +17,17 @@ enum verdict_key_form { VERDICT_KEY_AS_SEEN, VERDICT_KEY_SORTED };
 
 struct verdict_key {
     uint64_t hash;
+    enum detect_mode mode;
+    bool has_grease;   /* beside the extensions */
     size_t common_len; /* of what both forms begin with */
     size_t len;
     uint8_t bytes[VERDICT_KEY_MAX]; /* the first `len` are set */
 };
 
-/* Makes all but the extensions. `request` is clean, that is, from request_fingerprint_clean().
- * False: too long. */
+/* Makes all but the extensions. False: too long. */
 bool verdict_key_begin(struct verdict_key *key, const struct database *db,
-                       const struct detect_question *question,
-                       const struct request_fingerprint *request) MUST_CHECK;
-/* Adds the extensions, instead of those that were added before. False: too long. */
+                       const struct detect_question *question) MUST_CHECK;
+/* Adds the extensions of the question, instead of those that were added before. False: too long. */
 bool verdict_key_end(struct verdict_key *key, enum verdict_key_form form,
                      const struct number_list *extensions) MUST_CHECK;
 

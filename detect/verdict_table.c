@@ -556,11 +556,12 @@ static void store(struct verdict_reader *reader, const struct signature_set *set
 
 /* Pinned. Ends the key, too. */
 static bool recall(struct verdict_reader *reader, const struct signature_set *set,
-                   enum verdict_key_form form, struct verdict_report *report)
+                   const struct detect_question *question, enum verdict_key_form form,
+                   struct verdict_report *report)
 {
     struct entry *entry;
 
-    if (!verdict_key_end(&reader->key, form, &reader->full.seen.extensions)) {
+    if (!verdict_key_end(&reader->key, form, &question->request->extensions)) {
         return false;
     }
     entry = find_entry(reader->table, &reader->key, set->serial);
@@ -618,8 +619,7 @@ static void check(struct verdict_reader *reader, const struct signature_set *set
         detect_permutes_extensions(question->ua, database_mode(set->db))) {
         form = VERDICT_KEY_SORTED;
     }
-    /* The check's `seen` has the same extensions as the one that the key was begun with. */
-    if (has_key && verdict_key_end(&reader->key, form, &reader->full.seen.extensions)) {
+    if (has_key && verdict_key_end(&reader->key, form, &question->request->extensions)) {
         store(reader, set, report);
     }
 }
@@ -627,9 +627,7 @@ static void check(struct verdict_reader *reader, const struct signature_set *set
 bool verdict_lookup(struct verdict_reader *reader, const struct detect_question *question,
                     struct verdict_report *report)
 {
-    struct request_fingerprint *clean = &reader->full.seen;
     struct signature_set *set;
-    enum detect_mode mode;
     bool has_key, found;
 
     pin(reader);
@@ -638,12 +636,10 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
         unpin(reader);
         return false;
     }
-    mode = database_mode(set->db);
-    has_key = request_fingerprint_clean(clean, question->request, mode) &&
-              verdict_key_begin(&reader->key, set->db, question, clean);
-    found = has_key && ((detect_permutes_extensions(question->ua, mode) &&
-                         recall(reader, set, VERDICT_KEY_SORTED, report)) ||
-                        recall(reader, set, VERDICT_KEY_AS_SEEN, report));
+    has_key = verdict_key_begin(&reader->key, set->db, question);
+    found = has_key && ((detect_permutes_extensions(question->ua, database_mode(set->db)) &&
+                         recall(reader, set, question, VERDICT_KEY_SORTED, report)) ||
+                        recall(reader, set, question, VERDICT_KEY_AS_SEEN, report));
     if (found) {
         unpin(reader);
         return true;

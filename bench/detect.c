@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/detect.h"
+
+#include "bench/measure.h"
+#include "bench/mix.h"
+#include "bench/readers.h"
+#include "bench/sample_hello.h"
+#include "core/base/clock.h"
+#include "core/base/hash.h"
+#include "core/base/random.h"
+#include "core/tools/hello_facts.h"
+#include "detect/ja3.h"
+#include "detect/ja4.h"
+#include "detect/verdict_key.h"
+#include "detect/verdict_table.h"
+#include "tls/record.h"
+
+#include <stdlib.h>
+
+enum {
+    SECONDS_DEFAULT = 10,
+    READERS_SHARE = 4, /* times the time of another case, each of the two */
+    HOT_QUESTIONS = 16,
+    CHECKED_QUESTIONS = 256, /* far more than a table of one bucket remembers */
+    TABLE_SPARE = 8,         /* slots an entry, so that hardly any bucket is too small */
+    CASE_COUNT = 13,         /* besides readers */
+};
+
+/* One line of the answer. */
+struct measurement {
+    const char *name;
+    const char *what;
+    unsigned bound_ns; /* of CPU time, median; 0: none */
+    enum measure_heap heap;
+    struct measure_result result;
+};
+
+/* One kind of readers. */
+struct reader_measurement {
+    const char *name;
+    const char *what;
+    struct readers_result result;
+};
+
+struct bench {
+    const struct options *options;
+    FILE *err;
+    int64_t share_ns;                     /* of time, for one case */
+    struct database *compatible, *mended; /* the second in default mode */
+    struct mix mix;
+    struct measurement measurements[CASE_COUNT];
+    size_t count;
+    size_t hit_count; /* questions of the mix that are remembered */
+    struct reader_measurement readers[2];
+};
+
+/* ---- ClientHellos ---- */
+
+/* With the headers of a browser, which come with its request. */
+struct hello_work {
+    const struct database *db;
+    struct detect_question question;
+    struct ua_fingerprint ua;
+    struct word_list headers;
+    struct span wire;
+    struct client_hello hello;
+    struct request_fingerprint request;
+    struct verdict_key key;
+    char ja3[JA3_LEN + 1];
+    char ja4[JA4_LEN + 1];
+    uint8_t room[SAMPLE_HELLO_MAX];
+};
+
+static void parse(struct hello_work *work)
+{
+    struct record_scan scan = {0};
+    struct client_hello_fault fault;
+    struct span message;
+    /* One record, so nothing is joined. */
+    bool done = record_gather_hello(&scan, work->wire, NULL, &message) == RECORD_DONE &&
+                client_hello_parse(&work->hello, message, &fault);
+
+    ASSERT(done);
+}
+
+static void run_parse(void *context, size_t count)
+{
+    struct hello_work *work = context;
+
+    for (size_t i = 0; i < count; i++) {
+        parse(work);
+        measure_keep(work);
+    }
+}
+
+static void run_key(void *context, size_t count)
+{
+    struct hello_work *work = context;
+
+    for (size_t i = 0; i < count; i++) {
+        bool done;
+
+        parse(work);
+        done = request_fingerprint_from_hello(&work->request, &work->hello);
+        word_list_copy(&work->request.headers, &work->headers);
+        done = done && verdict_key_begin(&work->key, work->db, &work->question) &&
+               verdict_key_end(&work->key, VERDICT_KEY_SORTED, &work->request.extensions);
+        ASSERT(done);
+        measure_keep(work);
+    }
+}
+
+static void run_ja3(void *context, size_t count)
+{
+    struct hello_work *work = context;
+
+    for (size_t i = 0; i < count; i++) {
+        bool done = ja3_compute(work->ja3, &work->hello);
+
+        ASSERT(done);
+        measure_keep(work);
+    }
+}
+
+static void run_ja4(void *context, size_t count)
+{
+    struct hello_work *work = context;
+
+    for (size_t i = 0; i < count; i++) {
+        bool done = ja4_compute(work->ja4, &work->hello);
+
+        ASSERT(done);
+        measure_keep(work);
+    }
+}
+
+/* ---- checks and lookups ---- */
+
+struct check_work {
+    const struct database *db;
+    const struct mix *mix;
+    struct detect_report report;
+};
+
+static void run_check(void *context, size_t count)
+{
+    struct check_work *work = context;
+
+    for (size_t i = 0, at = 0; i < count; i++) {
+        detect_check(work->db, &work->mix->items[at]->question, &work->report);
+        measure_keep(&work->report);
+        at = at + 1 < work->mix->count ? at + 1 : 0;
+    }
+}
+
+struct lookup_work {
+    struct verdict_reader *reader;
+    struct mix_question *const *items;
+    size_t count;
+};
+
+static void run_lookup(void *context, size_t count)
+{
+    struct lookup_work *work = context;
+    struct verdict_report report;
+    uint64_t hits = verdict_reader_counts(work->reader)->hits;
+
+    for (size_t i = 0, at = 0; i < count; i++) {
+        bool done = verdict_lookup(work->reader, &work->items[at]->question, &report);
+
+        ASSERT(done);
+        measure_keep(&report);
+        at = at + 1 < work->count ? at + 1 : 0;
+    }
+    ASSERT(verdict_reader_counts(work->reader)->hits - hits == count);
+}
+
+/* ---- what is measured ---- */
+
+/* A genuine request of a browser that permutes its extensions, but for its hello. */
+static const char chrome_ua[] = "1:131.0.0:1:2:10.0.0:1:";
+static const char chrome_raw_ua[] = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 "
+                                    "(KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+static const char chrome_headers[] =
+    "host,connection,sec-ch-ua,sec-ch-ua-mobile,sec-ch-ua-platform,upgrade-insecure-requests,"
+    "user-agent,accept,sec-fetch-site,sec-fetch-mode,sec-fetch-user,sec-fetch-dest,"
+    "accept-encoding,accept-language,cookie";
+static const char chrome_record[] =
+    "1:106-:1:2::1:|303:1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,9c,9d,2f,35:"
+    "d,23,44cd,33,0,ff01,b,2b,1b,10,2d,a,17,5,12,fe0d:11ec,1d,17,18:0:*:grease|:0:0\n";
+
+static void measure(struct bench *bench, const char *name, const char *what, unsigned bound_ns,
+                    const struct measure_work *work)
+{
+    struct measurement *measurement = &bench->measurements[bench->count++];
+
+    ASSERT(bench->count <= CASE_COUNT);
+    *measurement = (struct measurement){.name = name, .what = what, .bound_ns = bound_ns};
+    work->run(work->context, work->step);
+    measurement->heap = measure_heap(work);
+    measurement->result = measure_run(work, bench->share_ns);
+}
+
+static void make_hello(struct hello_work *work, const struct database *db, enum sample_hello which)
+{
+    struct detect_fault fault;
+    bool done = ua_fingerprint_parse(&work->ua, span_from_string(chrome_ua), &fault) &&
+                word_list_parse(&work->headers, span_from_string(chrome_headers), &fault);
+
+    ASSERT(done);
+    work->db = db;
+    work->question = (struct detect_question){
+        .ua = &work->ua, .raw_ua = span_from_string(chrome_raw_ua), .request = &work->request};
+    work->wire = sample_hello_make(work->room, which);
+    run_key(work, 1);
+}
+
+static void measure_hello(struct bench *bench, enum sample_hello which)
+{
+    static const struct {
+        const char *name;
+        const char *what;
+        unsigned bound_ns;
+        void (*run)(void *context, size_t count);
+    } rows[][4] = {
+        {{"parse_517", "a ClientHello of 517 bytes: record, parse", 0, run_parse},
+         {"key_517", "the same, and request fingerprint, key and its hash", 500, run_key},
+         {"ja3_517", "its JA3", 0, run_ja3},
+         {"ja4_517", "its JA4", 0, run_ja4}},
+        {{"parse_1843", "a ClientHello of 1843 bytes: record, parse", 0, run_parse},
+         {"key_1843", "the same, and request fingerprint, key and its hash", 1000, run_key},
+         {"ja3_1843", "its JA3", 0, run_ja3},
+         {"ja4_1843", "its JA4", 0, run_ja4}},
+    };
+    static struct hello_work work;
+
+    make_hello(&work, bench->mended, which);
+    for (size_t i = 0; i < COUNT_OF(rows[which]); i++) {
+        struct measure_work one = {rows[which][i].run, &work, 1};
+
+        measure(bench, rows[which][i].name, rows[which][i].what, rows[which][i].bound_ns, &one);
+    }
+}
+
+/* A table of its own, with the set that is asked and a reader. */
+struct asked_table {
+    struct verdict_table *table;
+    struct verdict_reader *reader;
+};
+
+/* Takes the database, which may be null. False: no memory, and `err` was told; fini either way. */
+static bool asked_table_init(struct asked_table *asked, struct database *db, size_t cap, FILE *err)
+{
+    *asked = (struct asked_table){db ? verdict_table_new(cap) : NULL, NULL};
+    if (!asked->table || !verdict_table_publish(asked->table, db)) {
+        database_free(db);
+    } else {
+        asked->reader = verdict_reader_new(asked->table);
+    }
+    if (!asked->reader) {
+        fputs("weir bench: out of memory\n", err);
+    }
+    return asked->reader != NULL;
+}
+
+static void asked_table_fini(struct asked_table *asked)
+{
+    verdict_reader_free(asked->reader);
+    verdict_table_free(asked->table);
+}
+
+/* `count` of the mix, evenly spread, or all if there are fewer. Returns how many. */
+static size_t pick(const struct mix *mix, struct mix_question **items, size_t count)
+{
+    count = count < mix->count ? count : mix->count;
+    for (size_t i = 0; i < count; i++) {
+        items[i] = mix->items[i * mix->count / count];
+    }
+    return count;
+}
+
+static bool is_hit(struct verdict_reader *reader, const struct mix_question *item)
+{
+    struct verdict_report report;
+    uint64_t hits = verdict_reader_counts(reader)->hits;
+
+    return verdict_lookup(reader, &item->question, &report) &&
+           verdict_reader_counts(reader)->hits > hits;
+}
+
+/* `items` are those of the work, to be changed. */
+static void measure_remembered(struct bench *bench, struct lookup_work *work,
+                               struct mix_question **items)
+{
+    struct measure_work all = {run_lookup, work, work->count};
+
+    bench->hit_count = work->count;
+    if (work->count == 0) {
+        fputs(
+            "weir bench: no question of the mix can be remembered: hit_mix, hit_hot are left out\n",
+            bench->err);
+        return;
+    }
+    measure(bench, "hit_mix", "a remembered verdict, each question of the mix in turn", 100, &all);
+    work->count = pick(&(struct mix){items, work->count}, items, HOT_QUESTIONS);
+    all.step = work->count;
+    measure(bench, "hit_hot", "a remembered verdict, 16 questions of the mix in turn", 100, &all);
+}
+
+/* Remembers the mix, and asks what is remembered: what found no room is left out. */
+static int measure_hits(struct bench *bench)
+{
+    struct database *db = mix_database(bench->options->database_dir, DETECT_DEFAULT, bench->err);
+    struct mix_question **items = calloc(bench->mix.count, sizeof(struct mix_question *));
+    struct lookup_work work = {.items = items};
+    struct asked_table asked = {NULL, NULL};
+    int status = EXIT_STATUS_RUNTIME;
+
+    if (!items) {
+        fputs("weir bench: out of memory\n", bench->err);
+        database_free(db);
+        return status;
+    }
+    if (asked_table_init(&asked, db, bench->mix.count * TABLE_SPARE, bench->err)) {
+        work.reader = asked.reader;
+        for (size_t i = 0; i < bench->mix.count; i++) {
+            (void)is_hit(asked.reader, bench->mix.items[i]);
+        }
+        for (size_t i = 0; i < bench->mix.count; i++) {
+            if (is_hit(asked.reader, bench->mix.items[i])) {
+                items[work.count++] = bench->mix.items[i];
+            }
+        }
+        measure_remembered(bench, &work, items);
+        status = EXIT_STATUS_OK;
+    }
+    asked_table_fini(&asked);
+    free(items);
+    return status;
+}
+
+/* Of the large hello, whose extensions are permuted, so that the key needs them sorted. */
+static int measure_chrome_hit(struct bench *bench)
+{
+    static struct hello_work hello;
+    static struct mix_question item;
+    struct mix_question *items[] = {&item};
+    struct database_options set = {.mode = DETECT_DEFAULT,
+                                   .browsers = {SPAN_LITERAL(chrome_record), "made-up browsers"}};
+    struct record_faults faults;
+    struct lookup_work work = {.items = items, .count = 1};
+    struct measure_work one = {run_lookup, &work, 1};
+    struct asked_table asked;
+    int status = EXIT_STATUS_RUNTIME;
+
+    make_hello(&hello, bench->mended, SAMPLE_HELLO_LARGE);
+    item.question = hello.question;
+    if (asked_table_init(&asked, database_new(&set, &faults), 1, bench->err)) {
+        struct verdict_report report;
+        bool done = verdict_lookup(asked.reader, &item.question, &report);
+
+        ASSERT(done && report.verdict == VERDICT_GENUINE);
+        work.reader = asked.reader;
+        measure(bench, "hit_chrome", "a remembered verdict of the 1843 bytes' request", 100, &one);
+        status = EXIT_STATUS_OK;
+    }
+    asked_table_fini(&asked);
+    return status;
+}
+
+static void measure_checks(struct bench *bench)
+{
+    static struct check_work work;
+    struct measure_work all = {run_check, &work, bench->mix.count};
+
+    work.mix = &bench->mix;
+    work.db = bench->compatible;
+    if (work.db) {
+        measure(bench, "check_compatible", "a check, no memory of verdicts, as MITMEngine answers",
+                0, &all);
+    }
+    work.db = bench->mended;
+    measure(bench, "check_default", "a check, no memory of verdicts, default mode", 0, &all);
+}
+
+static int measure_readers(struct bench *bench)
+{
+    struct mix_question *items[CHECKED_QUESTIONS];
+    struct readers_plan plan = {
+        .dir = bench->options->database_dir,
+        .items = items,
+        .thread_count = bench->options->threads ? bench->options->threads : 1,
+        .budget_ns = bench->share_ns * READERS_SHARE,
+    };
+    int status;
+
+    bench->readers[0] = (struct reader_measurement){
+        .name = "readers_check", .what = "lookups of 256 questions in a table for 4"};
+    plan.count = pick(&bench->mix, items, CHECKED_QUESTIONS);
+    plan.table_cap = 1;
+    status = readers_run(&plan, &bench->readers[0].result, bench->err);
+    if (status) {
+        return status;
+    }
+    bench->readers[1] = (struct reader_measurement){
+        .name = "readers_hit", .what = "lookups of one question, which is checked once a set"};
+    plan.count = 1;
+    return readers_run(&plan, &bench->readers[1].result, bench->err);
+}
+
+/* ---- what is said ---- */
+
+#ifdef WEIR_SLOW_CHECKS
+static const bool has_slow_checks = true;
+#else
+static const bool has_slow_checks = false;
+#endif
+
+static const char *heap_name(enum measure_heap heap)
+{
+    static const char *const names[] = {"unknown", "untouched", "touched"};
+    return names[heap];
+}
+
+static double change_percent(const struct readers_result *result)
+{
+    return (result->publishing.median / result->alone.median - 1) * 100;
+}
+
+static const char *database_name(const struct bench *bench)
+{
+    return bench->options->database_dir ? bench->options->database_dir : "made up";
+}
+
+static const char *mix_name(const struct bench *bench)
+{
+    return bench->options->mix_file ? bench->options->mix_file : "made up";
+}
+
+static void print_text(const struct bench *bench, FILE *out)
+{
+    fprintf(
+        out,
+        "weir %s, bench detect\n"
+        "database   %s, %zu browsers, %zu products\n"
+        "mix        %s, %zu questions, %zu of them remembered at once\n\n"
+        "%sNanoseconds of CPU time an operation, over batches; a tenth of them is below low, a\n"
+        "tenth above high. Wall is the median of wall time.\n\n"
+        "                    median      min      low     high     wall    bound  heap\n",
+        WEIR_VERSION, database_name(bench), database_browsers(bench->mended)->count,
+        database_products(bench->mended)->count, mix_name(bench), bench->mix.count,
+        bench->hit_count,
+        has_slow_checks ? "This build has slow checks: do not quote its figures.\n\n" : "");
+    for (size_t i = 0; i < bench->count; i++) {
+        const struct measurement *one = &bench->measurements[i];
+        const struct measure_figure *cpu = &one->result.cpu;
+
+        fprintf(out, "%-17s %8.1f %8.1f %8.1f %8.1f %8.1f ", one->name, cpu->median, cpu->min,
+                cpu->low, cpu->high, one->result.wall.median);
+        if (one->bound_ns) {
+            fprintf(out, "%8u%s", one->bound_ns, cpu->median > one->bound_ns ? " missed" : "");
+        } else {
+            fprintf(out, "%8s", "");
+        }
+        fprintf(out, "  %s\n", heap_name(one->heap));
+    }
+    fprintf(out,
+            "\nReaders, %u: the same while nobody publishes, and while sets are published.\n\n"
+            "                     alone  publishing  change  checked     sets/s\n",
+            bench->options->threads ? bench->options->threads : 1);
+    for (size_t i = 0; i < COUNT_OF(bench->readers); i++) {
+        const struct readers_result *result = &bench->readers[i].result;
+
+        fprintf(out, "%-17s %8.1f %11.1f %6.1f%% %7.2f%% %10.0f\n", bench->readers[i].name,
+                result->alone.median, result->publishing.median, change_percent(result),
+                result->publishing_misses * 100, result->publish_hz);
+    }
+    fputc('\n', out);
+    for (size_t i = 0; i < bench->count; i++) {
+        fprintf(out, "%-17s %s\n", bench->measurements[i].name, bench->measurements[i].what);
+    }
+    for (size_t i = 0; i < COUNT_OF(bench->readers); i++) {
+        fprintf(out, "%-17s %s\n", bench->readers[i].name, bench->readers[i].what);
+    }
+}
+
+static json_t *pack_figure(const struct measure_figure *figure)
+{
+    return json_pack("{s:f,s:f,s:f,s:f}", "median", figure->median, "min", figure->min, "low",
+                     figure->low, "high", figure->high);
+}
+
+static json_t *pack_measurement(const struct measurement *one)
+{
+    json_t *bound = one->bound_ns ? json_integer(one->bound_ns) : json_null();
+
+    return json_pack(
+        "{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:s}", "name", one->name, "what", one->what, "cpu_ns",
+        pack_figure(&one->result.cpu), "wall_ns", pack_figure(&one->result.wall), "operations",
+        (json_int_t)one->result.operation_count, "batches", (json_int_t)one->result.batch_count,
+        "bound_ns", bound, "heap", heap_name(one->heap));
+}
+
+static json_t *pack_readers(const struct reader_measurement *one)
+{
+    const struct readers_result *result = &one->result;
+
+    return json_pack("{s:s,s:s,s:o,s:o,s:f,s:f,s:f,s:I,s:I,s:f}", "name", one->name, "what",
+                     one->what, "alone_cpu_ns", pack_figure(&result->alone), "publishing_cpu_ns",
+                     pack_figure(&result->publishing), "change_percent", change_percent(result),
+                     "alone_checked", result->alone_misses, "publishing_checked",
+                     result->publishing_misses, "lookups", (json_int_t)result->lookup_count,
+                     "slices", (json_int_t)result->slice_count, "published_a_second",
+                     result->publish_hz);
+}
+
+/* False: no memory. */
+static bool print_json(const struct bench *bench, FILE *out)
+{
+    json_t *measurements = json_array();
+    json_t *readers = json_array();
+    json_t *answer;
+    bool done = true;
+
+    for (size_t i = 0; i < bench->count; i++) {
+        done &= !json_array_append_new(measurements, pack_measurement(&bench->measurements[i]));
+    }
+    for (size_t i = 0; i < COUNT_OF(bench->readers); i++) {
+        done &= !json_array_append_new(readers, pack_readers(&bench->readers[i]));
+    }
+    answer =
+        json_pack("{s:s,s:b,s:{s:o,s:I,s:I},s:{s:o,s:I,s:I},s:I,s:o,s:o}", "weir", WEIR_VERSION,
+                  "slow_checks", has_slow_checks, "database", "name",
+                  json_from_bytes(span_from_string(database_name(bench))), "browsers",
+                  (json_int_t)database_browsers(bench->mended)->count, "products",
+                  (json_int_t)database_products(bench->mended)->count, "mix", "name",
+                  json_from_bytes(span_from_string(mix_name(bench))), "questions",
+                  (json_int_t)bench->mix.count, "remembered", (json_int_t)bench->hit_count,
+                  "threads", (json_int_t)(bench->options->threads ? bench->options->threads : 1),
+                  "measurements", measurements, "readers", readers);
+    done = done && answer && json_dumpf(answer, out, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
+    fputc('\n', out);
+    json_decref(answer);
+    return done;
+}
+
+/* ---- life ---- */
+
+/* MITMEngine's answers are not measured with a database that it cannot read, as one with days. */
+static int load(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    int status = EXIT_STATUS_OK;
+
+    bench->mended = mix_database(options->database_dir, DETECT_DEFAULT, bench->err);
+    if (!bench->mended) {
+        return EXIT_STATUS_CONFIG;
+    }
+    bench->compatible = mix_database(options->database_dir, DETECT_COMPATIBLE, bench->err);
+    if (!bench->compatible) {
+        fputs("weir bench: MITMEngine could not read this: check_compatible is left out\n",
+              bench->err);
+    }
+    if (options->mix_file) {
+        status = mix_load(&bench->mix, options->mix_file, bench->err);
+    } else if (!mix_make_up(&bench->mix)) {
+        fputs("weir bench: out of memory\n", bench->err);
+        status = EXIT_STATUS_RUNTIME;
+    }
+    return status;
+}
+
+static int measure_all(struct bench *bench)
+{
+    int status;
+
+    measure_hello(bench, SAMPLE_HELLO_SMALL);
+    measure_hello(bench, SAMPLE_HELLO_LARGE);
+    status = measure_hits(bench);
+    status = status ? status : measure_chrome_hit(bench);
+    if (!status) {
+        measure_checks(bench);
+        status = measure_readers(bench);
+    }
+    return status;
+}
+
+int bench_detect_run(const struct options *options, FILE *out, FILE *err)
+{
+    struct bench *bench = calloc(1, sizeof(*bench));
+    unsigned seconds = options->seconds ? options->seconds : SECONDS_DEFAULT;
+    int status;
+
+    if (options->threads > READERS_MAX) {
+        fprintf(err, "weir bench: --threads %u: at most %d expected\n", options->threads,
+                READERS_MAX);
+        free(bench);
+        return EXIT_STATUS_USAGE;
+    }
+    if (!bench) {
+        fputs("weir bench: out of memory\n", err);
+        return EXIT_STATUS_RUNTIME;
+    }
+    hash_set_seed(random_seed());
+    bench->options = options;
+    bench->err = err;
+    bench->share_ns = seconds * NS_PER_S / (CASE_COUNT + 2 * READERS_SHARE);
+    status = load(bench);
+    status = status ? status : measure_all(bench);
+    if (!status && !options->json) {
+        print_text(bench, out);
+    } else if (!status && !print_json(bench, out)) {
+        fputs("weir bench: out of memory\n", err);
+        status = EXIT_STATUS_RUNTIME;
+    }
+    database_free(bench->compatible);
+    database_free(bench->mended);
+    mix_fini(&bench->mix);
+    free(bench);
+    return status;
+}

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`weir bench`: that it measures and says plausible things, and what it says of bad input. How fast
+weir is is no test's business: a busy machine would fail it."""
+import json
+import os
+
+import harness
+from tools_case import Case
+
+RECORD = "1:14.0-20.0:1:2:5.1.0:1:|303:1301,c02f:0:17:0:*:|:0:0\n"
+QUESTION = {"raw_ua": "x", "ua_fingerprint": "1:15.0.0:1:2:5.1.0:1:",
+            "request_fingerprint": "303:1301,c02f:0:17:0::"}
+
+
+class Bench(Case):
+    def bench(self, *arguments):
+        return self.weir_command("bench", "detect", "--seconds", "1", *arguments)
+
+    def database(self, browsers):
+        folder = os.path.join(self.folder, "database")
+        os.makedirs(folder, exist_ok=True)
+        for name, text in (("browser", browsers), ("mitm", ""), ("badheader", "")):
+            with open(os.path.join(folder, name + ".txt"), "w", encoding="utf-8") as out:
+                out.write(text)
+        return folder
+
+    def mix(self, *lines):
+        text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
+        return self.write("mix.jsonl", text.encode())
+
+    def check_answer(self, answer, names):
+        heap = "unknown" if os.environ.get("WEIR_SANITIZED") else "untouched"
+        self.assertEqual([one["name"] for one in answer["measurements"]], names)
+        for one in answer["measurements"]:
+            self.assertEqual(one["heap"], heap, one)
+            self.assertGreaterEqual(one["batches"], 5, one)
+            self.assertGreaterEqual(one["operations"], one["batches"], one)
+            for clock in ("cpu_ns", "wall_ns"):
+                figure = one[clock]
+                self.assertLess(0, figure["min"], one)
+                self.assertTrue(figure["min"] <= figure["low"] <= figure["median"]
+                                <= figure["high"], one)
+        for one in answer["readers"]:
+            self.assertLess(0, one["alone_cpu_ns"]["min"], one)
+            self.assertLess(0, one["publishing_cpu_ns"]["min"], one)
+            self.assertLess(0, one["published_a_second"], one)
+        checked, hit = answer["readers"]
+        self.assertLess(hit["alone_checked"], 0.01)
+        self.assertLess(hit["alone_checked"], hit["publishing_checked"])
+        return checked
+
+    NAMES = ["parse_517", "key_517", "ja3_517", "ja4_517", "parse_1843", "key_1843", "ja3_1843",
+             "ja4_1843", "hit_mix", "hit_hot", "hit_chrome", "check_compatible", "check_default"]
+
+    def test_made_up(self):
+        """Without files it makes up what it asks, says so, and no operation touches the heap."""
+        code, out, err = self.bench("--json", "--threads", "2")
+        self.assertEqual((code, err), (0, ""))
+        answer = json.loads(out)
+        self.assertEqual((answer["database"]["name"], answer["mix"]["name"], answer["threads"]),
+                         ("made up", "made up", 2))
+        checked = self.check_answer(answer, self.NAMES)
+        self.assertLess(0.9, checked["alone_checked"])
+        bounds = {one["name"]: one["bound_ns"] for one in answer["measurements"]}
+        self.assertEqual((bounds["key_517"], bounds["key_1843"], bounds["hit_hot"],
+                          bounds["ja3_517"]), (500, 1000, 100, None))
+
+    def test_files(self):
+        """A database and a mix of one question; the header may say what the user agent is."""
+        raw = {key: QUESTION[key] for key in ("raw_ua", "request_fingerprint")}
+        code, out, err = self.bench("--json", "--database", self.database(RECORD),
+                                    "--mix", self.mix(QUESTION, raw))
+        self.assertEqual((code, err), (0, ""))
+        answer = json.loads(out)
+        self.assertEqual((answer["database"]["browsers"], answer["database"]["products"],
+                          answer["mix"]["questions"], answer["mix"]["remembered"]), (1, 0, 2, 2))
+        self.check_answer(answer, self.NAMES)
+
+    def test_text(self):
+        """The table, and that it says what is made up."""
+        code, out, err = self.bench()
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("database   made up, 320 browsers, 64 products\n", out)
+        for name in self.NAMES + ["readers_check", "readers_hit"]:
+            self.assertRegex(out, rf"(?m)^{name} +\d+\.\d")
+            self.assertRegex(out, rf"(?m)^{name} +[A-Za-z]")
+
+    def test_bad_mix(self):
+        """Which line, what was expected."""
+        for line, message in (("nonsense\n", r"mix\.jsonl:2: byte \d+: "),
+                              ("[]\n", r"mix\.jsonl:2: an object expected\n"),
+                              ("{}\n", r"mix\.jsonl:2: raw_ua: missing; a string expected\n"),
+                              (dict(QUESTION, ua_fingerprint=":"),
+                               r"mix\.jsonl:2: ua_fingerprint: byte \d+: .* expected\n"),
+                              (dict(QUESTION, request_fingerprint="zz"),
+                               r"mix\.jsonl:2: request_fingerprint: byte 2: .* expected\n"),
+                              ('"' + "x" * 1024 * 1024 + '"\n',
+                               r"mix\.jsonl:2: at most 1048576 bytes expected\n")):
+            code, out, err = self.bench("--mix", self.mix(QUESTION, line))
+            self.assertEqual((code, out), (78, ""), err)
+            self.assertRegex(err, message)
+        code, _, err = self.bench("--mix", self.mix())
+        self.assertEqual(code, 78)
+        self.assertRegex(err, r"mix\.jsonl:1: a line expected")
+
+    def test_too_long(self):
+        """A question that is too long to be remembered is checked all the same."""
+        long = dict(QUESTION, request_fingerprint="303:1301:0:17:0:" + "x" * 5000 + ":")
+        code, out, err = self.bench("--json", "--mix", self.mix(long))
+        self.assertEqual((code, err), (0, "weir bench: no question of the mix can be remembered: "
+                                          "hit_mix, hit_hot are left out\n"))
+        names = [one["name"] for one in json.loads(out)["measurements"]]
+        self.assertEqual(names, [name for name in self.NAMES if name not in ("hit_mix", "hit_hot")])
+
+    def test_missing_files(self):
+        code, _, err = self.bench("--mix", "absent.jsonl")
+        self.assertEqual((code, err), (78, "weir bench: absent.jsonl: No such file or directory\n"))
+        code, _, err = self.bench("--database", "absent")
+        self.assertEqual(code, 78)
+        self.assertIn("weir bench: absent: No such file or directory\n", err)
+
+    def test_bad_database(self):
+        """A line that is no record is told, with its place."""
+        code, out, err = self.bench("--database", self.database(RECORD + "nonsense\n"))
+        self.assertEqual((code, out), (78, ""))
+        self.assertRegex(err, r"browser\.txt:2:\d+: error: .* expected\n")
+
+    def test_compatible(self):
+        """What MITMEngine could not read is told, and its answers are not measured."""
+        code, out, err = self.bench(
+            "--json", "--database", self.database(RECORD.strip() + "|2026-11-21\n"),
+            "--mix", self.mix(QUESTION))
+        self.assertEqual(code, 0, err)
+        self.assertIn("check_compatible is left out\n", err)
+        self.check_answer(json.loads(out), [n for n in self.NAMES if n != "check_compatible"])
+
+    def test_usage(self):
+        for arguments, words in ((("--threads", "65"), "--threads 65: at most 64 expected"),
+                                 (("--seconds", "x"), "--seconds x: a number from 1")):
+            code, _, err = self.weir_command("bench", "detect", *arguments)
+            self.assertEqual(code, 64)
+            self.assertIn(words, err)
+
+
+if __name__ == "__main__":
+    harness.main()
