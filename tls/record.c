@@ -10,6 +10,9 @@
 
 enum {
     CONTENT_HANDSHAKE = 22,
+    /* All of legacy_record_version that may be looked at: servers ignore what is behind it (RFC
+     * 8446 5.1), so whoever judged that could be led past the interception. */
+    VERSION_MAJOR = 3,
     HEADER_LEN = 5,
     PLAINTEXT_MAX = 1 << 14, /* RFC 8446 5.1; a hello is never encrypted */
     EMPTY_RECORDS_MAX = 32,  /* forbidden, but tolerated by TLS libraries */
@@ -46,13 +49,10 @@ enum record_result record_recognise(struct span first_bytes)
     if (first_bytes.len && first_bytes.data[0] != CONTENT_HANDSHAKE) {
         return RECORD_BAD;
     }
-    if (first_bytes.len > 1 && first_bytes.data[1] != 3) {
+    if (first_bytes.len > 1 && first_bytes.data[1] != VERSION_MAJOR) {
         return RECORD_BAD;
     }
-    if (first_bytes.len > 2 && first_bytes.data[2] > 4) {
-        return RECORD_BAD;
-    }
-    return first_bytes.len > 2 ? RECORD_DONE : RECORD_MORE;
+    return first_bytes.len > 1 ? RECORD_DONE : RECORD_MORE;
 }
 
 enum record_result record_gather_hello(struct record_scan *scan, struct span wire, uint8_t *join,
@@ -121,7 +121,7 @@ static enum record_result check_header(struct record_scan *scan, struct span wir
     if (header[0] != CONTENT_HANDSHAKE) {
         return refuse(scan, "content_type", at, ALERT_UNEXPECTED_MESSAGE);
     }
-    if ((have > 1 && header[1] != 3) || (have > 2 && header[2] > 4)) {
+    if (have > 1 && header[1] != VERSION_MAJOR) {
         return refuse(scan, "legacy_record_version", at + 1, ALERT_PROTOCOL_VERSION);
     }
     if (have < HEADER_LEN) {
