@@ -79,7 +79,8 @@ enum record_result record_gather_hello(struct record_scan *scan, struct span wir
             return refuse(scan, "record_length", scan->offset + 3, ALERT_UNEXPECTED_MESSAGE);
         }
         if (wire.len < end) {
-            scan->want = end;
+            /* Until the message's length is known, the next byte may be the one that is wrong. */
+            scan->want = scan->message_total ? end : wire.len + 1;
             return RECORD_MORE;
         }
         if (scan->message_total && scan->message_len + len == scan->message_total) {
@@ -112,8 +113,8 @@ static enum record_result check_header(struct record_scan *scan, struct span wir
     if (at + HEADER_LEN > RECORD_BYTES_MAX) {
         return refuse(scan, "record", at, ALERT_ILLEGAL_PARAMETER);
     }
-    scan->want = at + HEADER_LEN;
     have = wire.len - at;
+    scan->want = have < 2 ? wire.len + 1 : at + HEADER_LEN; /* the first two are judged alone */
     if (have == 0) {
         return RECORD_MORE;
     }

@@ -59,7 +59,8 @@ struct outcome {
     size_t decided_at; /* wire bytes there when it fell */
 };
 
-/* Gives the wire bytes in growing views, `step` more each time, in exact-size copies. */
+/* Gives the wire bytes in growing views, `step` more each time, but none that is shorter than what
+ * was wanted: nobody asks then. */
 static struct outcome feed(size_t step)
 {
     struct outcome out = {RECORD_MORE, {NULL, 0}, {NULL, 0, 0}, 0};
@@ -68,6 +69,9 @@ static struct outcome feed(size_t step)
 
     while (out.result == RECORD_MORE && len < wire_len) {
         len = wire_len - len < step ? wire_len : len + step;
+        if (len < scan.want) {
+            continue;
+        }
         out.result = record_gather_hello(&scan, span_make(wire, len), join, &out.message);
         if (out.result == RECORD_MORE) {
             assert_true(scan.want > len && scan.want <= RECORD_BYTES_MAX);
@@ -180,12 +184,20 @@ static void test_want(void **state)
     put_record(span_sub(message, 0, 100));
     put_record(span_skip(message, 100));
     assert_int_equal(record_gather_hello(&scan, span_make(wire, 0), join, &got), RECORD_MORE);
-    assert_int_equal(scan.want, 5);
+    assert_int_equal(scan.want, 1);
+    assert_int_equal(record_gather_hello(&scan, span_make(wire, 1), join, &got), RECORD_MORE);
+    assert_int_equal(scan.want, 2);
     assert_int_equal(record_gather_hello(&scan, span_make(wire, 4), join, &got), RECORD_MORE);
     assert_int_equal(scan.want, 5);
     assert_int_equal(record_gather_hello(&scan, span_make(wire, 5), join, &got), RECORD_MORE);
+    assert_int_equal(scan.want, 6);
+    assert_int_equal(record_gather_hello(&scan, span_make(wire, 8), join, &got), RECORD_MORE);
+    assert_int_equal(scan.want, 9);
+    assert_int_equal(record_gather_hello(&scan, span_make(wire, 9), join, &got), RECORD_MORE);
     assert_int_equal(scan.want, 105);
     assert_int_equal(record_gather_hello(&scan, span_make(wire, 105), join, &got), RECORD_MORE);
+    assert_int_equal(scan.want, 106);
+    assert_int_equal(record_gather_hello(&scan, span_make(wire, 108), join, &got), RECORD_MORE);
     assert_int_equal(scan.want, 110);
     assert_int_equal(scan.record_count, 1);
     assert_int_equal(record_gather_hello(&scan, span_make(wire, 300), join, &got), RECORD_MORE);
