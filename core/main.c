@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/tools/detect_lines.h"
+#include "core/tools/detect_mends.h"
 #include "core/tools/fingerprint.h"
 #include "core/tools/signatures.h"
 #include "core/tools/signatures_capture.h"
@@ -71,6 +72,8 @@ int main(int argc, char **argv)
         return user_agent_lines_run(&options, stdout, stderr);
     case COMMAND_DETECT:
         return detect_lines_run(&options, stdout, stderr);
+    case COMMAND_DETECT_MENDS:
+        return detect_mends_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MATCH:
         return signatures_match_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MERGE:
