@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/tools/detect_lines.h"
+#include "core/tools/detect_mends.h"
 #include "core/tools/fingerprint.h"
 #include "core/tools/signatures.h"
 #include "core/tools/signatures_capture.h"
@@ -74,6 +75,8 @@ int main(int argc, char **argv)
         return detect_lines_run(&options, stdout, stderr);
     case COMMAND_BENCH_DETECT:
         return bench_detect_run(&options, stdout, stderr);
+    case COMMAND_DETECT_MENDS:
+        return detect_mends_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MATCH:
         return signatures_match_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MERGE:

@@ -146,12 +146,21 @@ static const struct command_row command_rows[] = {
      "  weir user-agent --json - < headers.jsonl\n"
      "  weir user-agent --compatible --json - < headers.jsonl\n",
      "FILE..."},
+    {"detect", "mends", COMMAND_DETECT_MENDS, 1U << OPTION_JSON, 0,
+     "tell how detect differs from MITMEngine",
+     "Prints each difference with its reason: what MITMEngine does, and what weir does instead\n"
+     "without --compatible, and with it, too, where the original crashes or has no bound. --json\n"
+     "prints an object a difference.\n",
+     "  weir detect mends\n"
+     "  weir detect mends --json | jq -r .name\n",
+     NULL},
     {"detect", NULL, COMMAND_DETECT,
      1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_DATABASE,
      1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE, "tell intercepted requests from genuine ones",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the columns raw_ua and\n"
      "request_fingerprint; ua_fingerprint, if it is there, is used instead of what raw_ua says.\n"
-     "It is answered by the same object with the column report, or error.\n",
+     "It is answered by the same object with the column report, or error.\n"
+     "weir detect mends tells how that differs from MITMEngine's.\n",
      "  weir detect --database /usr/share/weir --json - < requests.jsonl\n"
      "  weir detect --compatible --database mitmengine --json - < requests.jsonl\n",
      "FILE..."},

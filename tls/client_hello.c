@@ -191,8 +191,9 @@ static void parse_key_shares(struct span *shares, struct cursor *body)
     expect_end(body);
     entries = cursor_within(body, *shares);
     while (cursor_left(&entries)) {
-        size_t start = cursor_offset(&entries);
+        size_t start;
         cursor_u16(&entries);
+        start = cursor_offset(&entries);
         if (cursor_vector16(&entries).len == 0) {
             fail_at(&entries, start);
         }

@@ -44,7 +44,9 @@ struct client_hello {
     struct span key_shares;           /* (51): the raw client_shares vector */
 };
 
-/* What was wrong and where, when a parse fails. */
+/* What was wrong and where, when a parse fails: where bytes are missing, the place of the first of
+ * them; where a value may not be, the value, or the length before it; the first byte that is left
+ * over. */
 struct client_hello_fault {
     const char *field; /* "cipher_suites", "server_name", ... */
     size_t offset;     /* bytes from the start of the handshake message */

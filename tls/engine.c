@@ -220,6 +220,8 @@ static void text_error(struct text *t, const struct tls_engine *engine, uint32_t
         text_string(t, "memory is exhausted");
     } else if (error) {
         text_reason(t, error);
+    } else if (engine->fault.alert_sent) {
+        text_string(t, "refused without a reason"); /* the library has none for some */
     } else {
         text_string(t, "it closed during the handshake");
     }

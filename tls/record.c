@@ -10,6 +10,9 @@
 
 enum {
     CONTENT_HANDSHAKE = 22,
+    /* All of legacy_record_version that may be looked at: servers ignore what is behind it (RFC
+     * 8446 5.1), so whoever judged that could be led past the interception. */
+    VERSION_MAJOR = 3,
     HEADER_LEN = 5,
     PLAINTEXT_MAX = 1 << 14, /* RFC 8446 5.1; a hello is never encrypted */
     EMPTY_RECORDS_MAX = 32,  /* forbidden, but tolerated by TLS libraries */
@@ -46,13 +49,10 @@ enum record_result record_recognise(struct span first_bytes)
     if (first_bytes.len && first_bytes.data[0] != CONTENT_HANDSHAKE) {
         return RECORD_BAD;
     }
-    if (first_bytes.len > 1 && first_bytes.data[1] != 3) {
+    if (first_bytes.len > 1 && first_bytes.data[1] != VERSION_MAJOR) {
         return RECORD_BAD;
     }
-    if (first_bytes.len > 2 && first_bytes.data[2] > 4) {
-        return RECORD_BAD;
-    }
-    return first_bytes.len > 2 ? RECORD_DONE : RECORD_MORE;
+    return first_bytes.len > 1 ? RECORD_DONE : RECORD_MORE;
 }
 
 enum record_result record_gather_hello(struct record_scan *scan, struct span wire, uint8_t *join,
@@ -79,7 +79,8 @@ enum record_result record_gather_hello(struct record_scan *scan, struct span wir
             return refuse(scan, "record_length", scan->offset + 3, ALERT_UNEXPECTED_MESSAGE);
         }
         if (wire.len < end) {
-            scan->want = end;
+            /* Until the message's length is known, the next byte may be the one that is wrong. */
+            scan->want = scan->message_total ? end : wire.len + 1;
             return RECORD_MORE;
         }
         if (scan->message_total && scan->message_len + len == scan->message_total) {
@@ -112,8 +113,8 @@ static enum record_result check_header(struct record_scan *scan, struct span wir
     if (at + HEADER_LEN > RECORD_BYTES_MAX) {
         return refuse(scan, "record", at, ALERT_ILLEGAL_PARAMETER);
     }
-    scan->want = at + HEADER_LEN;
     have = wire.len - at;
+    scan->want = have < 2 ? wire.len + 1 : at + HEADER_LEN; /* the first two are judged alone */
     if (have == 0) {
         return RECORD_MORE;
     }
@@ -121,7 +122,7 @@ static enum record_result check_header(struct record_scan *scan, struct span wir
     if (header[0] != CONTENT_HANDSHAKE) {
         return refuse(scan, "content_type", at, ALERT_UNEXPECTED_MESSAGE);
     }
-    if ((have > 1 && header[1] != 3) || (have > 2 && header[2] > 4)) {
+    if (have > 1 && header[1] != VERSION_MAJOR) {
         return refuse(scan, "legacy_record_version", at + 1, ALERT_PROTOCOL_VERSION);
     }
     if (have < HEADER_LEN) {

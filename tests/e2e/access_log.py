@@ -15,6 +15,7 @@ FIELDS = {
     "dialled": ("dialled",),
     "sni": ("sni",),
     "alpn": ("alpn",),
+    "protocol": ("protocol",),
     "ja3": ("ja3",),
     "ja4": ("ja4",),
     "server_tls": ("server_tls", "version"),

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`weir detect`, `weir user-agent`, `weir signatures`: that they agree with reference results, and
 what they say of bad input."""
+import json
 import os
+import re
+import subprocess
 
 import harness
 from tools_case import Case, golden, shared_data
@@ -146,6 +149,28 @@ class Signatures(Case):
                                              r"^request_fingerprint: byte 2: ",
                                              r"^ua_fingerprint: byte \d: ", r"^raw_ua: missing")):
             self.assertRegex(answer["error"], pattern)
+
+    def test_mends(self):
+        """The table of differences is printed whole, as text and as JSON."""
+        with open(os.path.join(harness.ROOT, "detect", "mends.def"), encoding="utf-8") as table:
+            rows = re.findall(r'^(MEND|DEVIATION)\((\w+),\n    "(.*)",\n    "(.*)",\n    "(.*)"\)$',
+                              table.read(), re.MULTILINE)
+        self.assertGreater(len(rows), 30)
+        code, out, err = self.weir_command("detect", "mends", "--json")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual([json.loads(line) for line in out.splitlines()],
+                         [dict(zip(("kind", "name", "original", "instead", "reason"),
+                                   (kind.lower(), *texts))) for kind, *texts in rows])
+        code, out, err = self.weir_command("detect", "mends")
+        self.assertEqual((code, err), (0, ""))
+        for _, name, original, instead, reason in rows:
+            self.assertIn(f"\n{name}\n  MITMEngine  {original}\n  weir        {instead}\n"
+                          f"  because     {reason}\n", out)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([harness.BINARY, "detect", "mends"], stdout=full,
+                                  stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"weir detect: ", done.stderr)
 
     def test_database_faults(self):
         """A file that is absent, a line that is no record: named with their place."""

@@ -30,7 +30,7 @@ static bool fits(struct span opening, enum protocol protocol)
         return !begins_with(opening, SPAN_LITERAL("SSH-")) &&
                !begins_with(opening, SPAN_LITERAL("GET /")) &&
                !begins_with(opening, SPAN_LITERAL("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) &&
-               !begins_with(opening, SPAN_LITERAL("\x16\x03\x01"));
+               !begins_with(opening, SPAN_LITERAL("\x16\x03"));
     case PROTOCOL_UNKNOWN:
         break;
     }

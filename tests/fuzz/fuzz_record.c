@@ -21,6 +21,9 @@ static struct outcome feed(struct span wire, size_t step, uint8_t *join)
 
     while (out.result == RECORD_MORE && len < wire.len) {
         len = wire.len - len < step ? wire.len : len + step;
+        if (len < out.scan.want) {
+            continue; /* nobody asks then */
+        }
         out.result = record_gather_hello(&out.scan, span_make(wire.data, len), join, &out.message);
         if (out.result == RECORD_MORE) {
             ASSERT(out.scan.want > len && out.scan.want <= RECORD_BYTES_MAX);

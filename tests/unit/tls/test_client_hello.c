@@ -343,7 +343,7 @@ static const struct body_case body_cases[] = {
     {51, NULL, 0, {(const uint8_t *)"\0\0", 2}}, /* asks for a HelloRetryRequest */
     {51, NULL, 0, {(const uint8_t *)"\0\5\0\x1d\0\1k", 7}},
     {51, "key_share", 0, {(const uint8_t *)"", 0}},
-    {51, "key_share", 2, {(const uint8_t *)"\0\4\0\x1d\0\0", 6}},
+    {51, "key_share", 4, {(const uint8_t *)"\0\4\0\x1d\0\0", 6}},
     {51, "key_share", 6, {(const uint8_t *)"\0\5\0\x1d\0\2k", 7}},
     {51, "key_share", 4, {(const uint8_t *)"\0\3\0\x1d\0", 5}},
     {51, "key_share", 2, {(const uint8_t *)"\0\0\0", 3}},

@@ -4,6 +4,7 @@
  * that ours do not have.
  */
 #include "tests/unit/tls/engine_pair.h"
+#include "tests/unit/tls/hello_builder.h"
 
 static void feed(struct side *side, struct buf_cache *cache, struct span bytes)
 {
@@ -58,6 +59,34 @@ static void test_garbage(void **state)
         assert_int_not_equal(tls_engine_status(pair.client.engine), TLS_OPEN);
         pair_fini(&pair);
     }
+}
+
+/* A name of a type that nobody knows: the library refuses it, but leaves no error behind. */
+static void test_refused_name(void **state)
+{
+    static struct hello_builder hello;
+    const struct pair_options options = {0};
+    const struct tls_fault *fault;
+    uint8_t header[] = {22, 3, 1, 0, 0};
+    struct span message;
+    struct pair pair;
+    (void)state;
+
+    hello_start(&hello, 0x0303, 0);
+    HELLO_LIST16(&hello, 0xc02b);
+    hello_no_compression(&hello);
+    hello_extension(&hello, 0, "\0\4\1\0\1a", 6);
+    message = hello_finish(&hello);
+    header[4] = (uint8_t)message.len;
+    pair_init(&pair, &options);
+    assert_true(buf_queue_append(&pair.server.in, &pair.cache, span_make(header, sizeof(header))));
+    feed(&pair.server, &pair.cache, message);
+    fault = tls_engine_fault(pair.server.engine);
+    assert_int_equal(tls_engine_status(pair.server.engine), TLS_FAILED);
+    assert_int_equal(fault->alert_sent, 112);
+    assert_string_equal(fault->text, "TLS with the client failed: refused without a reason; "
+                                     "we answered unrecognized_name (112)");
+    pair_fini(&pair);
 }
 
 /* A handshake that stops after any number of bytes leaves nothing behind. */
@@ -298,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_refused_name),
         cmocka_unit_test(test_truncated_handshake),
         cmocka_unit_test(test_hello_retry_request),
         cmocka_unit_test(test_weak_clients),
