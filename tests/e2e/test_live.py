@@ -189,13 +189,13 @@ class Live(harness.WeirCase):
         for number in range(REPETITIONS):
             with self.subTest(browser=browser.name, repetition=number):
                 before = len(self.weir.records())
-                output = browser.visit(f"https://{host}:{self.secure.port}/bytes/100", proxy,
+                output = browser.visit(f"https://{host}:{self.secure.port}/bytes/0", proxy,
                                        authority, self.folder_of(browser.name))
                 try:
                     record = harness.wait_for("a record", lambda: next((
                         r for r in self.weir.records()[before:]
                         if r.kind == kind and (r.target or "").startswith(host)
-                        and (kind == "tunnel" or r.path == "/bytes/100")), None))
+                        and (kind == "tunnel" or r.path == "/bytes/0")), None))
                 except AssertionError:
                     self.fail(f"{browser.name} did not come: {output[-600:]}\n"
                               + self.weir.stderr()[-600:])
