@@ -421,7 +421,8 @@ static struct judgement judge_host(const struct http_head *head, const struct fi
         return refuse(400, head->host, "Host is there more than once");
     }
     if (found->host_count == 0) {
-        /* Of CONNECT the target says all; proxies in front of us leave Host out (mitmproxy does). */
+        /* Of CONNECT the target says all; proxies in front of us leave Host out (mitmproxy does).
+         */
         return head->version == HTTP_VERSION_1_0 || is_connect
                    ? passed
                    : refuse(400, nowhere, "there is no Host field, which HTTP/1.1 requires");
