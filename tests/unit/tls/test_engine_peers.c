@@ -61,7 +61,7 @@ static void test_garbage(void **state)
     }
 }
 
-/* A name of a type that nobody knows: the library refuses it, but leaves no error behind. */
+/* A name of a type that nobody knows: that of 2022 refuses it, but leaves no error behind. */
 static void test_refused_name(void **state)
 {
     static struct hello_builder hello;
@@ -84,8 +84,9 @@ static void test_refused_name(void **state)
     fault = tls_engine_fault(pair.server.engine);
     assert_int_equal(tls_engine_status(pair.server.engine), TLS_FAILED);
     assert_int_equal(fault->alert_sent, 112);
-    assert_string_equal(fault->text, "TLS with the client failed: refused without a reason; "
-                                     "we answered unrecognized_name (112)");
+    /* Newer libraries say why. */
+    assert_non_null(strstr(fault->text, "; we answered unrecognized_name (112)"));
+    assert_null(strstr(fault->text, "closed"));
     pair_fini(&pair);
 }
 
