@@ -39,57 +39,51 @@ def recorded_major(number):
     return found.group(1) if found else None
 
 
-class Chromium:
-    name, program = "Chrome", "chromium"
+class Browser:
+    """One row; `visit` is a shell command's work, in a folder of its own."""
 
-    @staticmethod
-    def major(folder):
-        version = capture.run_shell("chromium --version 2>/dev/null | grep -o '[0-9][0-9.]*'", folder)
-        return version.split(".")[0]
+    def __init__(self, name, program, number, visit):
+        self.name, self.program, self.number, self.visit = name, program, number, visit
 
-    @staticmethod
-    def number():
-        return 1
-
-    @staticmethod
-    def visit(url, proxy, _authority, folder):
-        agent = capture.run_shell(
-            "chromium --headless=new --no-sandbox --dump-dom --user-data-dir=other "
-            "'data:text/html,<script>document.write(navigator.userAgent)</script>' 2>/dev/null | "
-            "grep -o 'Mozilla[^<]*' | sed s/Headless//", folder).strip()
-        return capture.run_shell(
-            "chromium --headless=new --no-sandbox --disable-gpu --no-first-run "
-            "--disable-background-networking --ignore-certificate-errors --user-data-dir=profile "
-            f"--proxy-server=http://127.0.0.1:{proxy} --user-agent='{agent}' --dump-dom {url}", folder)
+    def is_recorded(self, folder):
+        version = capture.run_shell(
+            f"{self.program} --version 2>/dev/null | grep -o '[0-9][0-9.]*'", folder)
+        return version.split(".")[0] == recorded_major(self.number)
 
 
-class Firefox:
-    name, program = "Firefox", "firefox-esr"
+def visit_with_chromium(url, proxy, _authority, folder):
+    agent = capture.run_shell(
+        "chromium --headless=new --no-sandbox --dump-dom --user-data-dir=other "
+        "'data:text/html,<script>document.write(navigator.userAgent)</script>' 2>/dev/null | "
+        "grep -o 'Mozilla[^<]*' | sed s/Headless//", folder).strip()
+    return capture.run_shell(
+        "chromium --headless=new --no-sandbox --disable-gpu --no-first-run "
+        "--disable-background-networking --ignore-certificate-errors --user-data-dir=profile "
+        f"--proxy-server=http://127.0.0.1:{proxy} --user-agent='{agent}' --dump-dom {url}", folder)
 
-    @staticmethod
-    def major(folder):
-        version = capture.run_shell("firefox-esr --version | grep -o '[0-9][0-9.]*'", folder)
-        return version.split(".")[0]
 
-    @staticmethod
-    def number():
-        return 4
+def visit_with_firefox(url, proxy, authority, folder):
+    capture.run_shell(capture.FIREFOX_SETUP.replace("{ca}", authority), folder)
+    with open(os.path.join(folder, "profile", "user.js"), "w", encoding="utf-8") as prefs:
+        for key, value in (("network.proxy.type", 1), ("network.proxy.ssl", "127.0.0.1"),
+                           ("network.proxy.ssl_port", proxy), ("network.proxy.no_proxies_on", ""),
+                           ("network.proxy.allow_hijacking_localhost", True),
+                           ("network.captive-portal-service.enabled", False),
+                           ("browser.region.update.enabled", False),
+                           ("app.update.disabledForTesting", True),
+                           ("network.connectivity-service.enabled", False)):
+            prefs.write(f'user_pref("{key}", {json.dumps(value)});\n')
+    return capture.run_shell("firefox-esr --headless --no-remote --profile profile "
+                             f"--screenshot page.png {url}", folder)
 
-    @staticmethod
-    def visit(url, proxy, authority, folder):
-        capture.run_shell(capture.FIREFOX_SETUP.replace("{ca}", authority), folder)
-        with open(os.path.join(folder, "profile", "user.js"), "w", encoding="utf-8") as prefs:
-            for key, value in (("network.proxy.type", 1), ("network.proxy.ssl", "127.0.0.1"),
-                               ("network.proxy.ssl_port", proxy),
-                               ("network.proxy.no_proxies_on", ""),
-                               ("network.proxy.allow_hijacking_localhost", True),
-                               ("network.captive-portal-service.enabled", False),
-                               ("browser.region.update.enabled", False),
-                               ("app.update.disabledForTesting", True),
-                               ("network.connectivity-service.enabled", False)):
-                prefs.write(f'user_pref("{key}", {json.dumps(value)});\n')
-        return capture.run_shell("firefox-esr --headless --no-remote --profile profile "
-                                 f"--screenshot page.png {url}", folder)
+
+def curl_that_says(agent):
+    return lambda url, proxy, _authority, folder: capture.run_shell(
+        f"curl --silent --insecure --proxy http://127.0.0.1:{proxy} -A '{agent}' {url}", folder)
+
+
+BROWSERS = [Browser("Chrome", "chromium", 1, visit_with_chromium),
+            Browser("Firefox", "firefox-esr", 4, visit_with_firefox)]
 
 
 class Relay:
@@ -175,11 +169,9 @@ class Live(harness.WeirCase):
 
     def browsers(self):
         """Those that are there, of the version that was recorded."""
-        found = []
-        for browser in (Chromium, Firefox):
-            if shutil.which(browser.program) and (browser is Chromium or shutil.which("certutil")):
-                if browser.major(self.folder_of("version")) == recorded_major(browser.number()):
-                    found.append(browser)
+        found = [browser for browser in BROWSERS if shutil.which(browser.program)
+                 and (browser.name != "Firefox" or shutil.which("certutil"))
+                 and browser.is_recorded(self.folder_of("version"))]
         if not found:
             self.skipTest("no browser of the version that was recorded")
         return found
@@ -300,12 +292,8 @@ class Live(harness.WeirCase):
                   "Firefox": f"Mozilla/5.0 (X11; Linux x86_64; rv:{recorded_major(4)}.0) "
                              f"Gecko/20100101 Firefox/{recorded_major(4)}.0"}
         for name, agent in agents.items():
-            class Liar:
-                pass
-            Liar.name = f"curl as {name}"
-            Liar.visit = staticmethod(lambda url, proxy, _authority, folder, agent=agent: capture.run_shell(
-                f"curl --silent --insecure --proxy http://127.0.0.1:{proxy} -A '{agent}' {url}", folder))
-            for found in self.judged(Liar, "straight, intercepted", self.weir.port, None):
+            liar = Browser(f"curl as {name}", "curl", 0, curl_that_says(agent))
+            for found in self.judged(liar, "straight, intercepted", self.weir.port, None):
                 self.assertEqual((found["verdict"], found["browser"]), ("intercepted", name), found)
                 self.assertNotIn("product", found)
 
