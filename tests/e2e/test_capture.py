@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -39,18 +38,7 @@ class Capture(Case):
 
     def begin(self, *more, **words):
         """A capture that listens, and its port."""
-        weir = subprocess.Popen(self.words(*more, **words), stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, cwd=self.folder)
-        self.addCleanup(self.stop, weir)
-        line = weir.stderr.readline().decode()
-        self.assertRegex(line, r"^weir signatures capture: listening on (127\.0\.0\.1|\[::1\]):\d+\n")
-        return weir, int(line.rsplit(":", 1)[1])
-
-    @staticmethod
-    def stop(weir):
-        if weir.poll() is None:
-            weir.send_signal(signal.SIGTERM)
-        weir.communicate(timeout=harness.WAIT_S)
+        return self.listening("signatures capture", self.words(*more, **words))
 
     def end(self, weir, code=0):
         out, err = weir.communicate(timeout=4 * harness.WAIT_S)

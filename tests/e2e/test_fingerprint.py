@@ -4,7 +4,6 @@ results."""
 import json
 import os
 import select
-import signal
 import socket
 import ssl
 import subprocess
@@ -369,18 +368,8 @@ class Commands(tools_case.Case):
 
 class Live(tools_case.Case):
     def start(self, *arguments):
-        weir = subprocess.Popen([harness.BINARY, "fingerprint", "--json", "--live", "127.0.0.1:0",
-                                 *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(self.stop, weir)
-        line = weir.stderr.readline().decode()
-        self.assertRegex(line, r"listening on 127\.0\.0\.1:\d+\n")
-        return weir, int(line.rsplit(":", 1)[1])
-
-    @staticmethod
-    def stop(weir):
-        if weir.poll() is None:
-            weir.send_signal(signal.SIGTERM)
-        weir.communicate(timeout=harness.WAIT_S)
+        return self.listening("fingerprint", [harness.BINARY, "fingerprint", "--json", "--live",
+                                              "127.0.0.1:0", *arguments])
 
     def test_real_client(self):
         """A real client is shown, and hears an alert."""

@@ -5,6 +5,7 @@ Reference results lie outside the project, in WEIR_SHARED_DATA or ../shared/data
 where they are not, the tests that compare with them are skipped."""
 import json
 import os
+import signal
 import subprocess
 import unittest
 
@@ -37,6 +38,21 @@ class Case(harness.WeirCase):
                               check=False)
         self.assertIsNone(harness.COMPLAINTS.search(done.stderr.decode()), done.stderr.decode())
         return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def listening(self, name, words):
+        """The command `name` that listens on loopback and says so, and its port."""
+        weir = subprocess.Popen(words, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, cwd=self.folder)
+        self.addCleanup(self.stop_listening, weir)
+        line = weir.stderr.readline().decode()
+        self.assertRegex(line, rf"^weir {name}: listening on (127\.0\.0\.1|\[::1\]):\d+\n")
+        return weir, int(line.rsplit(":", 1)[1])
+
+    @staticmethod
+    def stop_listening(weir):
+        if weir.poll() is None:
+            weir.send_signal(signal.SIGTERM)
+        weir.communicate(timeout=harness.WAIT_S)
 
     def fingerprint(self, *arguments, given=b""):
         return self.weir_command("fingerprint", *arguments, given=given)

@@ -2,25 +2,11 @@
 /* Lists: grammar, the four sets, both modes of matching, writing and merging. */
 #include "detect/request_signature.h"
 
+#include "tests/unit/detect/words_kit.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
-
-static struct words *words;
-
-static int set_up(void **state)
-{
-    (void)state;
-    words = words_new();
-    return words ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    words_free(words);
-    return 0;
-}
 
 static enum match_level match_rules(const char *signature, const char *fingerprint,
                                     struct list_match_rules rules, uint32_t *similarity)
@@ -248,13 +234,13 @@ static void test_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_ordered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_any_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_unordered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_overlap, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_merged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ordered, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_any_order, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_unordered, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_overlap, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_written, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_faults, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_merged, words_set_up, words_tear_down),
         cmocka_unit_test(test_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,28 +2,14 @@
 /* Signatures of real visits: what of one visit must hold for the next, and who it is bound to. */
 #include "detect/signature_draft.h"
 
+#include "tests/unit/detect/words_kit.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 enum { VISITS_MAX = 4 };
-
-static struct words *words;
-
-static int set_up(void **state)
-{
-    (void)state;
-    words = words_new();
-    return words ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    words_free(words);
-    return 0;
-}
 
 static void add(struct signature_draft *draft, const char *fingerprint)
 {
@@ -177,11 +163,11 @@ static void test_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_one_visit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_permuted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_quirks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_other_order_of_ciphers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_visit, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_in_order, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_permuted, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_quirks, words_set_up, words_tear_down),
+        cmocka_unit_test_setup_teardown(test_other_order_of_ciphers, words_set_up, words_tear_down),
         cmocka_unit_test(test_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,14 @@ static void script_fini(void)
     }
 }
 
+/* Also behind a test that failed. */
+static int script_teardown(void **state)
+{
+    (void)state;
+    script_fini();
+    return 0;
+}
+
 /* A new conversation: preface and settings of both sides, in two lines. */
 static void script_init(void)
 {

@@ -357,13 +357,6 @@ static void test_no_first_request_from_a_broken_block(void **state)
     assert_int_equal(heap_blocks, blocks);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    script_fini();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,5 +373,5 @@ int main(void)
         cmocka_unit_test(test_a_long_first_request_is_cut),
         cmocka_unit_test(test_no_first_request_from_a_broken_block),
     };
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, script_teardown);
 }

@@ -584,13 +584,6 @@ static void test_memory_that_runs_out(void **state)
     assert_in_range(fails_at, 20, 200);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    script_fini();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,5 +604,5 @@ int main(void)
         cmocka_unit_test(test_a_burst_leaves_nothing_behind),
         cmocka_unit_test(test_memory_that_runs_out),
     };
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, script_teardown);
 }
