@@ -25,7 +25,6 @@
 enum {
     DESCRIPTORS_RESERVED = 64, /* rings, listeners, logs, the resolver's sockets */
     CONNS_PER_WORKER_MAX = 1 << 20,
-    SECONDS_A_DAY = 86400,
 };
 
 /* A message from main to one worker. */
@@ -233,7 +232,7 @@ struct database *process_load_database(const struct config *config, const char *
         .dirs = (const char *const *)config->detect.databases,
         .count = config->detect.database_count,
         .mode = config->detect.compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT,
-        .age_max_days = (int32_t)(config->detect.age_max_s / SECONDS_A_DAY),
+        .age_max_days = (int32_t)(config->detect.age_max_s / S_PER_DAY),
         /* A set that is not whole would call others' connections intercepted. */
         .strict = true,
     };
@@ -430,59 +429,59 @@ struct renewal {
     struct database *db; /* null: nothing is to be judged */
 };
 
-static bool renewal_init(struct renewal *new, struct process *p)
+static bool renewal_init(struct renewal *next, struct process *p)
 {
     struct config_report report = {.out = stderr};
     char error[512];
 
-    *new = (struct renewal){.config = config_load(p->options->config_file, &report)};
-    if (!new->config) {
+    *next = (struct renewal){.config = config_load(p->options->config_file, &report)};
+    if (!next->config) {
         return false;
     }
-    new->snapshot = snapshot_new(config_get(new->config), ++p->serial, ca_certificate_der(p->ca),
-                                 NULL, error, sizeof(error));
-    if (!new->snapshot) {
+    next->snapshot = snapshot_new(config_get(next->config), ++p->serial, ca_certificate_der(p->ca),
+                                  NULL, error, sizeof(error));
+    if (!next->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return false;
     }
-    if (new->config->detect.database_count) {
-        new->db = process_load_database(new->config, "run");
+    if (next->config->detect.database_count) {
+        next->db = process_load_database(next->config, "run");
     }
-    return new->db || !new->config->detect.database_count;
+    return next->db || !next->config->detect.database_count;
 }
 
-static void renewal_fini(struct renewal *new)
+static void renewal_fini(struct renewal *next)
 {
-    if (new->snapshot) {
-        snapshot_put(new->snapshot);
+    if (next->snapshot) {
+        snapshot_put(next->snapshot);
     }
-    if (new->config) {
-        config_put(new->config);
+    if (next->config) {
+        config_put(next->config);
     }
 }
 
 static void reload(struct process *p)
 {
-    struct renewal new;
+    struct renewal next;
     const char *fixed;
 
     if (p->shared.access_log) {
         log_sink_reopen(p->shared.access_log);
     }
-    if (!renewal_init(&new, p) || (new.db && !publish_database(p, new.db))) {
+    if (!renewal_init(&next, p) || (next.db && !publish_database(p, next.db))) {
         log_write(LOG_ERROR, "reload failed, the old configuration stays in force");
-        renewal_fini(&new);
+        renewal_fini(&next);
         return;
     }
-    fixed = config_first_difference(p->config, new.config, true);
+    fixed = config_first_difference(p->config, next.config, true);
     if (fixed) {
         log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", fixed);
     }
-    log_set_level((enum log_level) new.config->log.level);
-    order_all(p, new.snapshot, 0);
+    log_set_level((enum log_level)next.config->log.level);
+    order_all(p, next.snapshot, 0);
     snapshot_put(p->snapshot);
-    p->snapshot = new.snapshot;
-    config_put(new.config);
+    p->snapshot = next.snapshot;
+    config_put(next.config);
     log_write(LOG_INFO, "configuration reloaded");
 }
 

@@ -454,12 +454,12 @@ const char *detect_unknown_name(enum detect_unknown unknown)
     return names[unknown];
 }
 
-void detect_print_reason(struct text *out, const struct detect_report *report)
+void detect_print_reason(struct text *out, enum match_level level, enum request_field reason)
 {
-    if (report->reason != REQUEST_FIELD_NONE) {
-        text_string(out, match_level_name(report->level));
+    if (reason != REQUEST_FIELD_NONE) {
+        text_string(out, match_level_name(level));
         text_char(out, '_');
-        text_string(out, request_field_name(report->reason));
+        text_string(out, request_field_name(reason));
     }
 }
 

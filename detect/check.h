@@ -76,7 +76,7 @@ const char *detect_error_name(enum detect_error error);
 const char *detect_unknown_name(enum detect_unknown unknown);
 
 /* "impossible_cipher", or nothing. */
-void detect_print_reason(struct text *out, const struct detect_report *report);
+void detect_print_reason(struct text *out, enum match_level level, enum request_field reason);
 /* `<signature's field> vs <field seen>`, or nothing. */
 void detect_print_details(struct text *out, const struct database *db,
                           const struct detect_report *report);

@@ -200,7 +200,7 @@ static bool time_of(const ASN1_TIME *time, int64_t *time_s)
     bool done = epoch && ASN1_TIME_diff(&days, &seconds, epoch, time);
 
     if (done) {
-        *time_s = (int64_t)days * 86400 + seconds;
+        *time_s = (int64_t)days * S_PER_DAY + seconds;
     }
     ASN1_STRING_free(epoch);
     return done;

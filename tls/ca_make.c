@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A new certificate authority, and the encodings of its files. */
+#include "core/base/clock.h"
 #include "core/base/text.h"
 #include "tls/ca_private.h"
 #include "tls/certificate.h"
@@ -21,8 +22,8 @@
 #include <unistd.h>
 
 enum {
-    LIFE_S = 3652 * 86400, /* ten years */
-    BACKDATE_S = 2 * 86400,
+    LIFE_S = 3652 * S_PER_DAY, /* ten years */
+    BACKDATE_S = 2 * S_PER_DAY,
     HOST_MAX = 32, /* the common name is at most 64 bytes long, RFC 5280 A.1 */
 };
 

@@ -5,6 +5,7 @@
  */
 #include "tls/leaf.h"
 
+#include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "tls/ca_private.h"
 #include "tls/certificate.h"
@@ -23,7 +24,7 @@
 #include <stdlib.h>
 
 enum {
-    BACKDATE_S = 2 * 86400,
+    BACKDATE_S = 2 * S_PER_DAY,
     COMMON_NAME_MAX = 64, /* ub-common-name, RFC 5280 A.1 */
     LABEL_MAX = 63,       /* RFC 1035 2.3.4 */
     DNS_NAME_MAX = 253,
@@ -494,7 +495,7 @@ static bool pick_validity(const struct ca *ca, const struct leaf_request *reques
                           struct validity *validity)
 {
     validity->not_before_s = request->now_s - BACKDATE_S;
-    validity->not_after_s = request->now_s + (int64_t)request->days * 86400;
+    validity->not_after_s = request->now_s + (int64_t)request->days * S_PER_DAY;
     if (validity->not_before_s < ca->not_before_s) {
         validity->not_before_s = ca->not_before_s;
     }

@@ -8,6 +8,7 @@
  */
 #include "tls/verify_private.h"
 
+#include "core/base/clock.h"
 #include "core/base/text.h"
 
 #include <openssl/bytestring.h>
@@ -125,7 +126,7 @@ static bool time_of(const ASN1_TIME *time, int64_t *seconds)
 
     ASN1_TIME_free(epoch);
     if (done) {
-        *seconds = (int64_t)days * 86400 + rest;
+        *seconds = (int64_t)days * S_PER_DAY + rest;
     }
     return done;
 }

@@ -128,7 +128,9 @@ static void copy(struct pipe *p)
         }
         ssize_t len = move_one(p);
         if (len < 0) {
-            p->end = p->end == PIPE_STOPPED ? PIPE_STOPPED : PIPE_FAILED;
+            if (p->end == PIPE_FLOWS) {
+                p->end = PIPE_FAILED;
+            }
             return;
         }
         if (len == 0) {

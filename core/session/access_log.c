@@ -84,8 +84,9 @@ static void detection_value(struct text *t, const struct session *s)
     }
     if (report->reason != REQUEST_FIELD_NONE) {
         key(t, "reason");
-        text_printf(t, "\"%s_%s\"", match_level_name(report->level),
-                    request_field_name(report->reason));
+        text_char(t, '"');
+        detect_print_reason(t, report->level, report->reason);
+        text_char(t, '"');
     }
     if (report->has_product) {
         key(t, "product");

@@ -6,20 +6,18 @@
 
 #include <stdlib.h>
 
-enum { SECONDS_A_DAY = 86400 };
-
 /* ---- the hello's part of the fingerprint, packed: it may have to wait for long ---- */
-
-static const struct number_list *list_of(const struct request_fingerprint *fp, size_t index)
-{
-    const struct number_list *const lists[] = {&fp->ciphers, &fp->extensions, &fp->curves,
-                                               &fp->point_formats};
-    return lists[index];
-}
 
 enum { LIST_COUNT = 4, PACKED_HEAD = 2 }; /* version, whether there is the quirk compr */
 
-static uint16_t *pack(const struct request_fingerprint *fp)
+static struct number_list *list_of(struct request_fingerprint *fp, size_t index)
+{
+    struct number_list *const lists[LIST_COUNT] = {&fp->ciphers, &fp->extensions, &fp->curves,
+                                                   &fp->point_formats};
+    return lists[index];
+}
+
+static uint16_t *pack(struct request_fingerprint *fp)
 {
     size_t len = PACKED_HEAD;
     uint16_t *packed;
@@ -45,9 +43,6 @@ static uint16_t *pack(const struct request_fingerprint *fp)
 
 static void unpack(struct request_fingerprint *fp, const uint16_t *packed)
 {
-    struct number_list *const lists[] = {&fp->ciphers, &fp->extensions, &fp->curves,
-                                         &fp->point_formats};
-
     fp->version = packed[0];
     fp->quirks.count = 0;
     if (packed[1]) {
@@ -56,9 +51,10 @@ static void unpack(struct request_fingerprint *fp, const uint16_t *packed)
     }
     packed += PACKED_HEAD;
     for (size_t i = 0; i < LIST_COUNT; i++) {
-        lists[i]->count = *packed++;
-        memcpy(lists[i]->items, packed, lists[i]->count * sizeof(*packed));
-        packed += lists[i]->count;
+        struct number_list *list = list_of(fp, i);
+        list->count = *packed++;
+        memcpy(list->items, packed, list->count * sizeof(*packed));
+        packed += list->count;
     }
 }
 
@@ -75,7 +71,7 @@ static bool look_up(struct session *s, const struct request_fingerprint *request
         .raw_ua = user_agent,
         .request = request,
         .without_headers = basis != DETECTION_REQUEST,
-        .today = (int32_t)(ring_wall(s->worker->engine.ring) / NS_PER_S / SECONDS_A_DAY),
+        .today = clock_day(ring_wall(s->worker->engine.ring)),
     };
 
     user_agent_parse(&ua, user_agent, mode);
@@ -88,6 +84,13 @@ static struct request_fingerprint *request_room(void)
 {
     static __thread struct request_fingerprint room;
     return &room;
+}
+
+/* The report stays; what was kept to judge once more goes. */
+static void settle(struct detection *d)
+{
+    free(d->hello);
+    d->hello = NULL;
 }
 
 void detection_take_hello(struct session *s, const struct client_hello *hello,
@@ -125,16 +128,8 @@ bool detection_take_request(struct session *s, const struct http_first_request *
     }
     found =
         look_up(s, request, span_make(first->user_agent, first->user_agent_len), DETECTION_REQUEST);
-    detection_settle(s);
+    settle(s->detection);
     return found;
-}
-
-void detection_settle(struct session *s)
-{
-    if (s->detection) {
-        free(s->detection->hello);
-        s->detection->hello = NULL;
-    }
 }
 
 void detection_ask(const struct session *s, struct policy_question *question)
@@ -152,9 +147,11 @@ void detection_ask(const struct session *s, struct policy_question *question)
 
 void detection_free(struct session *s)
 {
-    detection_settle(s);
-    free(s->detection);
-    s->detection = NULL;
+    if (s->detection) {
+        settle(s->detection);
+        free(s->detection);
+        s->detection = NULL;
+    }
 }
 
 const char *detection_basis_name(enum detection_basis basis)

@@ -14,7 +14,6 @@
 
 enum {
     PRINT_MAX = 4 * RECORD_LINE_MAX, /* any field of a report */
-    SECONDS_A_DAY = 86400,
 };
 
 struct detection {
@@ -41,7 +40,7 @@ int detect_lines_run(const struct options *options, FILE *out, FILE *err)
     }
     hash_set_seed(random_seed());
     detection->compatible = options->compatible;
-    detection->today = (int32_t)(clock_wall_ns() / NS_PER_S / SECONDS_A_DAY);
+    detection->today = clock_day(clock_wall_ns());
     detection->db = load(options, err);
     status = EXIT_STATUS_CONFIG;
     if (detection->db) {
@@ -122,7 +121,7 @@ static void print_reason(struct text *out, const struct database *db,
                          const struct detect_report *report)
 {
     (void)db;
-    detect_print_reason(out, report);
+    detect_print_reason(out, report->level, report->reason);
 }
 
 static bool fill(struct detection *d, json_t *object)

@@ -25,7 +25,6 @@ enum {
     VISIT_MS = 10000,  /* from the hello to the end of the first request's head */
     LINGER_MS = 2000,  /* for the client to close, so that it reads the answer */
     PIECE_MAX = 16384, /* bytes taken at once */
-    SECONDS_A_DAY = 86400,
     MESSAGE_CAP = 512,
     SHOWN_MAX = 1024, /* of a peer's text */
     PATH_MAX_LEN = 4096,
@@ -530,7 +529,7 @@ static char *with_day(const char *record, size_t len)
     if (line) {
         text_bytes(&t, span_make(record, len));
         text_char(&t, '|');
-        record_day_print(&t, (int32_t)(clock_wall_ns() / NS_PER_S / SECONDS_A_DAY));
+        record_day_print(&t, clock_day(clock_wall_ns()));
         text_char(&t, '\n');
         line[t.len] = '\0';
     }

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { SECONDS_A_DAY = 86400, NAME_MAX_LEN = 512, TIME_MAX = 64 };
+enum { NAME_MAX_LEN = 512, TIME_MAX = 64 };
 
 static bool set_span(json_t *object, const char *name, struct span value)
 {
@@ -53,7 +53,7 @@ static bool set_time(json_t *object, int64_t time_ns)
     struct text day = text_make(room, sizeof(room));
     struct text time = text_make(room, sizeof(room));
 
-    record_day_print(&day, (int32_t)(time_ns / NS_PER_S / SECONDS_A_DAY));
+    record_day_print(&day, clock_day(time_ns));
     if (!set_span(object, "date", text_view(&day))) {
         return false;
     }

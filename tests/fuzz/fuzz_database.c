@@ -99,7 +99,7 @@ static void check_all(const struct database *db)
         if (database_mode(db) == DETECT_COMPATIBLE) {
             check_chosen(db, &question, &report);
         }
-        detect_print_reason(&out, &report);
+        detect_print_reason(&out, report.level, report.reason);
         detect_print_details(&out, db, &report);
         detect_print_ua_signature(&out, db, &report);
         detect_print_product_signature(&out, db, &report);

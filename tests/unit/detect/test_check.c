@@ -73,7 +73,7 @@ static void expect_texts(const struct database *db, const char *reason, const ch
     char expected[512];
     struct text out = text_make(memory, sizeof(memory));
 
-    detect_print_reason(&out, &report);
+    detect_print_reason(&out, report.level, report.reason);
     text_char(&out, '|');
     detect_print_details(&out, db, &report);
     text_char(&out, '|');

@@ -53,7 +53,7 @@ static void compare_report(const struct json *line, const struct database *db,
 {
     struct text reason = text_make(memory, sizeof(memory));
 
-    detect_print_reason(&reason, report);
+    detect_print_reason(&reason, report->level, report->reason);
     expect(line, "reason", text_view(&reason));
     expect(line, "error", span_from_string(detect_error_name(report->error)));
     expect(line, "browser_signature_match", span_from_string(match_level_name(report->level)));
