@@ -313,8 +313,8 @@ static int make_shared(struct process *p)
  * the order of the workers, and a port that is taken is found before anything was served. */
 static int bind_for(struct process *p, const struct config_listener *listener, size_t index)
 {
-    struct sockaddr_storage address = listener->socket_address;
-    socklen_t len = listener->socket_address_len;
+    struct sockaddr_storage address = listener->address.socket_address;
+    socklen_t len = listener->address.socket_address_len;
     char error[256];
 
     for (uint32_t i = 0; i < p->thread_count; i++) {
@@ -436,6 +436,11 @@ static bool renewal_init(struct renewal *next, struct process *p)
 
     *next = (struct renewal){.config = config_load(p->options->config_file, &report)};
     if (!next->config) {
+        return false;
+    }
+    if (!config_has_same_listeners(p->config, next->config)) {
+        log_write(LOG_ERROR, "reload: listeners were added, taken out or changed in address or "
+                             "mode; that needs a new process");
         return false;
     }
     next->snapshot = snapshot_new(config_get(next->config), ++p->serial, ca_certificate_der(p->ca),

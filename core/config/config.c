@@ -147,9 +147,14 @@ const char *config_first_difference(const struct config *a, const struct config 
         const struct config_field *field = &config_fields[i];
 
         if (config_field_is_in(field, NULL) && (!restart_only || field->change == CONFIG_RESTART) &&
-            !config_field_equal(field, a, b)) {
+            !config_field_equal(field, a, b, restart_only)) {
             return field->path;
         }
     }
     return NULL;
+}
+
+bool config_has_same_listeners(const struct config *a, const struct config *b)
+{
+    return config_field_equal(config_field_at("listeners"), a, b, true);
 }

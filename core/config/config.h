@@ -17,14 +17,60 @@
 #include <sys/socket.h>
 
 enum decision { DECISION_INTERCEPT, DECISION_TUNNEL, DECISION_REFUSE };
-enum listener_mode { LISTENER_FORWARD };
 enum log_format { LOG_FORMAT_JSON };
 
-struct config_listener {
-    char *address; /* as written; ":8080" is [::]:8080, to be bound for IPv4 too */
+/* How a listener's clients say where they want to go. */
+enum listener_mode {
+    LISTENER_FORWARD,     /* HTTP: CONNECT, or whole URLs */
+    LISTENER_SOCKS5,      /* RFC 1928 */
+    LISTENER_TRANSPARENT, /* not at all: the kernel knows */
+    LISTENER_REVERSE,     /* not at all: the configuration says */
+};
+
+/* Whether a connection begins with a PROXY protocol header. */
+enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_OPTIONAL, PROXY_PROTOCOL_REQUIRED };
+enum send_proxy_protocol { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+
+enum target_scheme { TARGET_NONE, TARGET_TCP, TARGET_TLS };
+enum upstream_scheme { UPSTREAM_NONE, UPSTREAM_HTTP, UPSTREAM_HTTPS, UPSTREAM_SOCKS5 };
+
+struct config_address {
+    char *text; /* as written; ":8080" is [::]:8080, to be bound for IPv4 too; "" is none */
     struct sockaddr_storage socket_address;
-    socklen_t socket_address_len;
+    socklen_t socket_address_len; /* 0: none */
+};
+
+enum { CONFIG_HOST_MAX = 253 };
+
+/* scheme://host:port */
+struct config_url {
+    char *text;                     /* as written; "" is none */
+    int scheme;                     /* one of the field's words */
+    uint16_t port;                  /* of the scheme, where none was written */
+    char host[CONFIG_HOST_MAX + 1]; /* a name, or an address without brackets */
+};
+
+struct config_listener {
+    struct config_address address;
     enum listener_mode mode;
+    char **clients; /* networks that may connect; none: all */
+    size_t client_count;
+    enum proxy_protocol proxy_protocol;
+    char **balancers; /* networks whose PROXY headers are believed */
+    size_t balancer_count;
+    char *users;              /* an htpasswd file; "": nobody is asked */
+    bool tproxy;              /* transparent: by TPROXY, not by REDIRECT */
+    bool spoof;               /* transparent: the client's address is shown to the server */
+    struct config_url target; /* reverse */
+    enum send_proxy_protocol send_proxy_protocol; /* to servers that are dialled directly */
+};
+
+/* A proxy that weir goes through. */
+struct config_upstream {
+    char *name;
+    struct config_url url;
+    char *credentials; /* a file with user:password; "": none are sent */
+    enum send_proxy_protocol send_proxy_protocol;
 };
 
 /* A rule matches when every pattern that it has matches. The first rule that matches decides. */
@@ -44,6 +90,12 @@ struct config_rule {
     size_t verdict_count;
     char **products; /* of interception; case does not matter */
     size_t product_count;
+    char **clients; /* networks of the client; none: any */
+    size_t client_count;
+    char **mismatches; /* "sni", "host": names that disagree with the target; none: any */
+    size_t mismatch_count;
+    char **via; /* names of upstream proxies, or "direct"; none: upstream.via */
+    size_t via_count;
     enum decision action;
 };
 
@@ -79,6 +131,11 @@ struct config {
         bool verify;
         uint32_t idle_count; /* idle connections kept, a worker */
         uint32_t idle_ms;
+        struct config_upstream *proxies;
+        size_t proxy_count;
+        char **via; /* in the order in which they are tried; none: direct */
+        size_t via_count;
+        uint32_t retry_ms; /* for so long a proxy that failed comes last */
     } upstream;
 
     struct {
@@ -86,6 +143,10 @@ struct config {
         size_t port_count;
         bool allow_private; /* also loopback, link-local and private destinations */
     } connect;
+
+    struct {
+        uint32_t mark; /* SO_MARK of weir's own connections; 0: none */
+    } transparent;
 
     struct {
         bool via;        /* add Via (RFC 9110 7.6.3) */
@@ -126,6 +187,7 @@ struct config {
     } limits;
 
     struct {
+        uint32_t delay_ms; /* not ready any more, still accepting */
         uint32_t grace_ms;
     } drain;
 };
@@ -154,6 +216,9 @@ void config_put(struct config *config);           /* one less; the last frees it
  */
 const char *config_first_difference(const struct config *a, const struct config *b,
                                     bool restart_only);
+
+/* Whether a reload can go from one to the other: connections find their listener by its place. */
+bool config_has_same_listeners(const struct config *a, const struct config *b);
 
 /* Writes the commented example: every key with its default and its sentence. */
 void config_write_example(FILE *out);

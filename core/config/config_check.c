@@ -34,27 +34,153 @@ static bool is_read(const struct check *check, const char *path)
     return !node || !config_source_has_error_at(check->source, check->read_issue_count, node->mark);
 }
 
+/* Null when it is a file that can be read. Nothing is opened: a device may act on that. */
+static const char *file_error(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0 || faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
+        return strerror(errno);
+    }
+    return S_ISDIR(status.st_mode) ? strerror(EISDIR) : NULL;
+}
+
 static void check_listeners(const struct check *check)
 {
     const struct config_node *list = config_node_find(check->root, "listeners");
 
     for (size_t i = 1; i < check->config->listener_count; i++) {
         const struct config_listener *listener = &check->config->listeners[i];
-        const struct sockaddr_in *address = (const struct sockaddr_in *)&listener->socket_address;
+        const struct sockaddr_in *address =
+            (const struct sockaddr_in *)&listener->address.socket_address;
         const struct config_node *node = config_node_item(list, i);
 
         /* The port lies at one place in both families; port 0 is another one each time. */
-        for (size_t j = 0; j < i && listener->address && address->sin_port != 0; j++) {
+        for (size_t j = 0; j < i && listener->address.text && address->sin_port != 0; j++) {
             const struct config_listener *other = &check->config->listeners[j];
-            if (other->address && memcmp(&listener->socket_address, &other->socket_address,
-                                         sizeof(listener->socket_address)) == 0) {
+            if (other->address.text &&
+                memcmp(&listener->address.socket_address, &other->address.socket_address,
+                       sizeof(listener->address.socket_address)) == 0) {
                 node = config_node_find(node, "address");
                 config_error(check->source, node ? node->mark : start_of_file,
                              "address: listener %zu has the address %s already", j + 1,
-                             other->address);
+                             other->address.text);
                 break;
             }
         }
+    }
+}
+
+/* What a listener says that its mode has no use for, or does not say that it needs. */
+static void check_mode(const struct check *check, const struct config_listener *listener,
+                       const struct config_node *node)
+{
+    bool is_transparent = listener->mode == LISTENER_TRANSPARENT;
+    bool is_explicit = listener->mode == LISTENER_FORWARD || listener->mode == LISTENER_SOCKS5;
+    bool has_target = listener->target.scheme != TARGET_NONE;
+    const struct {
+        bool is_wrong;
+        const char *key; /* to point at, if it was written */
+        const char *sentence;
+    } rules[] = {
+        {listener->mode == LISTENER_REVERSE && !has_target && !config_node_find(node, "target"),
+         "mode", "mode: a reverse listener needs a target, like target: https://www.example.com"},
+        {listener->mode != LISTENER_REVERSE && has_target, "target",
+         "target: only a reverse listener has one"},
+        {listener->tproxy && !is_transparent, "tproxy",
+         "tproxy: only a transparent listener can be reached so"},
+        {listener->spoof && !listener->tproxy, "spoof",
+         "spoof: the client's address can only be shown with tproxy: true"},
+        {listener->users && listener->users[0] && !is_explicit, "users",
+         "users: only clients that know of the proxy can say who they are: mode forward or socks5"},
+        {listener->proxy_protocol != PROXY_PROTOCOL_OFF && listener->balancer_count == 0 &&
+             !config_node_find(node, "balancers"),
+         "proxy_protocol",
+         "proxy_protocol: name the networks whose headers are believed in balancers"},
+        {listener->proxy_protocol == PROXY_PROTOCOL_OFF && listener->balancer_count, "balancers",
+         "balancers: no header is read from them while proxy_protocol is off"},
+        {listener->proxy_protocol != PROXY_PROTOCOL_OFF && is_transparent, "proxy_protocol",
+         "proxy_protocol: no load balancer is in front of a transparent listener"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rules); i++) {
+        if (rules[i].is_wrong) {
+            const struct config_node *key = config_node_find(node, rules[i].key);
+            config_error(check->source, key ? key->mark : node->mark, "%s", rules[i].sentence);
+        }
+    }
+}
+
+static void check_modes(const struct check *check)
+{
+    const struct config_node *list = config_node_find(check->root, "listeners");
+
+    for (size_t i = 0; i < check->config->listener_count; i++) {
+        const struct config_node *node = config_node_item(list, i);
+        if (node && node->kind == CONFIG_NODE_MAP) {
+            check_mode(check, &check->config->listeners[i], node);
+        }
+    }
+}
+
+static bool is_proxy(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->upstream.proxy_count; i++) {
+        const char *other = config->upstream.proxies[i].name;
+        if (other && strcmp(other, name) == 0) {
+            return true;
+        }
+    }
+    return strcmp(name, "direct") == 0;
+}
+
+static void check_via(const struct check *check, char *const *via, size_t count,
+                      const struct config_node *list)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct config_node *node = config_node_item(list, i);
+        if (node && via[i] && !is_proxy(check->config, via[i])) {
+            config_error(check->source, node->mark,
+                         "via: %s is neither the name of one of upstream.proxies nor direct",
+                         config_quote(span_from_string(via[i])).text);
+        }
+    }
+}
+
+static void check_proxies(const struct check *check)
+{
+    const struct config *config = check->config;
+    const struct config_node *list = config_node_find(check->root, "upstream.proxies");
+    const struct config_node *rules = config_node_find(check->root, "intercept.rules");
+
+    for (size_t i = 0; i < config->upstream.proxy_count; i++) {
+        const struct config_upstream *proxy = &config->upstream.proxies[i];
+        const struct config_node *node = config_node_item(list, i);
+        const struct config_node *key = config_node_find(node, "name");
+        bool is_taken = proxy->name && strcmp(proxy->name, "direct") == 0;
+
+        for (size_t j = 0; j < i && proxy->name; j++) {
+            const char *other = config->upstream.proxies[j].name;
+            is_taken |= other && strcmp(other, proxy->name) == 0;
+        }
+        if (is_taken && key) {
+            config_error(check->source, key->mark, "name: %s is taken",
+                         config_quote(span_from_string(proxy->name)).text);
+        }
+        const char *error =
+            proxy->credentials && proxy->credentials[0] ? file_error(proxy->credentials) : NULL;
+        key = config_node_find(node, "credentials");
+        if (error && key) {
+            config_error(check->source, key->mark, "credentials: cannot read %s: %s",
+                         config_quote(span_from_string(proxy->credentials)).text, error);
+        }
+    }
+    check_via(check, config->upstream.via, config->upstream.via_count,
+              config_node_find(check->root, "upstream.via"));
+    for (size_t i = 0; i < config->intercept.rule_count; i++) {
+        const struct config_rule *rule = &config->intercept.rules[i];
+        check_via(check, rule->via, rule->via_count,
+                  config_node_find(config_node_item(rules, i), "via"));
     }
 }
 
@@ -62,7 +188,7 @@ static void check_listeners(const struct check *check)
 static size_t pattern_count(const struct config_rule *rule)
 {
     return rule->sni_count + rule->port_count + rule->ja3_count + rule->ja4_count +
-           rule->verdict_count + rule->product_count;
+           rule->verdict_count + rule->product_count + rule->client_count + rule->mismatch_count;
 }
 
 static bool is_catch_all(const struct config_rule *rule)
@@ -75,11 +201,12 @@ static bool is_catch_all(const struct config_rule *rule)
     return any_host && pattern_count(rule) == 0;
 }
 
-/* Any key but these two is a pattern, or a pattern's misspelt name, which is an error already. */
+/* Any key but these is a pattern, or a pattern's misspelt name, which is an error already. */
 static bool has_pattern_key(const struct config_node *rule)
 {
     for (const struct config_node *key = rule->first; key; key = key->next) {
         if (!span_equal(key->text, SPAN_LITERAL("name")) &&
+            !span_equal(key->text, SPAN_LITERAL("via")) &&
             !span_equal(key->text, SPAN_LITERAL("action"))) {
             return true;
         }
@@ -116,17 +243,6 @@ static void check_rules(const struct check *check)
             catch_all_line = node->mark.line;
         }
     }
-}
-
-/* Null when it is a file that can be read. Nothing is opened: a device may act on that. */
-static const char *file_error(const char *path)
-{
-    struct stat status;
-
-    if (stat(path, &status) < 0 || faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
-        return strerror(errno);
-    }
-    return S_ISDIR(status.st_mode) ? strerror(EISDIR) : NULL;
 }
 
 static void check_files(const struct check *check)
@@ -251,6 +367,8 @@ void config_check(const struct config *config, const struct config_node *root,
         return; /* the defaults fit: a test loads them */
     }
     check_listeners(&check);
+    check_modes(&check);
+    check_proxies(&check);
     check_rules(&check);
     check_files(&check);
     check_databases(&check);

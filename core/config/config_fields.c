@@ -14,9 +14,41 @@ static const struct config_word decision_words[] = {
 
 static const struct config_word mode_words[] = {
     {"forward", LISTENER_FORWARD, true},
-    {"transparent", 0, false},
-    {"reverse", 0, false},
-    {"socks5", 0, false},
+    {"socks5", LISTENER_SOCKS5, true},
+    {"transparent", LISTENER_TRANSPARENT, true},
+    {"reverse", LISTENER_REVERSE, true},
+    {NULL, 0, false},
+};
+
+static const struct config_word proxy_protocol_words[] = {
+    {"off", PROXY_PROTOCOL_OFF, true},
+    {"optional", PROXY_PROTOCOL_OPTIONAL, true},
+    {"required", PROXY_PROTOCOL_REQUIRED, true},
+    {NULL, 0, false},
+};
+
+static const struct config_word send_proxy_words[] = {
+    {"off", SEND_PROXY_OFF, true},
+    {"v1", SEND_PROXY_V1, true},
+    {"v2", SEND_PROXY_V2, true},
+    {NULL, 0, false},
+};
+
+static const struct config_word target_words[] = {
+    {"tcp", TARGET_TCP, true},   {"http", TARGET_TCP, true}, {"tls", TARGET_TLS, true},
+    {"https", TARGET_TLS, true}, {NULL, 0, false},
+};
+
+static const struct config_word upstream_words[] = {
+    {"http", UPSTREAM_HTTP, true},
+    {"https", UPSTREAM_HTTPS, true},
+    {"socks5", UPSTREAM_SOCKS5, true},
+    {NULL, 0, false},
+};
+
+static const struct config_word mismatch_words[] = {
+    {"sni", 0, true},
+    {"host", 0, true},
     {NULL, 0, false},
 };
 
@@ -39,6 +71,8 @@ static const struct config_word verdict_words[] = {
 _Static_assert(sizeof(enum decision) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum listener_mode) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum log_format) == sizeof(int), "an enum that the table can store");
+_Static_assert(sizeof(enum proxy_protocol) == sizeof(int), "an enum that the table can store");
+_Static_assert(sizeof(enum send_proxy_protocol) == sizeof(int), "an enum that the table can store");
 
 #define AT(type, member) offsetof(struct type, member), 0, 0
 #define LIST(type, member, count)                                                                  \
@@ -110,7 +144,8 @@ static bool is_text_equal(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool is_item_equal(const struct config_field *field, const char *a, const char *b)
+static bool is_item_equal(const struct config_field *field, const char *a, const char *b,
+                          bool restart_only)
 {
     if (field->type == CONFIG_PORT_LIST) {
         return memcmp(a, b, field->item_size) == 0;
@@ -119,15 +154,17 @@ static bool is_item_equal(const struct config_field *field, const char *a, const
         return is_text_equal(*(char *const *)(const void *)a, *(char *const *)(const void *)b);
     }
     for (size_t i = 0; i < CONFIG_FIELD_COUNT; i++) {
-        if (config_field_is_in(&config_fields[i], field) &&
-            !config_field_equal(&config_fields[i], a, b)) {
+        const struct config_field *part = &config_fields[i];
+        if (config_field_is_in(part, field) && !(restart_only && part->change == CONFIG_RELOAD) &&
+            !config_field_equal(part, a, b, restart_only)) {
             return false;
         }
     }
     return true;
 }
 
-bool config_field_equal(const struct config_field *field, const void *base_a, const void *base_b)
+bool config_field_equal(const struct config_field *field, const void *base_a, const void *base_b,
+                        bool restart_only)
 {
     const void *a = place_of(field, base_a), *b = place_of(field, base_b);
 
@@ -148,7 +185,7 @@ bool config_field_equal(const struct config_field *field, const void *base_a, co
     }
     for (size_t i = 0; i < list_count(field, base_a); i++) {
         if (!is_item_equal(field, list_items(field, base_a) + i * field->item_size,
-                           list_items(field, base_b) + i * field->item_size)) {
+                           list_items(field, base_b) + i * field->item_size, restart_only)) {
             return false;
         }
     }

@@ -20,11 +20,13 @@ enum config_type {
     CONFIG_STRING,         /* char *, UTF-8 without control characters */
     CONFIG_TOKEN,          /* char *, RFC 9110 5.6.2 */
     CONFIG_PATH,           /* char *, a leading ~/ expanded */
-    CONFIG_LISTEN_ADDRESS, /* char *, and the socket address beside it in config_listener */
+    CONFIG_URL,            /* struct config_url; the field's words are the schemes */
+    CONFIG_LISTEN_ADDRESS, /* struct config_address */
     CONFIG_PORT_LIST,      /* uint16_t * */
     CONFIG_PATH_LIST,      /* char ** from here on */
     CONFIG_HOST_LIST,
     CONFIG_SNI_LIST,
+    CONFIG_NETWORK_LIST, /* addresses and CIDR blocks */
     CONFIG_SERVER_LIST,
     CONFIG_WORD_LIST, /* some of the field's words */
     CONFIG_TEXT_LIST, /* UTF-8 without control characters, not empty */
@@ -87,11 +89,10 @@ static inline bool config_field_is_list(const struct config_field *field)
 enum { CONFIG_VALUE_ERROR_MAX = 384 };
 
 /*
- * Reads one scalar, or one item of a list of scalars, into `place` (of `base`, the struct that
- * holds the field). False, with a sentence in `error`, when it is not valid; `place` is then
- * untouched.
+ * Reads one scalar, or one item of a list of scalars, into `place`. False, with a sentence in
+ * `error`, when it is not valid; `place` is then untouched.
  */
-bool config_value_read(const struct config_field *field, struct span text, void *base, void *place,
+bool config_value_read(const struct config_field *field, struct span text, void *place,
                        char error[CONFIG_VALUE_ERROR_MAX]) MUST_CHECK;
 
 /* "0 to 1024", "100ms to 10m", "forward"; empty when there is nothing to say. */
@@ -101,7 +102,9 @@ void config_value_bounds(const struct config_field *field, char *memory, size_t 
 void config_value_number(const struct config_field *field, uint32_t value, char *memory,
                          size_t cap);
 
-bool config_field_equal(const struct config_field *field, const void *base_a, const void *base_b);
+/* restart_only: parts of a list's element that a reload can change are not looked at. */
+bool config_field_equal(const struct config_field *field, const void *base_a, const void *base_b,
+                        bool restart_only);
 
 /* Frees what the fields of one struct own, not the struct. */
 void config_fields_free(const struct config_field *list, void *base);

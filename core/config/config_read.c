@@ -129,7 +129,7 @@ static void report_unknown(struct config_source *source, struct span prefix,
 }
 
 /* Reads one scalar of a field, or an item of its list. */
-static void read_value(const struct config_field *field, const struct config_node *node, void *base,
+static void read_value(const struct config_field *field, const struct config_node *node,
                        void *place, struct config_source *source)
 {
     char error[CONFIG_VALUE_ERROR_MAX];
@@ -140,7 +140,7 @@ static void read_value(const struct config_field *field, const struct config_nod
     } else if (config_node_is_nothing(node)) {
         config_error(source, node->mark, "%s has no value; write one or take the line out",
                      config_field_name(field));
-    } else if (!config_value_read(field, node->text, base, place, error)) {
+    } else if (!config_value_read(field, node->text, place, error)) {
         config_error(source, node->mark, "%s: %s", config_field_name(field), error);
     }
 }
@@ -203,7 +203,7 @@ static void read_list(const struct config_field *field, const struct config_node
         if (field->type == CONFIG_MAP_LIST) {
             read_element(field, item, items, source);
         } else {
-            read_value(field, item, base, items, source);
+            read_value(field, item, items, source);
         }
     }
 }
@@ -243,7 +243,7 @@ static void read_field(struct scope *scope, const struct config_field *field,
     } else if (config_field_is_list(field)) {
         read_list(field, node, scope->base, source);
     } else {
-        read_value(field, node, scope->base, (char *)scope->base + field->offset, source);
+        read_value(field, node, (char *)scope->base + field->offset, source);
     }
 }
 
@@ -272,12 +272,12 @@ static struct span default_text(const struct config_field *field)
     return text.len >= 2 && text.data[0] == '"' ? span_sub(text, 1, text.len - 2) : text;
 }
 
-static void default_value(const struct config_field *field, struct span text, void *base,
-                          void *place, struct config_source *source)
+static void default_value(const struct config_field *field, struct span text, void *place,
+                          struct config_source *source)
 {
     char error[CONFIG_VALUE_ERROR_MAX];
 
-    if (!config_value_read(field, text, base, place, error)) {
+    if (!config_value_read(field, text, place, error)) {
         config_file_error(source, "%s, by default: %s", field->path, error);
     }
 }
@@ -303,7 +303,7 @@ static void default_list(const struct config_field *field, void *base, struct co
         if (field->type == CONFIG_MAP_LIST) {
             apply_defaults(&(struct scope){.list = field, .base = items}, NULL, source);
         } else {
-            default_value(field, span_trim(span_sub(inside, 0, len)), base, items, source);
+            default_value(field, span_trim(span_sub(inside, 0, len)), items, source);
         }
         inside = span_skip(inside, len + 1);
     }
@@ -341,8 +341,7 @@ static void apply_defaults(struct scope *scope, const struct config_node *map,
         } else if (config_field_is_list(field) && field->default_text) {
             default_list(field, scope->base, source);
         } else if (field->default_text) {
-            default_value(field, default_text(field), scope->base,
-                          (char *)scope->base + field->offset, source);
+            default_value(field, default_text(field), (char *)scope->base + field->offset, source);
         }
     }
 }

@@ -435,13 +435,16 @@ static bool split_port(struct span text, struct span *host, struct span *port)
 }
 
 static bool read_listen_address(const struct config_field *field, struct span text,
-                                struct config_listener *listener, void *place, char *error)
+                                struct config_address *address, char *error)
 {
     struct sockaddr_storage storage;
     struct span host, port_text;
     socklen_t len;
     uint16_t port;
 
+    if (text.len == 0 && field->min == 0) {
+        return store_text(field, no_prefix, text, &address->text, error);
+    }
     if (!split_port(text, &host, &port_text)) {
         return fail(error,
                     "%s is not an address with a port, like 127.0.0.1:8080, [::1]:8080 or "
@@ -458,7 +461,7 @@ static bool read_listen_address(const struct config_field *field, struct span te
                     "taken: 127.0.0.1 or [::1] is this machine alone",
                     config_quote(text).text);
     }
-    if (!store_text(field, no_prefix, text, place, error)) {
+    if (!store_text(field, no_prefix, text, &address->text, error)) {
         return false;
     }
     if (storage.ss_family == AF_INET) {
@@ -466,9 +469,107 @@ static bool read_listen_address(const struct config_field *field, struct span te
     } else {
         ((struct sockaddr_in6 *)&storage)->sin6_port = htons(port);
     }
-    listener->socket_address = storage;
-    listener->socket_address_len = len;
+    address->socket_address = storage;
+    address->socket_address_len = len;
     return true;
+}
+
+/* One name or address, and no pattern. */
+static bool is_one_host(struct span text)
+{
+    return text.len && text.len <= CONFIG_HOST_MAX && text.data[0] != '.' &&
+           span_find(text, '*') == text.len && span_find(text, '/') == text.len &&
+           !config_host_pattern_error(text);
+}
+
+/* 0: none is usual, it has to be written. */
+static uint16_t usual_port(struct span scheme)
+{
+    static const struct {
+        struct span scheme;
+        uint16_t port;
+    } known[] = {
+        {SPAN_LITERAL("http"), 80},
+        {SPAN_LITERAL("https"), 443},
+        {SPAN_LITERAL("socks5"), 1080},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        if (span_equal(known[i].scheme, scheme)) {
+            return known[i].port;
+        }
+    }
+    return 0;
+}
+
+static const struct config_word *find_word(const struct config_field *field, struct span text)
+{
+    const struct config_word *word = field->words;
+
+    while (word->name && !span_equal(span_from_string(word->name), text)) {
+        word++;
+    }
+    return word->name ? word : NULL;
+}
+
+static bool read_url(const struct config_field *field, struct span text, struct config_url *url,
+                     char *error)
+{
+    size_t colon = span_find(text, ':');
+    struct span scheme = span_sub(text, 0, colon);
+    struct span rest = span_skip(text, colon);
+    struct span host, port_text;
+    const struct config_word *word = find_word(field, scheme);
+    uint16_t port = usual_port(scheme);
+    char words[128];
+
+    if (text.len == 0 && field->min == 0) {
+        return store_text(field, no_prefix, text, &url->text, error);
+    }
+    if (!word || !span_equal(span_sub(rest, 0, 3), SPAN_LITERAL("://"))) {
+        config_value_bounds(field, words, sizeof(words));
+        return fail(error, "%s is not scheme://host:port with one of the schemes: %s",
+                    config_quote(text).text, words);
+    }
+    rest = span_skip(rest, 3);
+    if (span_find(rest, '@') < rest.len) {
+        return fail(error, "no user and password here, where every reader of this file sees them: "
+                           "name a file with them in credentials");
+    }
+    if (rest.len && rest.data[rest.len - 1] == '/') {
+        rest = span_sub(rest, 0, rest.len - 1);
+    }
+    if (split_port(rest, &host, &port_text)) {
+        if (!parse_port(port_text, 1, &port)) {
+            return fail(error, "%s: the port is a number from 1 to 65535", config_quote(text).text);
+        }
+    } else if (port == 0) {
+        return fail(error, "%s has no port", config_quote(text).text);
+    } else {
+        bool has_brackets = rest.len > 2 && rest.data[0] == '[' && rest.data[rest.len - 1] == ']';
+        host = span_sub(rest, has_brackets, rest.len - 2 * (size_t)has_brackets);
+    }
+    if (!is_one_host(host)) {
+        return fail(error, "%s: %s is neither a host name nor an IP address (IPv6 in brackets)",
+                    config_quote(text).text, config_quote(host).text);
+    }
+    url->scheme = word->value;
+    url->port = port;
+    memcpy(url->host, host.data, host.len);
+    url->host[host.len] = '\0';
+    return store_text(field, no_prefix, text, &url->text, error);
+}
+
+static bool read_network(const struct config_field *field, struct span text, void *place,
+                         char *error)
+{
+    const char *sentence = config_host_pattern_error(text);
+
+    if (sentence || !config_host_pattern_is_address(text)) {
+        return fail(error, "%s is neither an IP address nor a CIDR block like 192.0.2.0/24",
+                    config_quote(text).text);
+    }
+    return store_text(field, no_prefix, text, place, error);
 }
 
 static bool read_server(const struct config_field *field, struct span text, void *place,
@@ -503,7 +604,7 @@ static bool read_pattern(const struct config_field *field, struct span text, voi
     return store_text(field, no_prefix, text, place, error);
 }
 
-bool config_value_read(const struct config_field *field, struct span text, void *base, void *place,
+bool config_value_read(const struct config_field *field, struct span text, void *place,
                        char error[CONFIG_VALUE_ERROR_MAX])
 {
     switch (field->type) {
@@ -526,7 +627,11 @@ bool config_value_read(const struct config_field *field, struct span text, void 
     case CONFIG_PATH_LIST:
         return read_path(field, text, place, error);
     case CONFIG_LISTEN_ADDRESS:
-        return read_listen_address(field, text, base, place, error);
+        return read_listen_address(field, text, place, error);
+    case CONFIG_URL:
+        return read_url(field, text, place, error);
+    case CONFIG_NETWORK_LIST:
+        return read_network(field, text, place, error);
     case CONFIG_PORT_LIST:
         return read_port(text, place, error);
     case CONFIG_HOST_LIST:

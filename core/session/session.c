@@ -32,6 +32,7 @@ void session_accept(struct worker *engine, struct listener *listener, int fd)
     s->hold = w->hold;
     snapshot_hold_get(s->hold);
     s->id = w->next_id++;
+    s->client_address = s->client->peer;
     s->listener = (uint16_t)listener->index;
     s->rule = "default";
     s->step = STEP_GREET;

@@ -116,6 +116,8 @@ struct session {
     bool relaying;
     bool told; /* the client was given an answer of our own */
 
+    struct address client_address; /* of the peer, or what its PROXY header says */
+    struct address original;       /* transparent: where the client wanted to go; len 0: not so */
     uint16_t listener;
     uint8_t decision; /* enum decision */
     uint8_t protocol; /* enum protocol: what the client speaks inside */

@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         twin = config_load_text("fuzz.yaml", span_make(data, size), &again);
         ASSERT(twin && again.warning_count == report.warning_count);
         ASSERT(config_first_difference(config, twin, false) == NULL);
-        ASSERT(config->listener_count > 0 && config->listeners[0].socket_address_len > 0);
+        ASSERT(config->listener_count > 0 && config->listeners[0].address.socket_address_len > 0);
         ASSERT(config->limits.buffer_low_bytes < config->limits.buffer_high_bytes);
         use_rules(config, span_make(data, size < 300 ? size : 300));
         config_put(twin);

@@ -81,15 +81,15 @@ static void test_defaults(void **state)
 {
     struct loaded l = load_good("");
     const struct config *c = l.config;
-    const struct sockaddr_in *address = (const void *)&c->listeners[0].socket_address;
+    const struct sockaddr_in *address = (const void *)&c->listeners[0].address.socket_address;
 
     (void)state;
     assert_string_equal(l.printed, "");
     assert_int_equal(c->workers, 0);
     assert_int_equal(c->listener_count, 1);
-    assert_string_equal(c->listeners[0].address, "127.0.0.1:8080");
+    assert_string_equal(c->listeners[0].address.text, "127.0.0.1:8080");
     assert_int_equal(c->listeners[0].mode, LISTENER_FORWARD);
-    assert_int_equal(c->listeners[0].socket_address_len, sizeof(*address));
+    assert_int_equal(c->listeners[0].address.socket_address_len, sizeof(*address));
     assert_int_equal(address->sin_family, AF_INET);
     assert_int_equal(ntohs(address->sin_port), 8080);
     assert_int_equal(ntohl(address->sin_addr.s_addr), INADDR_LOOPBACK);
@@ -200,6 +200,9 @@ static void test_example_rule(void **state)
                                 "      ja4: [t13d1516h2_8daaf6152771_02713d6af862]\n"
                                 "      verdict: [intercepted]\n"
                                 "      product: [mitmproxy]\n"
+                                "      client: [192.0.2.0/24]\n"
+                                "      mismatch: [sni, host]\n"
+                                "      via: [direct]\n"
                                 "      action: tunnel\n"
                                 "    - {host: \"*\", action: refuse}\n");
     const struct config_rule *rules = l.config->intercept.rules;
@@ -218,6 +221,9 @@ static void test_example_rule(void **state)
                               "  #     ja4: [t13d1516h2_8daaf6152771_02713d6af862]\n"
                               "  #     verdict: [intercepted]\n"
                               "  #     product: [mitmproxy]\n"
+                              "  #     client: [192.0.2.0/24]\n"
+                              "  #     mismatch: [sni, host]\n"
+                              "  #     via: [branch, direct]\n"
                               "  #     action: tunnel\n");
     assert_non_null(comment);
     free(written);
@@ -267,8 +273,8 @@ static void test_values(void **state)
                                 "         buffer_high: 1MiB, tunnel_idle_timeout: 1d, splice: 0}\n"
                                 "drain: {grace: 0}\n");
     const struct config *c = l.config;
-    const struct sockaddr_in6 *any = (const void *)&c->listeners[0].socket_address;
-    const struct sockaddr_in6 *loopback = (const void *)&c->listeners[1].socket_address;
+    const struct sockaddr_in6 *any = (const void *)&c->listeners[0].address.socket_address;
+    const struct sockaddr_in6 *loopback = (const void *)&c->listeners[1].address.socket_address;
 
     (void)state;
     assert_int_equal(l.report.warning_count, 0);
@@ -279,7 +285,7 @@ static void test_values(void **state)
     assert_int_equal(ntohs(any->sin6_port), 8443);
     assert_memory_equal(&any->sin6_addr, &in6addr_any, sizeof(in6addr_any));
     assert_memory_equal(&loopback->sin6_addr, &in6addr_loopback, sizeof(in6addr_loopback));
-    assert_string_equal(c->listeners[1].address, "[::1]:0");
+    assert_string_equal(c->listeners[1].address.text, "[::1]:0");
     assert_int_equal(c->intercept.default_decision, DECISION_TUNNEL);
     assert_string_equal(c->intercept.ca_dir, "no");
     assert_true(c->upstream.verify);
@@ -587,14 +593,13 @@ static void test_every_bound(void **state)
         for (size_t j = 0; j < COUNT_OF(values); j++) {
             bool good;
             snprintf(text, sizeof(text), "%lld%s", (long long)values[j], unit);
-            good = config_value_read(field, span_from_string(text), NULL, &place, error);
+            good = config_value_read(field, span_from_string(text), &place, error);
             assert_int_equal(good, j < 2);
             assert_int_equal(place, j < 2 ? values[j] : field->max);
         }
-        assert_false(
-            config_value_read(field, SPAN_LITERAL("99999999999999999999"), NULL, &place, error));
-        assert_false(config_value_read(field, SPAN_LITERAL("4294967296"), NULL, &place, error));
-        assert_false(config_value_read(field, SPAN_LITERAL(""), NULL, &place, error));
+        assert_false(config_value_read(field, SPAN_LITERAL("99999999999999999999"), &place, error));
+        assert_false(config_value_read(field, SPAN_LITERAL("4294967296"), &place, error));
+        assert_false(config_value_read(field, SPAN_LITERAL(""), &place, error));
     }
 }
 
@@ -609,7 +614,8 @@ static void test_table(void **state)
 
         assert_true(strlen(field->sentence) > 10);
         assert_true(strlen(field->path) < 60);
-        assert_int_equal(field->type == CONFIG_ENUM || field->type == CONFIG_WORD_LIST,
+        assert_int_equal(field->type == CONFIG_ENUM || field->type == CONFIG_WORD_LIST ||
+                             field->type == CONFIG_URL,
                          field->words != NULL);
         for (size_t j = 0; j < i && !found; j++) {
             size_t len = strlen(config_fields[j].path);

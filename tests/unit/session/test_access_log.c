@@ -84,13 +84,13 @@ static int set_up(void **state)
     shared = (struct session_shared){.on_log_line = keep_line, .on_log_line_context = lines};
     memset(&worker, 0, sizeof(worker));
     worker.shared = &shared;
-    listener = (struct config_listener){.address = (char *)"127.0.0.1:8080"};
+    listener = (struct config_listener){.address = {.text = (char *)"127.0.0.1:8080"}};
     config = (struct config){.listeners = &listener, .listener_count = 1};
     snapshot.config = &config;
     hold.snapshot = &snapshot;
     memset(&client, 0, sizeof(client));
-    client.peer = make_address("192.0.2.7", 51000);
     memset(&session, 0, sizeof(session));
+    session.client_address = make_address("192.0.2.7", 51000);
     session.worker = &worker;
     session.hold = &hold;
     session.client = &client;
@@ -255,7 +255,7 @@ static void addresses_stand_as_they_are_written(void **state)
     session.target_is_ip = true;
     session.port = 8443;
     session.dialled = make_address("2001:db8::1", 8443);
-    client.peer = make_address("::1", 9);
+    session.client_address = make_address("::1", 9);
     assert_non_null(strstr(tunnel_line(), "\"target\":\"[2001:db8::1]:8443\","
                                           "\"dialled\":\"[2001:db8::1]:8443\""));
     assert_non_null(strstr(lines[0], "\"client\":\"[::1]:9\""));
@@ -327,10 +327,11 @@ static void the_longest_line_fits(void **state)
     session.sni = sni;
     session.rule = rule;
     session.fault = fault;
-    listener.address = address;
+    listener.address.text = address;
     session.port = 65535;
     session.id = UINT64_MAX;
-    client.peer = session.dialled = make_address("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
+    session.client_address = session.dialled =
+        make_address("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
     session.client_tls = session.server_tls = (struct session_tls){
         "TLSv1.3", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "X25519MLKEM768", false};
     session.times.end = INT64_MAX;
