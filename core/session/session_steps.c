@@ -870,7 +870,9 @@ static void begin_relay(struct session *s)
         s->up.splice_after = session_config(s)->limits.splice_bytes;
         s->down.splice_after = s->up.splice_after;
     }
-    destination_names_are_compared(s);
+    if (s->talk) {
+        destination_names_are_compared(s);
+    }
     talk_free(s);
     session_set_deadline(s, session_config(s)->limits.send_stall_ms);
 }
