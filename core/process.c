@@ -8,6 +8,7 @@
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "core/engine/listener.h"
+#include "core/engine/own_address.h"
 #include "core/session/session_worker.h"
 #include "core/tools/database_folder.h"
 #include "tls/ca.h"
@@ -53,6 +54,7 @@ struct process {
     struct session_shared shared;
     struct ca *ca;
     struct leaf_keys *keys;
+    struct own_addresses *own;
     struct thread *threads;
     uint32_t thread_count;
     uint32_t threads_running;
@@ -100,6 +102,7 @@ static void *run_thread(void *argument)
         .snapshot = p->snapshot,
         .listen_fds = thread->listen_fds,
         .listen_fd_count = p->config->listener_count,
+        .own = p->own,
     };
     char error[512];
     char name[16];
@@ -314,25 +317,67 @@ static int make_shared(struct process *p)
 static int bind_for(struct process *p, const struct config_listener *listener, size_t index)
 {
     struct sockaddr_storage address = listener->address.socket_address;
-    socklen_t len = listener->address.socket_address_len;
+    struct listener_options options = {
+        .address = (struct sockaddr *)&address,
+        .address_len = listener->address.socket_address_len,
+        .transparent = listener->tproxy,
+    };
     char error[256];
 
     for (uint32_t i = 0; i < p->thread_count; i++) {
-        int fd = listener_bind((struct sockaddr *)&address, len, i == 0, error, sizeof(error));
+        options.first = i == 0;
+        int fd = listener_bind(&options, error, sizeof(error));
         if (fd < 0) {
             log_write(LOG_ERROR, "%s", error);
-            return EXIT_STATUS_CANNOT_CREATE;
+            return fd == -EPERM ? EXIT_STATUS_PERMISSION : EXIT_STATUS_CANNOT_CREATE;
         }
         p->threads[i].listen_fds[index] = fd;
         /* Port 0 asks for any port: the other workers share the one that was given. */
-        getsockname(fd, (struct sockaddr *)&address, &len);
+        getsockname(fd, (struct sockaddr *)&address, &options.address_len);
     }
-    return EXIT_STATUS_OK;
+    return own_addresses_add(p->own, &address) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+}
+
+/* Found now, not when the first connection is dialled. */
+static int check_mark(struct process *p)
+{
+    uint32_t mark = p->config->transparent.mark;
+    int status = EXIT_STATUS_OK;
+    int fd = mark ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+
+    if (fd < 0) {
+        return EXIT_STATUS_OK;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0) {
+        log_write(LOG_ERROR,
+                  "transparent.mark is %u, but connections cannot be marked: %s; that needs "
+                  "CAP_NET_ADMIN: run as root, or with AmbientCapabilities=CAP_NET_ADMIN in the "
+                  "unit of systemd",
+                  mark, strerror(errno));
+        status = EXIT_STATUS_PERMISSION;
+    }
+    close(fd);
+    return status;
+}
+
+static bool has_transparent_listener(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].mode == LISTENER_TRANSPARENT) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int bind_listeners(struct process *p)
 {
     int status = EXIT_STATUS_OK;
+
+    p->own = own_addresses_new(has_transparent_listener(p->config));
+    if (!p->own) {
+        return EXIT_STATUS_RUNTIME;
+    }
 
     for (uint32_t i = 0; i < p->thread_count; i++) {
         p->threads[i].listen_fds = calloc(p->config->listener_count, sizeof(int));
@@ -551,6 +596,7 @@ static void free_shared(struct process *p)
     if (p->snapshot) {
         snapshot_put(p->snapshot);
     }
+    own_addresses_free(p->own);
     for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
         free(p->threads[i].listen_fds);
     }
@@ -571,8 +617,9 @@ static uint32_t worker_count(const struct config *config)
 static int start(struct process *p)
 {
     /* Signals first: every thread made later inherits that it does not take them. */
-    int (*const act[])(struct process *) = {open_signals, raise_descriptor_limit, open_ca,
-                                            make_shared,  bind_listeners,         start_threads};
+    int (*const act[])(struct process *) = {
+        open_signals, raise_descriptor_limit, open_ca,      make_shared,
+        check_mark,   bind_listeners,         start_threads};
     int status = EXIT_STATUS_OK;
 
     for (size_t i = 0; i < COUNT_OF(act) && status == EXIT_STATUS_OK; i++) {

@@ -60,6 +60,7 @@ struct session_worker_options {
     struct snapshot *snapshot; /* a reference is taken */
     const int *listen_fds;
     size_t listen_fd_count;
+    struct own_addresses *own; /* borrowed; null: it is not known */
 };
 
 /* On the worker's own thread. Returns 0 or -errno with a sentence in error. */
