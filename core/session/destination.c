@@ -125,7 +125,7 @@ enum step destination_begin_unasked(struct session *s)
 bool destination_is_loop(struct session *s)
 {
     if (s->original.len == 0 ||
-        true /*TMP*/) {
+        !worker_is_own_client(&s->worker->engine, &s->client->peer, &s->original)) {
         return false;
     }
     s->decision = DECISION_REFUSE;
