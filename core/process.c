@@ -13,6 +13,7 @@
 #include "tls/ca.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -274,6 +275,16 @@ static int make_verdicts(struct process *p)
     return publish_database(p, db) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
 }
 
+static struct snapshot *make_snapshot(struct process *p, struct config *config, char *error,
+                                      size_t error_cap)
+{
+    const struct snapshot_options options = {.serial = ++p->serial,
+                                             .own_ca_der = ca_certificate_der(p->ca),
+                                             .doorman = p->shared.doorman};
+
+    return snapshot_new(config_get(config), &options, error, error_cap);
+}
+
 static int make_shared(struct process *p)
 {
     const struct config *config = p->config;
@@ -300,8 +311,12 @@ static int make_shared(struct process *p)
             return EXIT_STATUS_CANNOT_CREATE;
         }
     }
-    p->snapshot = snapshot_new(config_get(p->config), ++p->serial, ca_certificate_der(p->ca), NULL,
-                               error, sizeof(error));
+    p->shared.doorman = doorman_new();
+    if (!p->shared.doorman) {
+        log_write(LOG_ERROR, "the thread that checks passwords could not be started");
+        return EXIT_STATUS_RUNTIME;
+    }
+    p->snapshot = make_snapshot(p, p->config, error, sizeof(error));
     if (!p->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return EXIT_STATUS_CONFIG;
@@ -407,6 +422,18 @@ static int open_signals(struct process *p)
     return p->signal_fd < 0 ? EXIT_STATUS_RUNTIME : EXIT_STATUS_OK;
 }
 
+enum { LOOK_MS = 1000 /* between two looks at files that may change */ };
+
+/* Waits; meanwhile files that are followed are looked at. */
+static void follow_files(const struct process *p)
+{
+    struct pollfd signals = {.fd = p->signal_fd, .events = POLLIN};
+
+    while (doorman_has_files(p->shared.doorman) && poll(&signals, 1, LOOK_MS) == 0) {
+        doorman_look_at_files(p->shared.doorman);
+    }
+}
+
 static int next_signal(const struct process *p)
 {
     struct signalfd_siginfo info;
@@ -443,8 +470,7 @@ static bool renewal_init(struct renewal *next, struct process *p)
                              "mode; that needs a new process");
         return false;
     }
-    next->snapshot = snapshot_new(config_get(next->config), ++p->serial, ca_certificate_der(p->ca),
-                                  NULL, error, sizeof(error));
+    next->snapshot = make_snapshot(p, next->config, error, sizeof(error));
     if (!next->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return false;
@@ -506,7 +532,11 @@ static void serve(struct process *p)
 {
     uint32_t grace_ms;
 
-    while (next_signal(p) == SIGHUP) {
+    for (;;) {
+        follow_files(p);
+        if (next_signal(p) != SIGHUP) {
+            break;
+        }
         reload(p);
     }
     grace_ms = p->snapshot->config->drain.grace_ms;
@@ -550,6 +580,9 @@ static void free_shared(struct process *p)
     }
     if (p->snapshot) {
         snapshot_put(p->snapshot);
+    }
+    if (p->shared.doorman) {
+        doorman_free(p->shared.doorman); /* behind the snapshots: they have its files */
     }
     for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
         free(p->threads[i].listen_fds);

@@ -23,6 +23,9 @@ bool session_needs_user(const struct session *session);
 enum user_answer session_check_user(struct session *session, struct span name,
                                     struct span password);
 
+/* With the session: a check under way and the name. */
+void session_drop_user(struct session *session);
+
 /* For a request head at the front of rx. STEP_REQUEST: go on with it. Anything else is the step's
  * result: it is being checked, or was answered 407 (or 503) and consumed, or the session ended. */
 enum step authorize_request(struct session *session, const struct http_head *head);

@@ -21,13 +21,10 @@ enum {
 
 struct doorman;
 struct user_file;
+struct user_order;
 
-struct doorman_options {
-    bool inline_only; /* no thread: check within the call (tests, the simulator) */
-};
-
-struct doorman *doorman_new(const struct doorman_options *options) MUST_CHECK;
-void doorman_free(struct doorman *doorman); /* workers must have ended, files must be put back */
+struct doorman *doorman_new(void) MUST_CHECK; /* null: no memory, or no thread */
+void doorman_free(struct doorman *doorman);   /* workers must have ended, files must be put back */
 
 /* ---- files: counted, shared by all who name the same path ---- */
 
@@ -41,6 +38,9 @@ void doorman_file_put(struct doorman *doorman, struct user_file *file); /* any t
 /* Reads again what has changed. A file that cannot be used is told in the log, and its last good
  * copy stays. Main's thread, about once a second. */
 void doorman_look_at_files(struct doorman *doorman);
+
+/* Is there any file to look at? */
+bool doorman_has_files(struct doorman *doorman);
 
 /* Changes whenever the file's content was read anew; any thread. */
 uint64_t user_file_generation(const struct user_file *file);
@@ -59,6 +59,7 @@ struct user_check {
     struct letter letter;
     struct list_node link; /* of the order's waiters; the doorman's lock */
     struct doorman *doorman;
+    struct user_order *order;
     struct worker *worker;
     struct actor *owner; /* null: nobody wants it any more */
     bool is_posted;      /* the doorman's lock */
@@ -79,8 +80,9 @@ enum user_answer user_check_ask(struct doorman *doorman, struct user_file *file,
  * made. */
 void user_check_drop(struct user_check *check);
 
-/* A digest that only this process can make, of secrets that are to be compared later. */
+/* A digest that only this process can make, to know credentials again without keeping them. Longer
+ * ones than a user can have are cut. */
 void doorman_digest(const struct doorman *doorman, uint8_t digest[DOORMAN_DIGEST_LEN],
-                    struct span secret);
+                    struct span name, struct span password);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/authorize.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "http/reply.h"
@@ -203,6 +204,10 @@ enum step step_request(struct session *s)
         return refuse_malformed(s, &fault);
     }
     if (result == H1_DONE) {
+        enum step step = authorize_request(s, &head);
+        if (step != STEP_REQUEST) {
+            return step;
+        }
         session_set_deadline(s, 0);
         return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)
                                                                 : forward_begin(s, &head);

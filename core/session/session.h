@@ -20,11 +20,13 @@
 #include "http/authority.h"
 #include "http/h1.h"
 #include "http/tap.h"
+#include "tls/digest.h"
 #include "tls/record.h"
 
 enum step {
     STEP_GREET,      /* what does this listener's client speak */
     STEP_REQUEST,    /* read a request head: CONNECT, or absolute-form */
+    STEP_AUTHORIZE,  /* is the password right: a thread looks, the request waits */
     STEP_HELLO,      /* inside CONNECT: what is spoken, and the whole ClientHello */
     STEP_DECIDE,     /* intercept, tunnel or refuse */
     STEP_DIAL,       /* wait for the connection to the server */
@@ -140,6 +142,12 @@ struct session {
     struct session_tls client_tls;
     struct session_times times;
     uint64_t requests; /* logged for this session */
+
+    char *user;                      /* who the client is; owned; null: nobody was asked */
+    struct user_check *user_check;   /* of a password, under way */
+    uint64_t user_generation;        /* of the file that was looked into */
+    uint8_t user_digest[DIGEST_LEN]; /* of the credentials of `user` */
+    uint8_t wrong_tries;
 
     struct detection *detection; /* null: nothing is judged */
 

@@ -15,7 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
-#include "core/session/answer.h"
+#include "core/session/authorize.h"
 #include "core/session/detection.h"
 #include "core/session/answer.h"
 #include "core/session/forward.h"
@@ -837,6 +837,7 @@ static const struct {
 } row[STEP_COUNT] = {
     [STEP_GREET] = {"greet", step_greet, NULL},
     [STEP_REQUEST] = {"request", step_request, request_timed_out},
+    [STEP_AUTHORIZE] = {"authorize", step_authorize, authorize_timed_out},
     [STEP_HELLO] = {"hello", step_hello, hello_timed_out},
     [STEP_DECIDE] = {"decide", step_decide, NULL},
     [STEP_DIAL] = {"dial", step_dial, NULL},

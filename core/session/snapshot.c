@@ -20,8 +20,43 @@ static void name_ourselves(struct snapshot *s, struct span own_ca_der)
     }
 }
 
-struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct span own_ca_der,
-                              int64_t (*wall_s)(void), char *error, size_t error_cap)
+/* False with a sentence in error. */
+static bool read_users(struct snapshot *s, char *error, size_t error_cap)
+{
+    const struct config *config = s->config;
+
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const char *path = config->listeners[i].users;
+        if (!path || !path[0]) {
+            continue;
+        }
+        if (!s->users) {
+            s->users = calloc(config->listener_count, sizeof(struct user_file *));
+        }
+        if (!s->users || !s->doorman) {
+            snprintf(error, error_cap, "out of memory");
+            return false;
+        }
+        s->users[i] = doorman_file_get(s->doorman, path, error, error_cap);
+        if (!s->users[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void put_users(struct snapshot *s)
+{
+    for (size_t i = 0; s->users && i < s->config->listener_count; i++) {
+        if (s->users[i]) {
+            doorman_file_put(s->doorman, s->users[i]);
+        }
+    }
+    free(s->users);
+}
+
+struct snapshot *snapshot_new(struct config *config, const struct snapshot_options *options,
+                              char *error, size_t error_cap)
 {
     struct snapshot *s = calloc(1, sizeof(*s));
     struct trust *trust = NULL;
@@ -32,19 +67,20 @@ struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct spa
         return NULL;
     }
     s->config = config;
-    s->serial = serial;
+    s->serial = options->serial;
+    s->doorman = options->doorman;
     atomic_init(&s->references, 1);
-    name_ourselves(s, own_ca_der);
+    name_ourselves(s, options->own_ca_der);
     trust =
         trust_new(config->upstream.system_trust, (const char *const *)config->upstream.trust_files,
-                  config->upstream.trust_file_count, own_ca_der, error, error_cap);
+                  config->upstream.trust_file_count, options->own_ca_der, error, error_cap);
     if (trust) {
-        const struct tls_context_options options = {
-            .trust = trust, .verify = config->upstream.verify, .wall_s = wall_s};
-        s->tls = tls_context_new(&options, error, error_cap);
+        const struct tls_context_options tls = {
+            .trust = trust, .verify = config->upstream.verify, .wall_s = options->wall_s};
+        s->tls = tls_context_new(&tls, error, error_cap);
         trust_put(trust);
     }
-    if (!s->tls) {
+    if (!s->tls || !read_users(s, error, error_cap)) {
         snapshot_put(s);
         return NULL;
     }
@@ -59,6 +95,7 @@ void snapshot_put(struct snapshot *s)
     if (s->tls) {
         tls_context_put(s->tls);
     }
+    put_users(s);
     config_put(s->config);
     free(s);
 }

@@ -9,6 +9,7 @@
 #ifndef WEIR_SESSION_USERS_H
 #define WEIR_SESSION_USERS_H
 
+#include "core/base/assert.h"
 #include "core/base/span.h"
 
 #include <stdio.h>
@@ -22,6 +23,7 @@ enum {
     USER_HASH_LEN = 60,       /* $2y$NN$, 22 of salt, 31 of hash */
     USER_COST_MIN = 4,        /* bcrypt: 2^cost rounds; each step doubles the time */
     USER_COST_MAX = 17,       /* some 10 s */
+    USERS_FAULTS_MAX = 20,    /* bad lines that are told */
 };
 
 struct users;
