@@ -122,6 +122,8 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
 
 /* ---- HTTP ---- */
 
+static const char too_busy[] = "too many passwords are being checked at the moment";
+
 static void copy_text(char *to, size_t cap, struct span from)
 {
     size_t len = from.len < cap - 1 ? from.len : cap - 1;
@@ -210,43 +212,47 @@ static bool asks_for_nothing(const struct http_head *head)
            (head->target.data[0] == '/' || head->target.data[0] == '*');
 }
 
-enum step authorize_request(struct session *s, const struct http_head *head)
+bool authorize_request(struct session *s, const struct http_head *head, enum step *next)
 {
     uint8_t memory[CREDENTIALS_MAX];
+    enum user_answer answer = USER_WRONG;
+    const char *detail = "the user name or the password is wrong";
     struct http_basic basic;
-    enum user_answer answer;
 
     if (!users_of(s) || asks_for_nothing(head)) {
-        return STEP_REQUEST;
+        return true;
     }
     switch (http_read_basic(&basic, head, memory, sizeof(memory))) {
     case HTTP_CREDENTIALS_NONE:
+        detail = "this proxy asks who its clients are";
         forget_user(s);
-        return deny(s, head, 407, "this proxy asks who its clients are");
+        break;
     case HTTP_CREDENTIALS_BAD:
+        detail = "Proxy-Authorization cannot be used: expected Basic and, in base64, name:password "
+                 "of at most 255 bytes each";
         s->wrong_tries++;
         forget_user(s);
-        return deny(
-            s, head, 407,
-            "Proxy-Authorization cannot be used: expected Basic and, in base64, name:password"
-            " of at most 255 bytes each");
+        break;
     case HTTP_CREDENTIALS_BASIC:
+        answer = session_check_user(s, basic.name, basic.password);
+        explicit_bzero(memory, sizeof(memory));
         break;
     }
-    answer = session_check_user(s, basic.name, basic.password);
-    explicit_bzero(memory, sizeof(memory));
     switch (answer) {
     case USER_RIGHT:
-        return STEP_REQUEST;
+        return true;
     case USER_CHECKING:
         session_set_deadline(s, CHECK_MS);
-        return STEP_AUTHORIZE;
+        *next = STEP_AUTHORIZE;
+        break;
     case USER_WRONG:
-        return deny(s, head, 407, "the user name or the password is wrong");
+        *next = deny(s, head, 407, detail);
+        break;
     case USER_BUSY:
+        *next = deny(s, head, 503, too_busy);
         break;
     }
-    return deny(s, head, 503, "too many passwords are being checked at the moment");
+    return false;
 }
 
 enum step step_authorize(struct session *s)
@@ -267,5 +273,5 @@ enum step authorize_timed_out(struct session *s)
 {
     user_check_drop(s->user_check);
     s->user_check = NULL;
-    return deny(s, NULL, 503, "too many passwords are being checked at the moment");
+    return deny(s, NULL, 503, too_busy);
 }

@@ -26,9 +26,9 @@ enum user_answer session_check_user(struct session *session, struct span name,
 /* With the session: a check under way and the name. */
 void session_drop_user(struct session *session);
 
-/* For a request head at the front of rx. STEP_REQUEST: go on with it. Anything else is the step's
- * result: it is being checked, or was answered 407 (or 503) and consumed, or the session ended. */
-enum step authorize_request(struct session *session, const struct http_head *head);
+/* For a request head at the front of rx. True: go on with it. False: *next is the step's result: it
+ * is being checked, or was answered 407 (or 503) and consumed, or the session ended. */
+bool authorize_request(struct session *session, const struct http_head *head, enum step *next);
 
 /* STEP_AUTHORIZE: waits for the check; then REQUEST once more. */
 enum step step_authorize(struct session *session);

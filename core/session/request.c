@@ -204,9 +204,9 @@ enum step step_request(struct session *s)
         return refuse_malformed(s, &fault);
     }
     if (result == H1_DONE) {
-        enum step step = authorize_request(s, &head);
-        if (step != STEP_REQUEST) {
-            return step;
+        enum step next;
+        if (!authorize_request(s, &head, &next)) {
+            return next;
         }
         session_set_deadline(s, 0);
         return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)

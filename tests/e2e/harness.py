@@ -116,7 +116,9 @@ class Weir:
     def start(self):
         for attempt in range(5):
             self.port = free_port()
-            self.config["listeners"] = [{"address": f"127.0.0.1:{self.port}", "mode": "forward"}]
+            listener = self.config.get("listeners", [{}])[0]
+            self.config["listeners"] = [{**listener, "address": f"127.0.0.1:{self.port}",
+                                         "mode": "forward"}]
             self.write_config()
             self.launch()
             if self._came_up():
