@@ -424,13 +424,15 @@ static int open_signals(struct process *p)
 
 enum { LOOK_MS = 1000 /* between two looks at files that may change */ };
 
-/* Waits; meanwhile files that are followed are looked at. */
+/* Waits for a signal; meanwhile files that are followed are looked at. */
 static void follow_files(const struct process *p)
 {
     struct pollfd signals = {.fd = p->signal_fd, .events = POLLIN};
 
-    while (doorman_has_files(p->shared.doorman) && poll(&signals, 1, LOOK_MS) == 0) {
+    while ((doorman_has_files(p->shared.doorman) || p->snapshot->ticket_keys) &&
+           poll(&signals, 1, LOOK_MS) == 0) {
         doorman_look_at_files(p->shared.doorman);
+        snapshot_look_at_files(p->snapshot);
     }
 }
 

@@ -100,6 +100,8 @@ static inline struct leaf make_leaf(const struct cert *cert)
     struct span der = cert_der(cert);
     struct leaf leaf = {.chain_count = 1, .key = cert_key(cert)};
 
+    SHA256(der.data, der.len, leaf.ticket_context);
+
     leaf.chain[0] = CRYPTO_BUFFER_new(der.data, der.len, NULL);
     assert_non_null(leaf.chain[0]);
     return leaf;
