@@ -14,6 +14,7 @@
 #include "tls/ca.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -277,6 +278,16 @@ static int make_verdicts(struct process *p)
     return publish_database(p, db) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
 }
 
+static struct snapshot *make_snapshot(struct process *p, struct config *config, char *error,
+                                      size_t error_cap)
+{
+    const struct snapshot_options options = {.serial = ++p->serial,
+                                             .own_ca_der = ca_certificate_der(p->ca),
+                                             .doorman = p->shared.doorman};
+
+    return snapshot_new(config_get(config), &options, error, error_cap);
+}
+
 static int make_shared(struct process *p)
 {
     const struct config *config = p->config;
@@ -303,8 +314,12 @@ static int make_shared(struct process *p)
             return EXIT_STATUS_CANNOT_CREATE;
         }
     }
-    p->snapshot = snapshot_new(config_get(p->config), ++p->serial, ca_certificate_der(p->ca), NULL,
-                               error, sizeof(error));
+    p->shared.doorman = doorman_new();
+    if (!p->shared.doorman) {
+        log_write(LOG_ERROR, "the thread that checks passwords could not be started");
+        return EXIT_STATUS_RUNTIME;
+    }
+    p->snapshot = make_snapshot(p, p->config, error, sizeof(error));
     if (!p->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return EXIT_STATUS_CONFIG;
@@ -452,6 +467,20 @@ static int open_signals(struct process *p)
     return p->signal_fd < 0 ? EXIT_STATUS_RUNTIME : EXIT_STATUS_OK;
 }
 
+enum { LOOK_MS = 1000 /* between two looks at files that may change */ };
+
+/* Waits for a signal; meanwhile files that are followed are looked at. */
+static void follow_files(const struct process *p)
+{
+    struct pollfd signals = {.fd = p->signal_fd, .events = POLLIN};
+
+    while ((doorman_has_files(p->shared.doorman) || p->snapshot->ticket_keys) &&
+           poll(&signals, 1, LOOK_MS) == 0) {
+        doorman_look_at_files(p->shared.doorman);
+        snapshot_look_at_files(p->snapshot);
+    }
+}
+
 static int next_signal(const struct process *p)
 {
     struct signalfd_siginfo info;
@@ -488,8 +517,7 @@ static bool renewal_init(struct renewal *next, struct process *p)
                              "mode; that needs a new process");
         return false;
     }
-    next->snapshot = snapshot_new(config_get(next->config), ++p->serial, ca_certificate_der(p->ca),
-                                  NULL, error, sizeof(error));
+    next->snapshot = make_snapshot(p, next->config, error, sizeof(error));
     if (!next->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return false;
@@ -551,7 +579,11 @@ static void serve(struct process *p)
 {
     uint32_t grace_ms;
 
-    while (next_signal(p) == SIGHUP) {
+    for (;;) {
+        follow_files(p);
+        if (next_signal(p) != SIGHUP) {
+            break;
+        }
         reload(p);
     }
     grace_ms = p->snapshot->config->drain.grace_ms;
@@ -597,6 +629,9 @@ static void free_shared(struct process *p)
         snapshot_put(p->snapshot);
     }
     own_addresses_free(p->own);
+    if (p->shared.doorman) {
+        doorman_free(p->shared.doorman); /* behind the snapshots: they have its files */
+    }
     for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
         free(p->threads[i].listen_fds);
     }

@@ -21,6 +21,7 @@
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
 #include "core/session/destination.h"
+#include "core/session/authorize.h"
 #include "core/session/detection.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
@@ -793,6 +794,7 @@ static const struct {
     [STEP_OPENING] = {"opening", step_opening, request_timed_out},
     [STEP_REQUEST] = {"request", step_request, request_timed_out},
     [STEP_SOCKS] = {"socks", step_socks, socks_timed_out},
+    [STEP_AUTHORIZE] = {"authorize", step_authorize, authorize_timed_out},
     [STEP_HELLO] = {"hello", step_hello, hello_timed_out},
     [STEP_DECIDE] = {"decide", step_decide, decide_timed_out},
     [STEP_DIAL] = {"dial", step_dial, NULL},

@@ -9,6 +9,7 @@
 #include "core/admin/log_sink.h"
 #include "core/engine/worker.h"
 #include "core/session/close_reason.h"
+#include "core/session/doorman.h"
 #include "core/session/minter.h"
 #include "core/session/snapshot.h"
 #include "detect/verdict_table.h"
@@ -19,6 +20,7 @@
 struct session_shared {
     struct leaf_cache *leaves;
     struct minter *minter;
+    struct doorman *doorman;        /* null: no listener has users */
     struct log_sink *access_log;    /* null: none is written */
     struct verdict_table *verdicts; /* null: nothing is judged */
     /* Instead of the sink, for tests: sees each line. */

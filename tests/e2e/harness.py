@@ -122,7 +122,9 @@ class Weir:
         for attempt in range(5):
             self.port = free_port()
             self.ports = {name: free_port() for name in self.more_listeners}
-            self.config["listeners"] = [{"address": f"127.0.0.1:{self.port}", "mode": "forward"}]
+            first = self.config.get("listeners", [{}])[0]
+            self.config["listeners"] = [{**first, "address": f"127.0.0.1:{self.port}",
+                                         "mode": "forward"}]
             self.config["listeners"] += [
                 {"address": f"127.0.0.1:{self.ports[name]}", **more}
                 for name, more in self.more_listeners.items()]
