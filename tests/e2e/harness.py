@@ -511,6 +511,15 @@ def program(name, package):
     return unittest.skipUnless(shutil.which(name), f"{name} is absent: install {package}")
 
 
+def needs_localhost(case):
+    """Skips where clients cannot look that name up: a bare system has no /etc/hosts."""
+    try:
+        socket.getaddrinfo("localhost", None)
+        return case
+    except socket.gaierror:
+        return unittest.skip("this system knows no localhost: /etc/hosts has no line for it")(case)
+
+
 def run(command, timeout=120, env=None, **more):
     """Runs a client program to its end; output as bytes, nothing from the environment's proxies.
     If it takes too long, it ends with all of its children (a browser's, strace's)."""
