@@ -103,7 +103,8 @@ static void run_key(void *context, size_t count)
         parse(work);
         done = request_fingerprint_from_hello(&work->request, &work->hello);
         word_list_copy(&work->request.headers, &work->headers);
-        done = done && verdict_key_begin(&work->key, work->db, &work->question) &&
+        done = done &&
+               verdict_key_begin(&work->key, verdict_key_rules(work->db), &work->question) &&
                verdict_key_end(&work->key, VERDICT_KEY_SORTED, &work->request.extensions);
         ASSERT(done);
         measure_keep(work);
