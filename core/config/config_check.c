@@ -271,6 +271,24 @@ static void check_files(const struct check *check)
     }
 }
 
+/* The built-in signatures have days, which that format does not know. */
+static void check_compatible(const struct check *check)
+{
+    const struct config *config = check->config;
+    const struct config_node *node = config_node_find(check->root, "detect.compatible");
+
+    for (size_t i = 0; i < config->detect.database_count && node && config->detect.compatible;
+         i++) {
+        const char *path = config->detect.databases[i];
+        if (path && strcmp(path, "builtin") == 0) {
+            config_error(check->source, node->mark,
+                         "compatible: the built-in signatures are not in MITMEngine's format; name "
+                         "a folder with its own in databases");
+            return;
+        }
+    }
+}
+
 /* Its contents are for the start to read: here only that there is something to read. */
 static void check_databases(const struct check *check)
 {
@@ -372,6 +390,7 @@ void config_check(const struct config *config, const struct config_node *root,
     check_rules(&check);
     check_files(&check);
     check_databases(&check);
+    check_compatible(&check);
     check_trust(&check);
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         check_pair(&check, &pairs[i]);
