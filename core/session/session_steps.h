@@ -29,6 +29,10 @@ static inline enum step session_end(struct session *s, enum close_reason reason)
     return STEP_END;
 }
 
+/* Judges the first request, once its head was read along; a rule may refuse that: false, with the
+ * session's fault. */
+bool session_judge_request(struct session *session);
+
 /* request.c */
 enum step step_request(struct session *session);
 enum step request_timed_out(struct session *session);
