@@ -95,6 +95,11 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
     if (s->user_check && !s->user_check->done) {
         return USER_CHECKING;
     }
+    if (name.len > USER_NAME_MAX || password.len > USER_PASSWORD_MAX) {
+        s->wrong_tries++;
+        forget_user(s);
+        return USER_WRONG;
+    }
     doorman_digest(doorman, digest, name, password);
     if (take_check(s, &is_right)) {
         answer = is_right ? USER_RIGHT : USER_WRONG;
@@ -102,7 +107,8 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
                digest_equal(span_make(digest, DIGEST_LEN), span_make(s->user_digest, DIGEST_LEN))) {
         return USER_RIGHT;
     } else {
-        s->user_generation = generation; /* of the file that is looked into */
+        memset(s->user_digest, 0, DIGEST_LEN); /* what was right is no longer known to be */
+        s->user_generation = generation;
         answer = user_check_ask(doorman, file, &s->worker->engine, &s->actor, name, password,
                                 &s->user_check);
     }
@@ -188,6 +194,7 @@ static enum step deny(struct session *s, const struct http_head *head, uint16_t 
         .version = head->version,
     };
 
+    forget_user(s);
     session_fault(s, answer.error, "%s", detail);
     if (!session_answer(s, &answer)) {
         return session_end(s, CLOSE_NO_MEMORY);
@@ -225,13 +232,11 @@ bool authorize_request(struct session *s, const struct http_head *head, enum ste
     switch (http_read_basic(&basic, head, memory, sizeof(memory))) {
     case HTTP_CREDENTIALS_NONE:
         detail = "this proxy asks who its clients are";
-        forget_user(s);
         break;
     case HTTP_CREDENTIALS_BAD:
         detail = "Proxy-Authorization cannot be used: expected Basic and, in base64, name:password "
                  "of at most 255 bytes each";
         s->wrong_tries++;
-        forget_user(s);
         break;
     case HTTP_CREDENTIALS_BASIC:
         answer = session_check_user(s, basic.name, basic.password);

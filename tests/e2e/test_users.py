@@ -135,6 +135,7 @@ class Requests(UsersCase):
                 self.check_407(answer)
                 self.assertEqual(answer.get("connection"), "keep-alive")
                 self.assertEqual(self.ask(sock, "anna:secret of anna").status, 200)
+                self.check_407(self.ask(sock, fields=fields))
 
     def test_connect(self):
         """CONNECT without credentials: 407 with its page, and the same connection serves the next
