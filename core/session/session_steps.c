@@ -167,7 +167,7 @@ static enum step step_hello(struct session *s)
         }
         return STEP_WAIT;
     }
-    s->protocol = (uint8_t)recognise(client_opening(s));
+    s->protocol = (uint8_t)recognise(client_opening(s), RECOGNISE_INSIDE);
     switch ((enum protocol)s->protocol) {
     case PROTOCOL_UNKNOWN:
         if (client->eof) {
