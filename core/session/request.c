@@ -54,21 +54,6 @@ static bool port_is_allowed(const struct config *config, uint16_t port)
     return false;
 }
 
-static bool start_dial(struct session *s)
-{
-    const struct config *config = session_config(s);
-    const struct dial_options options = {
-        .host = span_from_string(s->target),
-        .port = s->port,
-        .allow_private = config->connect.allow_private,
-        .connect_ms = config->limits.connect_ms,
-    };
-
-    s->talk->dial = dial_new(&s->worker->engine, &options, &s->actor);
-    s->times.dial_begin = session_now(s);
-    return s->talk->dial != NULL;
-}
-
 bool session_answer_connect(struct session *s)
 {
     char line[64];
@@ -137,6 +122,7 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
+    s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
     if (!port_is_allowed(config, s->port)) {
         s->decision = DECISION_REFUSE;
         s->rule = "connect.ports";
@@ -164,14 +150,15 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
     if (!s->talk->tunnel_answer_owed && !session_answer_connect(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    if (!start_dial(s)) {
+    s->talk->waits_to_dial = policy.via_open;
+    if (!policy.via_open && !talk_dial(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     if (s->talk->tunnel_answer_owed) {
         session_set_deadline(s, 0); /* the dial has its own */
         return STEP_DIAL;
     }
-    session_set_deadline(s, config->limits.tunnel_idle_ms);
+    session_set_deadline(s, policy.via_open ? OPENING_MS : config->limits.tunnel_idle_ms);
     return STEP_HELLO;
 }
 

@@ -35,6 +35,7 @@ void session_accept(struct worker *engine, struct listener *listener, int fd)
     s->client_address = s->client->peer;
     s->listener = (uint16_t)listener->index;
     s->rule = "default";
+    s->via = &s->hold->snapshot->upstreams->via;
     s->step = STEP_GREET;
     s->times.begin = worker_now(engine);
     timer_init(&s->deadline, &s->actor);
@@ -75,7 +76,7 @@ void session_set_deadline(struct session *s, uint32_t ms)
 
 void session_fault(struct session *s, const char *error, const char *format, ...)
 {
-    char text[256];
+    char text[512];
     va_list arguments;
 
     if (s->fault || s->error) {

@@ -9,11 +9,11 @@
 #ifndef WEIR_SESSION_SESSION_H
 #define WEIR_SESSION_SESSION_H
 
-#include "core/engine/dial.h"
 #include "core/base/text.h"
 #include "core/engine/pipe.h"
 #include "core/session/policy.h"
 #include "core/session/recognise.h"
+#include "core/session/route.h"
 #include "core/session/session_worker.h"
 #include "detect/ja3.h"
 #include "detect/ja4.h"
@@ -71,7 +71,7 @@ enum leaf_source { LEAF_NONE, LEAF_FROM_CACHE, LEAF_MINTED, LEAF_RECALLED, LEAF_
 /* Needed until the relay begins, then freed. */
 struct session_talk {
     struct record_scan record_scan;
-    struct dial *dial;
+    struct route *route;
     struct mint *mint;
     struct leaf *leaf;
     bool tunnel_answer_owed; /* CONNECT is answered when the server is there */
@@ -79,6 +79,7 @@ struct session_talk {
     bool was_recalled;       /* leaf and ALPN are last time's; the server has yet to confirm */
     bool visit_known;        /* `visit` is filled */
     bool opening_seen;       /* the time for an undecided opening is running */
+    bool waits_to_dial;      /* the hello will tell which way to go */
     enum leaf_kind leaf_kind;
     uint8_t server_digest[LEAF_DIGEST_LEN];
     uint8_t visit[VISIT_KEY_LEN];
@@ -127,11 +128,13 @@ struct session {
     bool target_is_ip;
     bool sni_invalid;
 
-    char *target;      /* host as asked for; owned */
-    char *sni;         /* owned; null: none */
-    const char *rule;  /* lives as long as the hold */
-    const char *error; /* RFC 9209 error type; static; null: none */
-    char *fault;       /* a sentence about what went wrong; owned; null: none */
+    char *target;                   /* host as asked for; owned */
+    char *sni;                      /* owned; null: none */
+    const char *rule;               /* lives as long as the hold, as the next two */
+    const struct upstream_via *via; /* the ways to the target that may be tried */
+    const char *upstream;           /* the proxy that was gone through; null: none */
+    const char *error;              /* RFC 9209 error type; static; null: none */
+    char *fault;                    /* a sentence about what went wrong; owned; null: none */
     struct address dialled;
     char alpn[VISIT_ALPN_MAX + 1];
     char ja3[JA3_LEN + 1]; /* of the client's hello; empty: none */

@@ -27,7 +27,6 @@
 
 enum {
     OPENING_BYTES_MAX = 16 * 1024,   /* of a server that speaks first */
-    OPENING_MS = 500,                /* then an opening that fits no TLS counts as raw bytes */
     HALF_CLOSED_IDLE_MS = 60 * 1000, /* one direction has ended and the other is silent */
 };
 
@@ -41,20 +40,21 @@ static enum step step_greet(struct session *s)
 
 /* ---- HELLO ---- */
 
-/* Is the server there, or will it never be? Takes a finished dial's connection. */
-static void look_at_dial(struct session *s)
+/* Is the server there, or will it never be? Takes the connection of a route that is open. */
+static void look_at_route(struct session *s)
 {
-    struct dial *dial = s->talk->dial;
+    struct route *route = s->talk->route;
 
-    if (!dial || dial->state != DIAL_DONE) {
+    if (!route || route_look(route) != ROUTE_DONE) {
         return;
     }
-    s->times.resolved = dial->resolved_ns;
-    s->times.connected = dial->end_ns;
-    s->dialled = dial->address;
-    s->server = dial_take(dial);
-    dial_free(dial);
-    s->talk->dial = NULL;
+    s->times.resolved = route->resolved_ns;
+    s->times.connected = route->end_ns;
+    s->dialled = route->address;
+    s->upstream = route_upstream(route);
+    s->server = route_take(route);
+    route_free(route);
+    s->talk->route = NULL;
 }
 
 /* Was it decided, and answered, as a tunnel? Then the hello is only looked at for the log. */
@@ -146,7 +146,7 @@ static enum step step_hello(struct session *s)
 {
     struct conn *client = s->client;
 
-    look_at_dial(s);
+    look_at_route(s);
     if (client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
@@ -186,8 +186,28 @@ static enum step step_hello(struct session *s)
     }
 }
 
+static struct policy_answer decide(const struct session *s);
+
+/* A client that says nothing may be waiting for the server's first word: the way that silence
+ * takes. A hello that comes after all may lead elsewhere, see step_decide(). */
+static enum step dial_for_silence(struct session *s)
+{
+    struct policy_answer policy = decide(s);
+
+    s->talk->waits_to_dial = false;
+    s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
+    if (policy.decision != DECISION_REFUSE && !talk_dial(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
+    session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
+    return STEP_HELLO;
+}
+
 static enum step hello_timed_out(struct session *s)
 {
+    if (s->talk->waits_to_dial && s->client->rx.len == 0) {
+        return dial_for_silence(s);
+    }
     /* To pause within a hello is no way around the interception. */
     if ((s->protocol == PROTOCOL_TLS || recognise_may_be_tls(client_opening(s))) &&
         !is_decided_tunnel(s)) {
@@ -202,9 +222,9 @@ static enum step hello_timed_out(struct session *s)
 /* The server that was dialled meanwhile is of no use any more. */
 static void drop_server(struct session *s)
 {
-    if (s->talk->dial) {
-        dial_free(s->talk->dial);
-        s->talk->dial = NULL;
+    if (s->talk->route) {
+        route_free(s->talk->route);
+        s->talk->route = NULL;
     }
     if (s->server) {
         conn_close(s->server, CONN_CLOSE_NOW);
@@ -221,6 +241,19 @@ static struct policy_answer decide(const struct session *s)
     return policy_decide(session_config(s), &question);
 }
 
+/* What was dialled meanwhile, on another way, is of no use. */
+static void go_by(struct session *s, const struct upstream_via *via)
+{
+    bool is_same =
+        via->count == s->via->count && memcmp(via->places, s->via->places, via->count) == 0;
+
+    s->via = via;
+    if (!is_same) {
+        drop_server(s);
+        s->upstream = NULL;
+    }
+}
+
 static enum step step_decide(struct session *s)
 {
     struct policy_answer policy = decide(s);
@@ -232,6 +265,7 @@ static enum step step_decide(struct session *s)
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     if (policy.decision != DECISION_REFUSE) {
+        go_by(s, upstreams_via(s->hold->snapshot->upstreams, policy.via_rule));
         return STEP_DIAL;
     }
     session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
@@ -246,34 +280,19 @@ static enum step step_decide(struct session *s)
 
 /* ---- DIAL ---- */
 
-static uint16_t dial_status(enum dial_error error)
-{
-    switch (error) {
-    case DIAL_PROHIBITED:
-        return 403;
-    case DIAL_TIMEOUT:
-    case DIAL_DNS_TIMEOUT:
-        return 504;
-    case DIAL_LIMIT:
-        return 503;
-    default:
-        return 502;
-    }
-}
-
 /* The server is not to be had: say so in the way that the client can still hear. */
-static enum step dial_failed(struct session *s)
+static enum step route_failed(struct session *s)
 {
     struct session_talk *talk = s->talk;
-    struct dial *dial = talk->dial;
+    const struct route *route = talk->route;
 
-    s->times.resolved = dial->resolved_ns;
-    session_fault(s, dial_error_type(dial->error), "%s", dial->text);
-    talk->error_status = dial_status(dial->error);
+    s->times.resolved = route->resolved_ns;
+    session_fault(s, route->error, "%s", route->text);
+    talk->error_status = route->status;
     if (talk->tunnel_answer_owed) {
         const struct answer answer = {.status = talk->error_status,
                                       .error = s->error,
-                                      .detail = span_from_string(dial->text),
+                                      .detail = span_from_string(route->text),
                                       .target = span_from_string(s->target),
                                       .version = HTTP_VERSION_1_1};
         s->status = talk->error_status;
@@ -295,10 +314,12 @@ static enum step step_dial(struct session *s)
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
-    look_at_dial(s);
+    look_at_route(s);
     if (!s->server) {
-        ASSERT(s->talk->dial);
-        return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
+        if (!s->talk->route && !talk_dial(s)) {
+            return session_end(s, CLOSE_NO_MEMORY);
+        }
+        return route_look(s->talk->route) == ROUTE_FAILED ? route_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
         if (!session_answer_connect(s)) {
@@ -686,7 +707,7 @@ static bool is_http(const struct session *s)
 
 static void begin_relay(struct session *s)
 {
-    bool clear = !s->client->tls && !s->server->tls;
+    bool clear = !s->client->tls && !s->server->tls && !s->server->transport;
 
     s->relaying = true;
     pipe_init(&s->up, s->client, s->server);

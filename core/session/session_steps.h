@@ -8,7 +8,10 @@
 
 #include "core/session/session.h"
 
-enum { HANDSHAKE_BYTES_MAX = 64 * 1024 /* received ahead of a handshake's progress */ };
+enum {
+    HANDSHAKE_BYTES_MAX = 64 * 1024, /* received ahead of a handshake's progress */
+    OPENING_MS = 500,                /* then an opening that fits no TLS counts as raw bytes */
+};
 
 static inline struct buf_cache *bufs_of(struct session *s)
 {

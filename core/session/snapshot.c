@@ -44,7 +44,10 @@ struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct spa
         s->tls = tls_context_new(&options, error, error_cap);
         trust_put(trust);
     }
-    if (!s->tls) {
+    if (s->tls) {
+        s->upstreams = upstreams_new(config, serial, error, error_cap);
+    }
+    if (!s->upstreams) {
         snapshot_put(s);
         return NULL;
     }
@@ -59,6 +62,7 @@ void snapshot_put(struct snapshot *s)
     if (s->tls) {
         tls_context_put(s->tls);
     }
+    upstreams_free(s->upstreams);
     config_put(s->config);
     free(s);
 }

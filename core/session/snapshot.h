@@ -9,7 +9,7 @@
 #ifndef WEIR_SESSION_SNAPSHOT_H
 #define WEIR_SESSION_SNAPSHOT_H
 
-#include "core/config/config.h"
+#include "core/session/upstream.h"
 #include "tls/context.h"
 
 struct snapshot {
@@ -17,6 +17,7 @@ struct snapshot {
     uint64_t serial;             /* counts up with every reload */
     struct config *config;       /* owned */
     struct tls_context *tls;     /* owned */
+    struct upstreams *upstreams; /* owned */
     /* Our name in Via: unlike that of another weir, or a chain of two would look like a loop. */
     char pseudonym[72];
 };

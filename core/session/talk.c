@@ -20,8 +20,8 @@ void talk_free(struct session *s)
     if (!talk) {
         return;
     }
-    if (talk->dial) {
-        dial_free(talk->dial);
+    if (talk->route) {
+        route_free(talk->route);
     }
     if (talk->mint) {
         mint_drop(talk->mint);
@@ -33,6 +33,14 @@ void talk_free(struct session *s)
     buf_queue_clear(&talk->page_request, &s->worker->engine.bufs);
     free(talk);
     s->talk = NULL;
+}
+
+bool talk_dial(struct session *s)
+{
+    s->talk->waits_to_dial = false;
+    s->talk->route = route_new(s, s->via, false);
+    s->times.dial_begin = session_now(s);
+    return s->talk->route != NULL;
 }
 
 bool talk_keep_hello(struct session *s, const struct client_hello *hello)
@@ -72,6 +80,8 @@ void talk_digest_visit(struct session *s)
     text_printf(&t, "\n%u\n%d\n%llu\n", s->port, (int)talk->leaf_kind,
                 (unsigned long long)s->hold->snapshot->serial);
     text_string(&t, s->sni ? s->sni : "");
+    text_char(&t, '\n');
+    text_string(&t, s->upstream ? s->upstream : "");
     text_char(&t, '\n');
     text_bytes(&t, span_make(talk->alpn_offers, talk->alpn_offers_len));
     digest_sha256(talk->visit, text_view(&t));

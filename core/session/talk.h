@@ -8,6 +8,9 @@
 bool talk_new(struct session *session) MUST_CHECK;
 void talk_free(struct session *session); /* also when there is none */
 
+/* Sets off to the target, by session->via. False when out of memory. */
+bool talk_dial(struct session *session) MUST_CHECK;
+
 /* The client's hello, as far as later steps need it: copies SNI, ALPN offers and key kind. False
  * when out of memory. */
 bool talk_keep_hello(struct session *session, const struct client_hello *hello) MUST_CHECK;
