@@ -13,6 +13,7 @@ FIELDS = {
     "rule": ("rule",),
     "target": ("target",),
     "dialled": ("dialled",),
+    "upstream": ("upstream",),
     "sni": ("sni",),
     "alpn": ("alpn",),
     "protocol": ("protocol",),
