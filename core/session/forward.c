@@ -255,32 +255,22 @@ static bool write_head(struct session *s, const struct http_head *head,
     return true;
 }
 
-/* For an HTTP proxy: the head in absolute-form (RFC 9112 3.2.2), with what it wants to know of us.
- * Where that is kept is left to the caller. */
-static bool write_for_proxy(struct session *s)
+/* For an HTTP proxy: the head in absolute-form, with what it wants to know of us. */
+static void write_for_proxy(struct session *s)
 {
     struct forward *f = s->forward;
-    const struct upstream_proxy *proxy = &s->hold->snapshot->upstreams->proxies[f->place];
+    const char *authorization = s->hold->snapshot->upstreams->proxies[f->place].authorization;
     struct span head = buf_queue_gather(&f->held, bufs_of(s), f->held.len);
-    size_t path = span_find(head, ' ') + 1;
-    size_t path_end = path + span_find(span_skip(head, path), ' ');
-    size_t fields = span_find(head, '\n') + 1;
-    bool is_asterisk = path_end == path + 1 && head.data[path] == '*'; /* no path (3.2.4) */
-    bool brackets = s->target_is_ip && strchr(s->target, ':');
     struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+    struct span authority = span_from_string(f->exchange.authority);
 
-    text_bytes(&t, span_sub(head, 0, path));
-    text_printf(&t, brackets ? "http://[%s]" : "http://%s", s->target);
-    if (s->port != 80) {
-        text_printf(&t, ":%u", s->port);
+    authority.len -= s->port == 80 ? 3 : 0; /* as in Host */
+    size_t done = h1_write_for_proxy(&t, head, authority, authorization);
+
+    if (!done || !conn_write(s->server, text_view(&t)) ||
+        !conn_write(s->server, span_skip(head, done))) {
+        s->server->error = ENOMEM;
     }
-    text_bytes(&t, span_sub(head, is_asterisk ? path_end : path,
-                            fields - (is_asterisk ? path_end : path)));
-    if (proxy->authorization) {
-        text_printf(&t, "Proxy-Authorization: %s\r\n", proxy->authorization);
-    }
-    return head.len && conn_write(s->server, text_view(&t)) &&
-           conn_write(s->server, span_skip(head, fields));
 }
 
 static void send_request(struct session *s)
@@ -290,9 +280,7 @@ static void send_request(struct session *s)
     f->phase = FORWARD_HEAD;
     f->scan = (struct h1_scan){0};
     if (route_takes_urls(s, f->place)) {
-        if (!write_for_proxy(s)) {
-            return; /* the conn carries the error */
-        }
+        write_for_proxy(s);
         if (!f->reused || !f->may_retry) {
             buf_queue_clear(&f->held, bufs_of(s));
         }

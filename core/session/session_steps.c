@@ -40,23 +40,6 @@ static enum step step_greet(struct session *s)
 
 /* ---- HELLO ---- */
 
-/* Is the server there, or will it never be? Takes the connection of a route that is open. */
-static void look_at_route(struct session *s)
-{
-    struct route *route = s->talk->route;
-
-    if (!route || route_look(route) != ROUTE_DONE) {
-        return;
-    }
-    s->times.resolved = route->resolved_ns;
-    s->times.connected = route->end_ns;
-    s->dialled = route->address;
-    s->upstream = route_upstream(route);
-    s->server = route_take(route);
-    route_free(route);
-    s->talk->route = NULL;
-}
-
 /* Was it decided, and answered, as a tunnel? Then the hello is only looked at for the log. */
 static bool is_decided_tunnel(const struct session *s)
 {
@@ -146,7 +129,7 @@ static enum step step_hello(struct session *s)
 {
     struct conn *client = s->client;
 
-    look_at_route(s);
+    talk_look(s);
     if (client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
@@ -219,19 +202,6 @@ static enum step hello_timed_out(struct session *s)
 
 /* ---- DECIDE ---- */
 
-/* The server that was dialled meanwhile is of no use any more. */
-static void drop_server(struct session *s)
-{
-    if (s->talk->route) {
-        route_free(s->talk->route);
-        s->talk->route = NULL;
-    }
-    if (s->server) {
-        conn_close(s->server, CONN_CLOSE_NOW);
-        s->server = NULL;
-    }
-}
-
 /* With all that is known of the hello by now. */
 static struct policy_answer decide(const struct session *s)
 {
@@ -239,19 +209,6 @@ static struct policy_answer decide(const struct session *s)
 
     detection_ask(s, &question);
     return policy_decide(session_config(s), &question);
-}
-
-/* What was dialled meanwhile, on another way, is of no use. */
-static void go_by(struct session *s, const struct upstream_via *via)
-{
-    bool is_same =
-        via->count == s->via->count && memcmp(via->places, s->via->places, via->count) == 0;
-
-    s->via = via;
-    if (!is_same) {
-        drop_server(s);
-        s->upstream = NULL;
-    }
 }
 
 static enum step step_decide(struct session *s)
@@ -265,14 +222,14 @@ static enum step step_decide(struct session *s)
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     if (policy.decision != DECISION_REFUSE) {
-        go_by(s, upstreams_via(s->hold->snapshot->upstreams, policy.via_rule));
+        talk_go_by(s, upstreams_via(s->hold->snapshot->upstreams, policy.via_rule));
         return STEP_DIAL;
     }
     session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
     if (s->protocol != PROTOCOL_TLS) {
         return session_end(s, CLOSE_REFUSED);
     }
-    drop_server(s);
+    talk_drop_server(s);
     s->talk->error_mode = true;
     s->talk->error_status = 403;
     return STEP_LEAF;
@@ -314,7 +271,7 @@ static enum step step_dial(struct session *s)
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
-    look_at_route(s);
+    talk_look(s);
     if (!s->server) {
         if (!s->talk->route && !talk_dial(s)) {
             return session_end(s, CLOSE_NO_MEMORY);

@@ -43,6 +43,46 @@ bool talk_dial(struct session *s)
     return s->talk->route != NULL;
 }
 
+void talk_look(struct session *s)
+{
+    struct route *route = s->talk->route;
+
+    if (!route || route_look(route) != ROUTE_DONE) {
+        return;
+    }
+    s->times.resolved = route->resolved_ns;
+    s->times.connected = route->end_ns;
+    s->dialled = route->address;
+    s->upstream = route_upstream(route);
+    s->server = route_take(route);
+    route_free(route);
+    s->talk->route = NULL;
+}
+
+void talk_drop_server(struct session *s)
+{
+    if (s->talk->route) {
+        route_free(s->talk->route);
+        s->talk->route = NULL;
+    }
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+}
+
+void talk_go_by(struct session *s, const struct upstream_via *via)
+{
+    bool is_same =
+        via->count == s->via->count && memcmp(via->places, s->via->places, via->count) == 0;
+
+    s->via = via;
+    if (!is_same) {
+        talk_drop_server(s);
+        s->upstream = NULL;
+    }
+}
+
 bool talk_keep_hello(struct session *s, const struct client_hello *hello)
 {
     struct session_talk *talk = s->talk;
