@@ -47,7 +47,8 @@ struct forward {
     bool is_head;
     bool answered;
     uint8_t interim_count;
-    uint8_t place; /* of the way to the server in the list of upstream proxies */
+    uint8_t proxies_failed; /* after they had taken the request */
+    uint8_t place;          /* of the way to the server in the list of upstream proxies */
     enum http_version client_version;
     size_t key_len;
     char key[KEY_MAX]; /* of the server connection, for the idle pool */
@@ -193,6 +194,7 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     f->scan = (struct h1_scan){0};
     f->moved_ns = x->begin_ns;
     f->interim_count = 0;
+    f->proxies_failed = 0;
     f->answered = false;
     f->bound = false;
     f->reused = false;
@@ -220,13 +222,6 @@ static bool binds_connection(const struct http_head *head, struct span name)
         }
     }
     return false;
-}
-
-/* Methods that a server may see twice without harm (RFC 9110 9.2.2). */
-static bool is_idempotent(struct span method)
-{
-    return span_equal(method, SPAN_LITERAL("GET")) || span_equal(method, SPAN_LITERAL("HEAD")) ||
-           span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
 }
 
 static bool write_head(struct session *s, const struct http_head *head,
@@ -280,8 +275,8 @@ static void send_request(struct session *s)
     f->phase = FORWARD_HEAD;
     f->scan = (struct h1_scan){0};
     if (route_takes_urls(s, f->place)) {
-        write_for_proxy(s);
-        if (!f->reused || !f->may_retry) {
+        write_for_proxy(s); /* may_retry: kept, so that another proxy can be asked */
+        if (!f->may_retry) {
             buf_queue_clear(&f->held, bufs_of(s));
         }
     } else if (f->reused && f->may_retry) {
@@ -313,7 +308,6 @@ static enum step dial_server(struct session *s)
     return STEP_FORWARD;
 }
 
-/* The way there is part of what makes two connections the same. */
 static void make_key(struct session *s)
 {
     struct forward *f = s->forward;
@@ -411,7 +405,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
-    f->may_retry = f->up_done && is_idempotent(head->method);
+    f->may_retry = f->up_done && http_is_idempotent(head->method);
     f->bound = binds_connection(head, SPAN_LITERAL("Authorization"));
     buf_queue_clear(&f->held, bufs_of(s));
     bool written = write_head(s, head, &authority, path, &fault);
@@ -561,6 +555,23 @@ static enum step pass_request_body(struct session *s)
 
 /* ---- the response ---- */
 
+/* An HTTP proxy had taken the request and has no answer to it that the client could be given: the
+ * next one may have. */
+static enum step proxy_failed(struct session *s, const char *error, const char *reason)
+{
+    struct forward *f = s->forward;
+    char detail[256];
+
+    route_blame(s, f->place, reason);
+    if (f->may_retry && ++f->proxies_failed < s->via->count) {
+        drop_server(s);
+        return dial_server(s);
+    }
+    snprintf(detail, sizeof(detail), "upstream proxy %s: %s",
+             upstream_name(s->hold->snapshot->upstreams, f->place), reason);
+    return answer_instead(s, 502, error, detail, CLOSE_BAD_RESPONSE);
+}
+
 static enum step server_failed(struct session *s, const char *detail)
 {
     struct forward *f = s->forward;
@@ -569,6 +580,9 @@ static enum step server_failed(struct session *s, const char *detail)
     if (f->reused && f->may_retry && nothing_came) {
         drop_server(s);
         return dial_server(s);
+    }
+    if (route_takes_urls(s, f->place) && nothing_came) {
+        return proxy_failed(s, "connection_terminated", detail);
     }
     return answer_instead(s, 502, "connection_terminated", detail, CLOSE_SERVER_GONE);
 }
@@ -622,19 +636,6 @@ static bool write_response(struct session *s, const struct http_head *head, bool
     return conn_write(s->client, text_view(&t));
 }
 
-/* The proxy asks us for credentials, which is nothing that the client could help with. */
-static enum step proxy_refused(struct session *s)
-{
-    static const char reason[] = "it does not accept our request for want of credentials (407)";
-    struct forward *f = s->forward;
-    char detail[256];
-
-    snprintf(detail, sizeof(detail), "upstream proxy %s: %s",
-             upstream_name(s->hold->snapshot->upstreams, f->place), reason);
-    route_blame(s, f->place, reason);
-    return answer_instead(s, 502, "proxy_configuration_error", detail, CLOSE_BAD_RESPONSE);
-}
-
 /* A parsed head at the front of the server's rx. */
 static enum step take_response_head(struct session *s, const struct http_head *head)
 {
@@ -643,7 +644,8 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     struct http_fault fault = {.what = NULL};
 
     if (head->status == 407 && route_takes_urls(s, f->place)) {
-        return proxy_refused(s);
+        return proxy_failed(s, "proxy_configuration_error",
+                            "it does not take our request for want of credentials (407)");
     }
     if (head->status == 101 && !f->wants_upgrade) {
         return answer_instead(s, 502, "http_protocol_error",

@@ -47,7 +47,10 @@ struct route_chain {
     struct h1_scan scan;
     uint8_t interim_count;
     bool forwards_http;
-    bool has_spoken; /* the proxy has shown that it is alive */
+    bool has_spoken;   /* the proxy has shown that it is alive */
+    const char *error; /* of the failure that is told, when none is left */
+    uint16_t status;
+    bool target_failed; /* that one is about the target, which is more than one about a proxy */
     size_t text_len;
     char text[TEXT_MAX + 1];
 };
@@ -183,10 +186,10 @@ static void chain_done(struct route_chain *chain)
     }
 }
 
-static void chain_failed(struct route_chain *chain, const char *error, uint16_t status)
+static void chain_failed(struct route_chain *chain)
 {
     timer_clear(&chain->route->session->worker->engine.timers, &chain->timer);
-    fail(chain->route, error, status, chain->text);
+    fail(chain->route, chain->error, chain->status, chain->text);
     actor_ready(&chain->route->session->actor);
 }
 
@@ -247,12 +250,17 @@ static void way_failed(struct route_chain *chain, enum blame blame, const char *
         conn_close(chain->conn, CONN_CLOSE_NOW);
         chain->conn = NULL;
     }
+    if (blame != BLAME_PROXY || !chain->target_failed) {
+        chain->error = error;
+        chain->status = status;
+        chain->target_failed = blame != BLAME_PROXY;
+    }
     bool is_last = chain->next == chain->order.count;
     if (blame == BLAME_PROXY && r->place != UPSTREAM_DIRECT) {
         say_failed(s, r->place, reason, is_last ? r->place : chain->order.places[chain->next]);
     }
     if (blame == BLAME_NOBODY || is_last) {
-        chain_failed(chain, error, status);
+        chain_failed(chain);
         return;
     }
     next_way(chain);

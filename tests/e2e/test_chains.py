@@ -107,10 +107,28 @@ class Through(ChainsCase):
                 self.assertEqual(record.dialled, f"127.0.0.1:{server.port}")
         self.assert_no_secret()
 
+    def test_bulk(self):
+        """More than all buffers hold, each way, with TLS in the proxy's TLS and without."""
+        size = (8 if harness.SANITIZED else 64) * MIB
+        for host in ("tls", "t-tls"):
+            with self.subTest(host=host):
+                root = self.weir.ca if host == "tls" else self.authority.certificate
+                sock = self.tls(f"{host}.origin.test:{self.tls_origin.port}", ca=root)
+                self.assertEqual(self.upload(sock, size), origins.pattern_digest(size))
+                sock.sendall(f"GET /bytes/{size} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                reader = origins.Reader(sock)
+                harness.read_head(reader)
+                time.sleep(0.5)  # what may not be taken in waits where it is
+                digest = hashlib.sha256()
+                for piece in reader.pieces(size):
+                    digest.update(piece)
+                self.assertEqual(digest.hexdigest(), origins.pattern_digest(size))
+
     @staticmethod
-    def upload(sock):
-        sock.sendall(f"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: {MIB}\r\n\r\n".encode())
-        sock.sendall(origins.pattern(0, MIB))
+    def upload(sock, size=MIB):
+        sock.sendall(f"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        for at in range(0, size, MIB):
+            sock.sendall(origins.pattern(at, MIB))
         return json.loads(harness.read_answer(origins.Reader(sock)).body)["sha256"]
 
     def test_tunnelled(self):
@@ -353,6 +371,26 @@ class Faults(ChainsCase):
                         if server.accepted != before[name]]
                 self.assertEqual(used, [kind])
                 self.count[kind] += 1
+
+    def test_plain(self):
+        """Of plain HTTP a proxy has the request before it refuses: what may be sent twice is sent
+        to the next one, the rest is answered; once known, the next one is used at once."""
+        url = f"http://clear.origin.test:{self.plain_origin.port}/upload"
+        body = "Content-Length: 0\r\n"
+        for number, (method, status) in enumerate((("GET", 200), ("POST", 502), ("POST", 200))):
+            if number < 2:
+                self.setUp()
+            self.clear.credentials = "some:body else"
+            try:
+                answer = self.get_plain(url, method=method, fields=body)
+            finally:
+                self.clear.credentials = SECRET
+            self.assertEqual(answer.status, status, method)
+            self.assertEqual(answer.get("proxy-authenticate"), "")
+        lines = self.lines("failed:")[self.failed_before:]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn("(407); using instead: socks", lines[0])
+        self.assert_no_secret()
 
     def test_all_failed(self):
         """When none is left the error names each, with its reason."""
