@@ -447,6 +447,7 @@ static void seal_queued(struct conn *c)
     for (struct buf *b = c->tx.first; b && t->sealed_bytes < SEAL_BYTES; b = b->next) {
         if (!tls_engine_write(t->tls, buf_view(b))) {
             c->error = c->error ? c->error : EPROTO;
+            actor_ready(c->owner);
             return;
         }
         t->sealed_bytes += b->end - b->start;

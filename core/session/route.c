@@ -104,7 +104,8 @@ bool route_takes_urls(const struct session *s, uint8_t place)
            upstreams_of(s)->proxies[place].config->url.scheme != UPSTREAM_SOCKS5;
 }
 
-/* The first bytes on a connection that is to say whose it is. */
+/* Queues the first bytes on a connection that is to say whose it is. Without memory for them the
+ * conn carries the error. */
 static void announce_client(const struct route *r, struct conn *c)
 {
     const struct session *s = r->session;
@@ -123,8 +124,8 @@ static void announce_client(const struct route *r, struct conn *c)
     } else {
         proxy_header_write_v2(&t, &s->client_address, to, &options);
     }
-    if (conn_write(c, text_view(&t))) { /* else the conn carries the error */
-        conn_flush(c);
+    if (!conn_write(c, text_view(&t))) {
+        actor_ready(c->owner);
     }
 }
 
@@ -137,6 +138,7 @@ static void finish(struct route *r, struct conn *c)
     r->conn = c;
     r->address = c->peer;
     conn_set_owner(c, &r->session->actor);
+    conn_flush(c); /* a server that speaks first may wait for the PROXY header */
 }
 
 static void fail(struct route *r, const char *error, uint16_t status, const char *text)
@@ -206,20 +208,24 @@ static const char *target_refusal(const struct session *s)
 
 static void next_way(struct route_chain *chain);
 
-static void say_failed(const struct session *s, uint8_t place, const char *reason, uint8_t next)
+/* next: what is used instead; the same place: nothing. */
+static void log_failed(const struct session *s, uint8_t place, const char *reason, uint8_t next)
 {
-    struct upstreams *upstreams = upstreams_of(s);
+    const struct upstreams *upstreams = upstreams_of(s);
+    bool is_alone = next == place;
 
-    if (upstream_mark_failed(upstreams, place, session_now(s))) {
-        log_write(LOG_WARN, "upstream proxy %s failed: %s; %s%s", upstream_name(upstreams, place),
-                  reason, next == place ? "there is no other to use" : "using instead: ",
-                  next == place ? "" : upstream_name(upstreams, next));
-    }
+    log_write(LOG_WARN, "upstream proxy %s failed: %s; %s%s", upstream_name(upstreams, place),
+              reason, is_alone ? "there is no other to use" : "using instead: ",
+              is_alone ? "" : upstream_name(upstreams, next));
 }
 
 void route_blame(struct session *s, uint8_t place, const char *reason)
 {
-    say_failed(s, place, reason, upstreams_first(upstreams_of(s), s->via, session_now(s)));
+    struct upstreams *upstreams = upstreams_of(s);
+
+    if (upstream_mark_failed(upstreams, place, session_now(s))) {
+        log_failed(s, place, reason, upstreams_first(upstreams, s->via, session_now(s)));
+    }
 }
 
 static void way_failed(struct route_chain *chain, enum blame blame, const char *error,
@@ -247,7 +253,8 @@ static void way_failed(struct route_chain *chain, enum blame blame, const char *
     chain->text_len += t.len;
     chain->text[chain->text_len] = '\0';
     if (chain->conn) {
-        conn_close(chain->conn, CONN_CLOSE_NOW);
+        /* After TLS has failed there is an alert to be sent. */
+        conn_close(chain->conn, chain->phase == CHAIN_TLS ? CONN_CLOSE_FLUSH : CONN_CLOSE_NOW);
         chain->conn = NULL;
     }
     if (blame != BLAME_PROXY || !chain->target_failed) {
@@ -256,8 +263,9 @@ static void way_failed(struct route_chain *chain, enum blame blame, const char *
         chain->target_failed = blame != BLAME_PROXY;
     }
     bool is_last = chain->next == chain->order.count;
-    if (blame == BLAME_PROXY && r->place != UPSTREAM_DIRECT) {
-        say_failed(s, r->place, reason, is_last ? r->place : chain->order.places[chain->next]);
+    if (blame == BLAME_PROXY && r->place != UPSTREAM_DIRECT &&
+        upstream_mark_failed(upstreams_of(s), r->place, session_now(s))) {
+        log_failed(s, r->place, reason, is_last ? r->place : chain->order.places[chain->next]);
     }
     if (blame == BLAME_NOBODY || is_last) {
         chain_failed(chain);
@@ -718,8 +726,9 @@ enum route_state route_look(struct route *r)
     if (dial->state == DIAL_FAILED) {
         fail(r, dial_error_type(dial->error), dial_status(dial->error), dial->text);
     } else {
-        finish(r, dial_take(dial));
-        announce_client(r, r->conn);
+        struct conn *c = dial_take(dial);
+        announce_client(r, c);
+        finish(r, c);
     }
     r->end_ns = dial->end_ns;
     return r->state;

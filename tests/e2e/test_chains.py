@@ -376,13 +376,13 @@ class Faults(ChainsCase):
         """Of plain HTTP a proxy has the request before it refuses: what may be sent twice is sent
         to the next one, the rest is answered; once known, the next one is used at once."""
         url = f"http://clear.origin.test:{self.plain_origin.port}/upload"
-        body = "Content-Length: 0\r\n"
         for number, (method, status) in enumerate((("GET", 200), ("POST", 502), ("POST", 200))):
             if number < 2:
                 self.setUp()
             self.clear.credentials = "some:body else"
             try:
-                answer = self.get_plain(url, method=method, fields=body)
+                answer = self.get_plain(url, method=method, fields="Content-Length: 0\r\n"
+                                        if method == "POST" else "")
             finally:
                 self.clear.credentials = SECRET
             self.assertEqual(answer.status, status, method)
@@ -560,9 +560,12 @@ class ProxyProtocol(harness.WeirCase):
             cls.addClassCleanup(server.close)
         cls.CONFIG = {"upstream": {
             "proxies": [{"name": "told", "url": f"http://127.0.0.1:{cls.server.port}",
-                         "send_proxy_protocol": "v2"}]},
-            "intercept": {"rules": [rule("told", "intercept", host=["told.test"],
-                                         via=["told"])]}}
+                         "send_proxy_protocol": "v2"},
+                        {"name": "told-tls", "url": f"https://origin.test:{cls.tls_server.port}",
+                         "send_proxy_protocol": "v1"}]},
+            "intercept": {"rules": [
+                rule("told", "intercept", host=["told.test"], via=["told"]),
+                rule("told-tls", "intercept", host=["tls.test"], via=["told-tls"])]}}
 
     def start(self, version):
         folder = os.path.join(self.folder, version)
@@ -606,6 +609,14 @@ class ProxyProtocol(harness.WeirCase):
         sock.sendall(b"GET http://told.test/ HTTP/1.1\r\nHost: told.test\r\n\r\n")
         self.assertEqual(harness.read_answer(origins.Reader(sock)).body, b"seen\n")
         self.check(self.headers[0], 2, sock.getsockname(), self.server.port)
+
+    def test_to_tls_proxy(self):
+        """The header goes before the TLS to the proxy."""
+        self.headers.clear()
+        sock = self.dial()
+        sock.sendall(b"GET http://tls.test/ HTTP/1.1\r\nHost: tls.test\r\n\r\n")
+        self.assertEqual(harness.read_answer(origins.Reader(sock)).body, b"seen in TLS\n")
+        self.check(self.headers[0], 1, sock.getsockname(), self.tls_server.port)
 
 
 class Real(harness.WeirCase):
