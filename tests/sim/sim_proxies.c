@@ -65,7 +65,7 @@ uint16_t proxy_split_authority(char *text, char **host)
         return 80;
     }
     *colon = '\0';
-    return (uint16_t)atoi(colon + 1);
+    return (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
 size_t proxy_socks_len(const struct bytes *in, int step)
