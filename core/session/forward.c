@@ -28,7 +28,7 @@ struct forward {
     struct pool_slot pool;
     struct session *session;
     enum forward_phase phase;
-    struct route *route;
+    struct route route;
     struct buf_queue held; /* the rewritten head until a server is there; kept for a retry */
     struct h1_scan scan;   /* of the response head */
     struct h1_body up;     /* the request's body */
@@ -75,9 +75,7 @@ void forward_free(struct forward *f)
 {
     struct session *s = f->session;
 
-    if (f->route) {
-        route_free(f->route);
-    }
+    route_end(&f->route);
     buf_queue_clear(&f->held, bufs_of(s));
     s->forward = NULL;
     pool_free(&s->worker->forwards, f);
@@ -299,8 +297,7 @@ static enum step dial_server(struct session *s)
     f->reused = false;
     f->phase = FORWARD_DIALLING;
     s->upstream = NULL;
-    f->route = route_new(s, s->via, true);
-    if (!f->route) {
+    if (!route_begin(&f->route, s, s->via, true)) {
         return answer_instead(s, 503, "connection_limit_reached",
                               "too many connections are being opened at the moment",
                               CLOSE_NO_MEMORY);
@@ -811,7 +808,7 @@ static enum step pass_response_body(struct session *s)
 static enum step take_dialled(struct session *s)
 {
     struct forward *f = s->forward;
-    struct route *route = f->route;
+    struct route *route = &f->route;
     enum route_state state = route_look(route);
 
     if (state == ROUTE_PENDING) {
@@ -821,8 +818,7 @@ static enum step take_dialled(struct session *s)
         const char *error = route->error;
         uint16_t status = route->status;
         session_fault(s, error, "%s", route->text);
-        route_free(route);
-        f->route = NULL;
+        route_end(route);
         return answer_instead(s, status, error, s->fault ? s->fault : "", CLOSE_DIAL_FAILED);
     }
     if (s->times.dial_begin == 0) {
@@ -836,8 +832,7 @@ static enum step take_dialled(struct session *s)
     f->place = route->place;
     f->bound |= route_is_personal(s, f->place);
     make_key(s);
-    route_free(route);
-    f->route = NULL;
+    route_end(route);
     send_request(s);
     return STEP_FORWARD;
 }

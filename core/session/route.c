@@ -681,29 +681,13 @@ static bool is_only_direct(const struct upstream_via *via)
     return via->count == 1 && via->places[0] == UPSTREAM_DIRECT;
 }
 
-struct route *route_new(struct session *s, const struct upstream_via *via, bool forwards_http)
+static bool begin_chain(struct route *r, const struct upstream_via *via, bool forwards_http)
 {
-    struct route *r = pool_new(&s->worker->routes);
-    struct route_chain *chain;
+    struct session *s = r->session;
+    struct route_chain *chain = calloc(1, sizeof(*chain));
 
-    if (!r) {
-        return NULL;
-    }
-    r->session = s;
-    r->begin_ns = session_now(s);
-    r->place = UPSTREAM_DIRECT;
-    if (is_only_direct(via)) {
-        r->dial = dial_target(r, &s->actor);
-        if (!r->dial) {
-            pool_free(&s->worker->routes, r);
-            return NULL;
-        }
-        return r;
-    }
-    chain = calloc(1, sizeof(*chain));
     if (!chain) {
-        pool_free(&s->worker->routes, r);
-        return NULL;
+        return false;
     }
     r->chain = chain;
     chain->route = r;
@@ -712,7 +696,21 @@ struct route *route_new(struct session *s, const struct upstream_via *via, bool 
     actor_init(&chain->self, &s->worker->engine.ready, run_chain);
     timer_init(&chain->timer, &chain->self);
     next_way(chain);
-    return r;
+    return true;
+}
+
+bool route_begin(struct route *r, struct session *s, const struct upstream_via *via,
+                 bool forwards_http)
+{
+    ASSERT(!route_is_begun(r));
+    *r = (struct route){.session = s, .begin_ns = session_now(s), .place = UPSTREAM_DIRECT};
+    if (is_only_direct(via)) {
+        r->dial = dial_target(r, &s->actor);
+    }
+    if (!r->dial && (is_only_direct(via) || !begin_chain(r, via, forwards_http))) {
+        r->session = NULL;
+    }
+    return route_is_begun(r);
 }
 
 enum route_state route_look(struct route *r)
@@ -743,9 +741,9 @@ struct conn *route_take(struct route *r)
     return c;
 }
 
-void route_free(struct route *r)
+void route_end(struct route *r)
 {
-    struct session *s = r->session;
+    struct route_chain *chain = r->chain;
 
     if (r->dial) {
         dial_free(r->dial);
@@ -753,13 +751,13 @@ void route_free(struct route *r)
     if (r->conn) {
         conn_close(r->conn, CONN_CLOSE_RESET);
     }
-    if (r->chain) {
-        if (r->chain->conn) {
-            conn_close(r->chain->conn, CONN_CLOSE_RESET);
+    if (chain) {
+        if (chain->conn) {
+            conn_close(chain->conn, CONN_CLOSE_RESET);
         }
-        timer_clear(&s->worker->engine.timers, &r->chain->timer);
-        actor_fini(&r->chain->self);
-        free(r->chain);
+        timer_clear(&r->session->worker->engine.timers, &chain->timer);
+        actor_fini(&chain->self);
+        free(chain);
     }
-    pool_free(&s->worker->routes, r);
+    *r = (struct route){.session = NULL};
 }

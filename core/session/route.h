@@ -22,8 +22,8 @@ struct route_chain;
 
 enum route_state { ROUTE_PENDING, ROUTE_DONE, ROUTE_FAILED };
 
+/* Embedded; all zero: not begun. */
 struct route {
-    struct pool_slot pool;
     struct session *session;
     struct dial *dial;         /* under way; null: not now */
     struct route_chain *chain; /* null: the target is dialled directly, and that is all */
@@ -36,7 +36,7 @@ struct route {
 
     /* FAILED */
     const char *error; /* RFC 9209 error type; static */
-    const char *text;  /* a sentence, printable ASCII; lives as long as the route */
+    const char *text;  /* a sentence; lives as long as the route */
     uint16_t status;   /* of an answer of ours that says so */
 
     int64_t begin_ns;
@@ -46,11 +46,16 @@ struct route {
 
 /*
  * To the session's target. forwards_http: the request is plain HTTP, which an HTTP proxy takes as
- * it is, without CONNECT. The session's actor is made ready when the state changes. Null when out
- * of routes or memory. The list must live as long as the session's snapshot.
+ * it is, without CONNECT. The session's actor is made ready when the state changes. False, and not
+ * begun, when out of dials or memory. The list must live as long as the session's snapshot.
  */
-struct route *route_new(struct session *session, const struct upstream_via *via,
-                        bool forwards_http);
+bool route_begin(struct route *route, struct session *session, const struct upstream_via *via,
+                 bool forwards_http) MUST_CHECK;
+
+static inline bool route_is_begun(const struct route *route)
+{
+    return route->session != NULL;
+}
 
 /* The state now. */
 enum route_state route_look(struct route *route);
@@ -58,8 +63,8 @@ enum route_state route_look(struct route *route);
 /* Takes the connection of a DONE route; its owner is the session's actor. */
 struct conn *route_take(struct route *route);
 
-/* In any state; closes what was not taken. */
-void route_free(struct route *route);
+/* In any state, also not begun; closes what was not taken. Then it can begin anew. */
+void route_end(struct route *route);
 
 /* The name of the proxy gone through; null: none. Lives as long as the session's snapshot. */
 const char *route_upstream(const struct route *route);

@@ -71,7 +71,7 @@ enum leaf_source { LEAF_NONE, LEAF_FROM_CACHE, LEAF_MINTED, LEAF_RECALLED, LEAF_
 /* Needed until the relay begins, then freed. */
 struct session_talk {
     struct record_scan record_scan;
-    struct route *route;
+    struct route route;
     struct mint *mint;
     struct leaf *leaf;
     bool tunnel_answer_owed; /* CONNECT is answered when the server is there */

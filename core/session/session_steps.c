@@ -241,7 +241,7 @@ static enum step step_decide(struct session *s)
 static enum step route_failed(struct session *s)
 {
     struct session_talk *talk = s->talk;
-    const struct route *route = talk->route;
+    const struct route *route = &talk->route;
 
     s->times.resolved = route->resolved_ns;
     session_fault(s, route->error, "%s", route->text);
@@ -273,10 +273,10 @@ static enum step step_dial(struct session *s)
     }
     talk_look(s);
     if (!s->server) {
-        if (!s->talk->route && !talk_dial(s)) {
+        if (!route_is_begun(&s->talk->route) && !talk_dial(s)) {
             return session_end(s, CLOSE_NO_MEMORY);
         }
-        return route_look(s->talk->route) == ROUTE_FAILED ? route_failed(s) : STEP_WAIT;
+        return route_look(&s->talk->route) == ROUTE_FAILED ? route_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
         if (!session_answer_connect(s)) {

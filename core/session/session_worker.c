@@ -5,7 +5,6 @@
 #include "core/engine/idle.h"
 #include "core/engine/listener.h"
 #include "core/session/forward.h"
-#include "core/session/route.h"
 #include "core/session/session.h"
 
 #include <errno.h>
@@ -57,7 +56,6 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
     if (!w->tickets || !w->hold || (w->shared->verdicts && !w->verdicts) ||
         pool_init(&w->sessions, "sessions", sizeof(struct session), options->conn_cap) < 0 ||
         pool_init(&w->forwards, "forwards", forward_size(), options->conn_cap) < 0 ||
-        pool_init(&w->routes, "routes", sizeof(struct route), options->conn_cap) < 0 ||
         worker_listen(&w->engine, options->listen_fds, options->listen_fd_count) < 0) {
         snprintf(error, error_cap, "worker %u: out of memory at start", options->index);
         return -ENOMEM; /* the process ends */
@@ -146,7 +144,6 @@ bool session_worker_fini(struct session_worker *w)
     ticket_store_free(w->tickets);
     verdict_reader_free(w->verdicts);
     snapshot_hold_retire(w->hold);
-    pool_fini(&w->routes);
     pool_fini(&w->forwards);
     pool_fini(&w->sessions);
     return clean;

@@ -41,7 +41,6 @@ struct session_worker {
     struct verdict_reader *verdicts; /* null: nothing is judged */
     struct pool sessions;
     struct pool forwards;
-    struct pool routes;
     struct session_stats stats;
     uint64_t next_id;
     bool draining;        /* no new sessions, idle ones end */

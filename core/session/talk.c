@@ -20,9 +20,7 @@ void talk_free(struct session *s)
     if (!talk) {
         return;
     }
-    if (talk->route) {
-        route_free(talk->route);
-    }
+    route_end(&talk->route);
     if (talk->mint) {
         mint_drop(talk->mint);
     }
@@ -38,16 +36,15 @@ void talk_free(struct session *s)
 bool talk_dial(struct session *s)
 {
     s->talk->waits_to_dial = false;
-    s->talk->route = route_new(s, s->via, false);
     s->times.dial_begin = session_now(s);
-    return s->talk->route != NULL;
+    return route_begin(&s->talk->route, s, s->via, false);
 }
 
 void talk_look(struct session *s)
 {
-    struct route *route = s->talk->route;
+    struct route *route = &s->talk->route;
 
-    if (!route || route_look(route) != ROUTE_DONE) {
+    if (!route_is_begun(route) || route_look(route) != ROUTE_DONE) {
         return;
     }
     s->times.resolved = route->resolved_ns;
@@ -55,16 +52,12 @@ void talk_look(struct session *s)
     s->dialled = route->address;
     s->upstream = route_upstream(route);
     s->server = route_take(route);
-    route_free(route);
-    s->talk->route = NULL;
+    route_end(route);
 }
 
 void talk_drop_server(struct session *s)
 {
-    if (s->talk->route) {
-        route_free(s->talk->route);
-        s->talk->route = NULL;
-    }
+    route_end(&s->talk->route);
     if (s->server) {
         conn_close(s->server, CONN_CLOSE_NOW);
         s->server = NULL;

@@ -692,7 +692,6 @@ static void check_worker(struct world *world)
     } left[] = {
         {"sessions", w->sessions.live_count},
         {"forwards", w->forwards.live_count},
-        {"routes", w->routes.live_count},
         {"dials", w->engine.dials.live_count},
         {"idle connections", idle_pool_count(w->engine.idle)},
         {"sessions of the snapshot", w->hold->sessions},
