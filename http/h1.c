@@ -659,3 +659,9 @@ bool http_has_token(const struct http_head *head, struct span name, struct span 
     }
     return false;
 }
+
+bool http_is_idempotent(struct span method)
+{
+    return span_equal(method, SPAN_LITERAL("GET")) || span_equal(method, SPAN_LITERAL("HEAD")) ||
+           span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
+}

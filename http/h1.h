@@ -47,4 +47,7 @@ const struct http_field *http_find_field(const struct http_head *head, struct sp
 /* Is `token` in the comma list of any field called `name`? Compared without case. */
 bool http_has_token(const struct http_head *head, struct span name, struct span token);
 
+/* Methods that a server may see twice without harm (RFC 9110 9.2.2), as far as clients use them. */
+bool http_is_idempotent(struct span method);
+
 #endif

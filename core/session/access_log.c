@@ -189,6 +189,7 @@ static void connection_values(struct text *t, const struct session *s)
 {
     target_value(t, s);
     address_value(t, "dialled", &s->dialled);
+    string_value(t, "upstream", s->upstream);
     string_value(t, "sni", s->sni);
     if (s->sni_invalid) {
         bool_value(t, "sni_invalid", true);
