@@ -40,6 +40,7 @@ bool destination_dial(struct session *s)
         .port = s->port,
         .allow_private = may_be_private(s),
         .connect_ms = config->limits.connect_ms,
+        .source = session_listener(s)->spoof ? &s->client->peer : NULL,
     };
 
     s->talk->dial = dial_new(&s->worker->engine, &options, &s->actor);
