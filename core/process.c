@@ -445,7 +445,8 @@ static void say_listening(const struct process *p)
             struct address address = address_from_storage(&name);
             address_format(&address, shown);
         }
-        log_write(LOG_INFO, "listening on %s (forward), %u worker%s", shown, p->thread_count,
+        log_write(LOG_INFO, "listening on %s (%s), %u worker%s", shown,
+                  listener_mode_name(p->config->listeners[j].mode), p->thread_count,
                   p->thread_count == 1 ? "" : "s");
     }
 }

@@ -124,17 +124,6 @@ static const char *leaf_name(const struct session *s)
     return name[s->leaf_source];
 }
 
-static const char *listener_mode_name(enum listener_mode mode)
-{
-    static const char *const name[] = {
-        [LISTENER_FORWARD] = "forward",
-        [LISTENER_SOCKS5] = "socks5",
-        [LISTENER_TRANSPARENT] = "transparent",
-        [LISTENER_REVERSE] = "reverse",
-    };
-    return name[mode];
-}
-
 /* What the load balancer in front said. */
 static void balancer_value(struct text *t, const struct session_balancer *b)
 {

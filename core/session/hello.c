@@ -164,6 +164,10 @@ enum step step_hello(struct session *s)
         if ((s->server && s->server->rx.len) || client->eof) {
             return relay_undecoded(s); /* the server speaks first, or the client not at all */
         }
+        if (session_is_unasked(s) && route_is_begun(&s->talk->route) &&
+            route_look(&s->talk->route) == ROUTE_FAILED) {
+            return STEP_DIAL; /* it waits for a server to speak that is not to be had */
+        }
         if (server_has_ended(s)) {
             /* A ClientHello may be on its way, and its sender can be told why. */
             await_opening(s, SESSION_OPENING_MS);

@@ -151,25 +151,32 @@ static void fail(struct route *r, const char *error, uint16_t status, const char
     r->text = text;
 }
 
-static struct dial *start_dial(struct route *r, const char *host, uint16_t port, bool allow_private,
-                               struct actor *owner)
+static struct dial *dial_target(struct route *r, struct actor *owner)
 {
-    struct session *s = r->session;
+    const struct session *s = r->session;
     const struct dial_options options = {
-        .host = span_from_string(host),
-        .port = port,
-        .allow_private = allow_private,
+        .host = span_from_string(s->target),
+        .port = s->port,
+        .allow_private = destination_may_be_private(s),
         .connect_ms = session_config(s)->limits.connect_ms,
+        .source = session_listener(s)->spoof ? &s->client->peer : NULL,
     };
 
     return dial_new(&s->worker->engine, &options, owner);
 }
 
-static struct dial *dial_target(struct route *r, struct actor *owner)
+static struct dial *dial_proxy(struct route *r, struct actor *owner)
 {
     const struct session *s = r->session;
+    const struct config_url *url = &proxy_of(r)->config->url;
+    const struct dial_options options = {
+        .host = span_from_string(url->host),
+        .port = url->port,
+        .allow_private = true, /* whoever wrote the configuration has named it */
+        .connect_ms = session_config(s)->limits.connect_ms,
+    };
 
-    return start_dial(r, s->target, s->port, destination_may_be_private(s), owner);
+    return dial_new(&s->worker->engine, &options, owner);
 }
 
 /* ---- through proxies: the next one ---- */
@@ -285,8 +292,7 @@ static void next_way(struct route_chain *chain)
                        "%s is a %s, and such destinations are not allowed", s->target, refusal);
             return;
         }
-        const struct config_url *url = &proxy_of(r)->config->url;
-        r->dial = start_dial(r, url->host, url->port, true, &chain->self);
+        r->dial = dial_proxy(r, &chain->self);
     }
     if (!r->dial) {
         way_failed(chain, BLAME_NOBODY, "connection_limit_reached", 503,
