@@ -5,6 +5,7 @@
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/session_steps.h"
 #include "http/h1_body.h"
 #include "http/h1_rewrite.h"
 
@@ -64,11 +65,6 @@ size_t forward_size(void)
 bool forward_was_answered(const struct forward *f)
 {
     return f->answered;
-}
-
-static struct buf_cache *bufs_of(struct session *s)
-{
-    return &s->worker->engine.bufs;
 }
 
 void forward_free(struct forward *f)
@@ -151,12 +147,10 @@ static enum step answer_instead(struct session *s, uint16_t status, const char *
     f->exchange.status = status;
     f->answered = true;
     if (!session_answer(s, &answer)) {
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     if (!keep_alive) {
-        session_close(s, reason);
-        return STEP_END;
+        return session_end(s, reason);
     }
     log_exchange(f);
     conn_flush(s->client);
@@ -387,8 +381,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     struct span path;
 
     if (!f) {
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     begin_exchange(f, head);
     if (!authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
@@ -404,8 +397,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     snprintf(f->exchange.authority, sizeof(f->exchange.authority),
              authority.is_ipv6 ? "[%s]:%u" : "%s:%u", authority.host, authority.port);
     if (!set_target(s, &authority)) {
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     session_ask(s, &question, client);
     policy = policy_decide(config, &question);
@@ -542,8 +534,7 @@ static enum step pass_request_body(struct session *s)
     case BODY_WAITS:
         if (s->client->eof && s->client->rx.len == 0) {
             session_fault(s, NULL, "the client ended in the middle of a request body");
-            session_close(s, CLOSE_CLIENT_GONE);
-            return STEP_END;
+            return session_end(s, CLOSE_CLIENT_GONE);
         }
         break;
     case BODY_BROKEN:
@@ -551,11 +542,9 @@ static enum step pass_request_body(struct session *s)
             return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
         }
         session_fault(s, fault.error, "%s", fault.what);
-        session_close(s, CLOSE_BAD_REQUEST);
-        return STEP_END;
+        return session_end(s, CLOSE_BAD_REQUEST);
     case BODY_NO_MEMORY:
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     conn_flush(s->server);
     return STEP_FORWARD;
@@ -676,8 +665,7 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     if (!(interim && f->client_version == HTTP_VERSION_1_0) &&
         !write_response(s, head, !interim, &fault)) {
         if (!fault.what) {
-            session_close(s, CLOSE_NO_MEMORY);
-            return STEP_END;
+            return session_end(s, CLOSE_NO_MEMORY);
         }
         return answer_instead(s, 502, fault.error, fault.what, CLOSE_BAD_RESPONSE);
     }
@@ -767,8 +755,7 @@ static enum step end_exchange(struct session *s)
     release_server(s);
     conn_flush(s->client);
     if (!goes_on) {
-        session_close(s, CLOSE_ANSWERED);
-        return STEP_END;
+        return session_end(s, CLOSE_ANSWERED);
     }
     log_exchange(f);
     return next_request(s);
@@ -791,11 +778,9 @@ static enum step pass_response_body(struct session *s)
     case BODY_BROKEN:
         session_fault(s, fault.error, "%s", fault.what);
         f->answered = false; /* the client must not take what it has for the whole */
-        session_close(s, CLOSE_BAD_RESPONSE);
-        return STEP_END;
+        return session_end(s, CLOSE_BAD_RESPONSE);
     case BODY_NO_MEMORY:
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     case BODY_WAITS:
         break;
     }
@@ -810,8 +795,7 @@ static enum step pass_response_body(struct session *s)
         session_fault(s, "http_response_incomplete",
                       "the server ended in the middle of a response body");
         f->answered = false;
-        session_close(s, CLOSE_SERVER_GONE);
-        return STEP_END;
+        return session_end(s, CLOSE_SERVER_GONE);
     }
     conn_receive(server, s->worker->engine.buffer_high);
     return STEP_FORWARD;
@@ -855,8 +839,7 @@ enum step forward_run(struct session *s)
     enum step step;
 
     if (s->client->error) {
-        session_close(s, CLOSE_CLIENT_GONE);
-        return STEP_END;
+        return session_end(s, CLOSE_CLIENT_GONE);
     }
     if (f->phase == FORWARD_DIALLING) {
         step = take_dialled(s);
@@ -889,8 +872,7 @@ enum step forward_timed_out(struct session *s)
     int64_t moved_ns = sent_ns > f->moved_ns ? sent_ns : f->moved_ns;
 
     if (session_send_is_stalled(s)) {
-        session_close(s, CLOSE_SEND_STALLED);
-        return STEP_END;
+        return session_end(s, CLOSE_SEND_STALLED);
     }
     if (session_now(s) - moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
         if (f->phase != FORWARD_BODY) {
@@ -899,8 +881,7 @@ enum step forward_timed_out(struct session *s)
         }
         session_fault(s, "http_response_timeout", "the server stopped in a response body");
         f->answered = false; /* the client must not take what it has for the whole */
-        session_close(s, CLOSE_SERVER_TIMEOUT);
-        return STEP_END;
+        return session_end(s, CLOSE_SERVER_TIMEOUT);
     }
     session_set_deadline(s, config->limits.send_stall_ms);
     return STEP_WAIT;
