@@ -126,41 +126,46 @@ static void drop_server(struct session *s)
     }
 }
 
-/*
- * Answers instead of the server. The connection goes on when the request was read to its end, so
- * that the next one can be found.
- */
-static enum step answer_instead(struct session *s, uint16_t status, const char *error,
-                                const char *detail, enum close_reason reason)
+/* Sends an answer whose connection goes on when the request was read to its end, so that the next
+ * one can be found, and ends the exchange. */
+static enum step give_answer(struct session *s, struct answer *answer, enum close_reason reason)
 {
     struct forward *f = s->forward;
-    bool keep_alive =
-        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
-    const struct answer answer = {
-        .status = status,
-        .error = error,
-        .detail = span_from_string(detail),
-        .target = span_from_string(f->exchange.authority),
-        .head_only = f->is_head,
-        .keep_alive = keep_alive,
-        .version = f->client_version,
-    };
 
-    session_fault(s, error, "%s", detail);
+    answer->head_only = f->is_head;
+    answer->version = f->client_version;
+    answer->keep_alive =
+        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
     drop_server(s);
-    f->exchange.status = status;
+    f->exchange.status = answer->status;
+    f->exchange.response_bytes = f->is_head ? 0 : answer->body.len;
     f->answered = true;
-    if (!session_answer(s, &answer)) {
+    if (!session_answer(s, answer)) {
         session_close(s, CLOSE_NO_MEMORY);
         return STEP_END;
     }
-    if (!keep_alive) {
+    if (!answer->keep_alive) {
         session_close(s, reason);
         return STEP_END;
     }
     log_exchange(f);
     conn_flush(s->client);
     return next_request(s);
+}
+
+/* Answers instead of the server. */
+static enum step answer_instead(struct session *s, uint16_t status, const char *error,
+                                const char *detail, enum close_reason reason)
+{
+    struct answer answer = {
+        .status = status,
+        .error = error,
+        .detail = span_from_string(detail),
+        .target = span_from_string(s->forward->exchange.authority),
+    };
+
+    session_fault(s, error, "%s", detail);
+    return give_answer(s, &answer, reason);
 }
 
 /* ---- the request ---- */
@@ -341,6 +346,48 @@ static bool set_target(struct session *s, const struct http_authority *authority
     return s->target != NULL;
 }
 
+/* A request for the magic host: `path` and `head` are views of the client's rx. */
+static enum step answer_page(struct session *s, const struct http_head *head, struct span path)
+{
+    uint8_t *upper = s->worker->engine.scratch + WORKER_SCRATCH_CAP / 2;
+    struct text body = text_make(upper, PAGE_BYTES_MAX);
+    const struct config *config = session_config(s);
+    const struct page *page = page_find(path.len && path.data[0] == '/' ? path : SPAN_LITERAL("/"));
+    char address[ADDRESS_TEXT_MAX] = "";
+    char proxy[PAGE_PROXY_MAX];
+    struct sockaddr_storage local = {0};
+    struct page_facts facts = {.ca = s->worker->shared->page_ca,
+                               .magic_host = config->admin.magic_host};
+    struct answer answer = {.status = 200};
+
+    s->decision = DECISION_INTERCEPT;
+    s->rule = "admin.magic_host";
+    if (ring_local_name(s->worker->engine.ring, s->client->fd, &local) >= 0) {
+        struct address reached = address_from_storage(&local);
+        address_format_ip(&reached, address);
+    }
+    if (page_name_proxy(config, &config->listeners[s->listener], &local, span_from_string(address),
+                        proxy)) {
+        facts.proxy = proxy;
+    }
+    facts.host = head->host;
+    if (!span_equal(head->method, SPAN_LITERAL("GET")) && !s->forward->is_head) {
+        answer.status = 405;
+        answer.allow = "GET, HEAD";
+        answer.detail = SPAN_LITERAL("the pages of this proxy can only be read (GET, HEAD)");
+    } else if (!page) {
+        answer.status = 404;
+        answer.detail = SPAN_LITERAL("this proxy has no such page; its pages begin at /");
+    } else {
+        page->write(&body, &facts);
+        ASSERT(!body.overflow);
+        answer.type = page->type;
+        answer.body = text_view(&body);
+    }
+    buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
+    return give_answer(s, &answer, CLOSE_ANSWERED);
+}
+
 enum step forward_begin(struct session *s, const struct http_head *head)
 {
     const struct config *config = session_config(s);
@@ -371,6 +418,9 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     if (!set_target(s, &authority)) {
         session_close(s, CLOSE_NO_MEMORY);
         return STEP_END;
+    }
+    if (session_is_magic_host(s, authority.host)) {
+        return answer_page(s, head, path);
     }
     const struct policy_question question = {
         .host = s->target, .port = s->port, .hello_known = true};

@@ -137,6 +137,15 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
+    if (session_is_magic_host(s, s->target)) {
+        s->decision = DECISION_REFUSE;
+        s->rule = "admin.magic_host";
+        session_fault(s, "http_request_denied",
+                      "the pages of this proxy are not behind TLS: open http://%s/",
+                      config->admin.magic_host);
+        return refuse_request(s, 403, "http_request_denied", s->fault ? s->fault : "", asked,
+                              CLOSE_REFUSED);
+    }
     if (!port_is_allowed(config, s->port)) {
         s->decision = DECISION_REFUSE;
         s->rule = "connect.ports";

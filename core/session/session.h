@@ -22,6 +22,8 @@
 #include "http/tap.h"
 #include "tls/record.h"
 
+#include <strings.h>
+
 enum step {
     STEP_GREET,      /* what does this listener's client speak */
     STEP_REQUEST,    /* read a request head: CONNECT, or absolute-form */
@@ -174,6 +176,14 @@ void session_set_deadline(struct session *session, uint32_t ms);
 static inline const struct config *session_config(const struct session *session)
 {
     return session->hold->snapshot->config;
+}
+
+/* Is this the host whose pages weir answers itself? It is never looked up. */
+static inline bool session_is_magic_host(const struct session *session, const char *host)
+{
+    const char *magic_host = session_config(session)->admin.magic_host;
+
+    return session->worker->shared->page_ca && magic_host[0] && strcasecmp(host, magic_host) == 0;
 }
 
 static inline int64_t session_now(const struct session *session)
