@@ -82,7 +82,7 @@ int listener_bind(const struct sockaddr *address, socklen_t address_len, bool fi
 
 static struct ring_owner ring_owner(const struct listener *l)
 {
-    return (struct ring_owner){l->index, 1};
+    return (struct ring_owner){(uint32_t)(l - l->worker->listeners), 1};
 }
 
 static void accept_more(struct listener *l)

@@ -15,7 +15,7 @@ struct listener {
     struct actor actor;
     struct timer resume; /* while paused */
     int fd;
-    uint32_t index; /* in the worker's array, as in the configuration */
+    uint32_t index; /* in the configuration; several sockets may have the same */
     bool accepting; /* the operation is armed */
     bool closing;
 };

@@ -69,7 +69,7 @@ failed:
     return result;
 }
 
-int worker_listen(struct worker *w, const int *fds, size_t count)
+int worker_listen(struct worker *w, const struct listen_socket *sockets, size_t count)
 {
     w->listeners = calloc(count ? count : 1, sizeof(*w->listeners));
     if (!w->listeners) {
@@ -77,7 +77,7 @@ int worker_listen(struct worker *w, const int *fds, size_t count)
     }
     w->listener_count = count;
     for (size_t i = 0; i < count; i++) {
-        listener_init(&w->listeners[i], w, fds[i], (uint32_t)i);
+        listener_init(&w->listeners[i], w, sockets[i].fd, sockets[i].listener);
     }
     return 0;
 }

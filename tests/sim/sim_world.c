@@ -549,7 +549,7 @@ static void deliver_drain(struct letter *letter)
     struct order *order = CONTAINER_OF(letter, struct order, letter);
     struct world *world = order->world;
 
-    session_worker_drain(&world->worker, (uint32_t)world_below(world, 5000));
+    session_worker_end(&world->worker, 0, (uint32_t)world_below(world, 5000));
     free(order);
 }
 
@@ -615,19 +615,21 @@ static void start_worker(struct world *world)
                   {.count = 2u << world_below(world, 4), .size = 4096u << world_below(world, 3)}},
         .without_recv_cap = world->profile->without_recv_cap,
     };
-    const int fd = sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address));
+    const struct listen_socket socket = {
+        sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address)), 0};
     const struct session_worker_options options = {
         .conn_cap = world->is_crowded ? 4 + (uint32_t)world_below(world, 3) : 64,
         .ring = &ring,
         .shared = &world->shared,
         .snapshot = world->snapshot,
-        .listen_fds = &fd,
-        .listen_fd_count = 1,
     };
     char error[512];
 
     if (session_worker_init(&world->worker, &options, error, sizeof(error)) < 0) {
         panic(__FILE__, __LINE__, "%s", error);
+    }
+    if (worker_listen(&world->worker.engine, &socket, 1) < 0) {
+        panic(__FILE__, __LINE__, "out of memory");
     }
 }
 
