@@ -12,6 +12,7 @@
 #include "core/tools/signatures.h"
 #include "core/tools/signatures_capture.h"
 #include "core/tools/signatures_database.h"
+#include "core/tools/transparent.h"
 #include "core/tools/user_agent_lines.h"
 #include "core/upgrade_command.h"
 #include "detect/database.h"
@@ -97,6 +98,12 @@ int main(int argc, char **argv)
         return signatures_capture_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_FETCH:
         return signatures_fetch_run(&options, stdout, stderr);
+    case COMMAND_TRANSPARENT_SETUP:
+        return transparent_setup_run(&options, stderr);
+    case COMMAND_TRANSPARENT_UNDO:
+        return transparent_undo_run(stderr);
+    case COMMAND_TRANSPARENT_PRINT:
+        return transparent_print_run(&options, stdout, stderr);
     }
     return EXIT_STATUS_USAGE;
 }

@@ -41,6 +41,10 @@ enum option_kind {
     OPTION_HELPER,
     OPTION_MIX,
     OPTION_THREADS,
+    OPTION_PORTS,
+    OPTION_INTERFACE,
+    OPTION_LOCAL,
+    OPTION_USER,
     OPTION_HELP,
 };
 
@@ -92,8 +96,16 @@ static const struct option_row option_rows[] = {
     {OPTION_HELPER, 0, "helper", "PATH", "weir-fetch, which is looked for beside weir"},
     {OPTION_MIX, 0, "mix", "FILE", "questions in JSON Lines, as detect reads them"},
     {OPTION_THREADS, 0, "threads", "N", "that look up while sets are published"},
+    {OPTION_PORTS, 0, "ports", "LIST", "TCP ports that are taken (80,443), as 80,8000-8999"},
+    {OPTION_INTERFACE, 0, "interface", "NAME", "where clients are, as eth1; may be repeated"},
+    {OPTION_LOCAL, 0, "local", NULL, "take this machine's own connections, too"},
+    {OPTION_USER, 0, "user", "NAME", "--local: who weir runs as, if it sets no mark"},
     {OPTION_HELP, 'h', "help", NULL, "this text"},
 };
+
+#define TRANSPARENT_OPTIONS                                                                        \
+    (1ULL << OPTION_CONFIG | 1ULL << OPTION_PORTS | 1ULL << OPTION_INTERFACE |                     \
+     1ULL << OPTION_LOCAL | 1ULL << OPTION_USER)
 
 struct command_row {
     const char *name;
@@ -275,6 +287,26 @@ static const struct command_row command_rows[] = {
      "  weir signatures fetch --from s3://bucket/signatures --checksums --database db\n"
      "  weir signatures fetch --from ./new --database db --dry-run\n",
      NULL},
+    {"transparent", "setup", COMMAND_TRANSPARENT_SETUP, TRANSPARENT_OPTIONS, 1ULL << OPTION_CONFIG,
+     "make the kernel send connections to weir",
+     "Clients need not know of weir: what they send to the ports of LIST on its way through this\n"
+     "machine goes to the transparent listener of the configuration, by REDIRECT or, with tproxy,\n"
+     "by TPROXY; QUIC (UDP to port 443) is rejected, so that browsers use TCP. That is one table\n"
+     "of nft, \"inet weir\", and for TPROXY a routing rule and a route of each family; another\n"
+     "setup replaces it. Without --interface all clients are taken that this machine forwards\n"
+     "for. It needs nft and ip, and root. Forwarding itself (sysctl) is not changed.\n"
+     "Exits with 69 if nft or ip is not there, 77 without the right, and has then changed "
+     "nothing.\n",
+     "  weir transparent setup --config weir.yaml --interface eth1\n"
+     "  weir transparent setup --config weir.yaml --ports 1-65535 --local\n",
+     NULL},
+    {"transparent", "undo", COMMAND_TRANSPARENT_UNDO, 0, 0, "take that back",
+     "Removes what weir transparent setup has made and nothing else, whatever the configuration\n"
+     "is by now. It is no fault if there is nothing.\n",
+     "  weir transparent undo\n", NULL},
+    {"transparent", "print", COMMAND_TRANSPARENT_PRINT, TRANSPARENT_OPTIONS, 1ULL << OPTION_CONFIG,
+     "print what setup would do", "As a script for the shell, to be read, changed and kept.\n",
+     "  weir transparent print --config weir.yaml --interface eth1\n", NULL},
     {"bench", "detect", COMMAND_BENCH_DETECT,
      1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE | 1ULL << OPTION_MIX | 1ULL << OPTION_SECONDS |
          1ULL << OPTION_THREADS,
@@ -488,6 +520,21 @@ static bool option_number(struct parse *p, const struct option_row *row, unsigne
     return true;
 }
 
+static bool take_interface(struct parse *p, const struct option_row *row)
+{
+    const char *value = option_value(p, row);
+
+    if (value && p->options->interface_count == OPTIONS_INTERFACES_MAX) {
+        fprintf(p->err, "weir %s: more than %d interfaces\n", p->command->name,
+                OPTIONS_INTERFACES_MAX);
+        return false;
+    }
+    if (value) {
+        p->options->interfaces[p->options->interface_count++] = value;
+    }
+    return value != NULL;
+}
+
 static bool take_option(struct parse *p, const struct option_row *row)
 {
     struct options *options = p->options;
@@ -581,6 +628,17 @@ static bool take_option(struct parse *p, const struct option_row *row)
         return options->mix_file != NULL;
     case OPTION_THREADS:
         return option_number(p, row, &options->threads);
+    case OPTION_PORTS:
+        options->ports = option_value(p, row);
+        return options->ports != NULL;
+    case OPTION_INTERFACE:
+        return take_interface(p, row);
+    case OPTION_LOCAL:
+        options->local = true;
+        return true;
+    case OPTION_USER:
+        options->user = option_value(p, row);
+        return options->user != NULL;
     case OPTION_JSON:
         options->json = true;
         return true;
@@ -617,7 +675,7 @@ static int parse_option(struct parse *p)
         print_command(p->out, p->command);
         return EXIT_STATUS_OK;
     }
-    if (p->given & (1ULL << row->kind)) {
+    if (row->kind != OPTION_INTERFACE && (p->given & (1ULL << row->kind))) {
         fprintf(p->err, "weir %s: --%s is given twice\n", p->command->name, row->name);
         return usage_error(p);
     }
@@ -680,6 +738,10 @@ static bool check_together(const struct parse *p)
     }
     if (p->command->command == COMMAND_UPGRADE && !options->pid == !options->pid_file) {
         fputs("weir upgrade: one of --pid PID and --pid-file FILE expected\n", p->err);
+        return false;
+    }
+    if (options->user && !options->local) {
+        fputs("weir transparent: --user needs --local\n", p->err);
         return false;
     }
     if (p->command->command != COMMAND_FINGERPRINT) {

@@ -25,7 +25,7 @@ enum exit_status {
     EXIT_STATUS_CONFIG = 78,
 };
 
-enum { OPTIONS_INPUTS_MAX = 256 };
+enum { OPTIONS_INPUTS_MAX = 256, OPTIONS_INTERFACES_MAX = 32 };
 
 enum command {
     COMMAND_RUN,
@@ -46,11 +46,14 @@ enum command {
     COMMAND_SIGNATURES_CAPTURE,
     COMMAND_SIGNATURES_FETCH,
     COMMAND_BENCH_DETECT,
+    COMMAND_TRANSPARENT_SETUP,
+    COMMAND_TRANSPARENT_UNDO,
+    COMMAND_TRANSPARENT_PRINT,
 };
 
 struct options {
     enum command command;
-    const char *config_file; /* borrowed from argv; null: the embedded default (run only) */
+    const char *config_file; /* borrowed from argv; null: the embedded default */
     const char *pid_file;    /* run, upgrade; null: none; borrowed from argv */
     unsigned pid;            /* upgrade; 0: not given */
     bool json;
@@ -88,6 +91,12 @@ struct options {
     unsigned seconds;     /* live, capture, 0: no bound; signatures fetch, bench, 0: their own */
     const char *mix_file; /* bench; null: made up; borrowed from argv */
     unsigned threads;     /* bench; 0: its own */
+    /* transparent; borrowed from argv. */
+    const char *ports;                              /* null: its own */
+    const char *user;                               /* null: none given */
+    const char *interfaces[OPTIONS_INTERFACES_MAX]; /* none: any */
+    size_t interface_count;
+    bool local;
 };
 
 /*

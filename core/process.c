@@ -9,6 +9,7 @@
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "core/engine/listener.h"
+#include "core/engine/own_address.h"
 #include "core/pid_file.h"
 #include "core/tools/database_folder.h"
 #include "tls/ca.h"
@@ -59,6 +60,7 @@ static void *run_thread(void *argument)
         .conn_cap = p->conn_cap,
         .shared = &p->shared,
         .snapshot = p->snapshot,
+        .own = p->own,
     };
     char error[512];
     char name[16];
@@ -249,32 +251,70 @@ static bool give_socket(struct thread *thread, int fd, size_t listener)
  * who is left without gets a new one. */
 static int bind_for(struct process *p, size_t index)
 {
-    const struct config_address *configured = &p->config->listeners[index].address;
+    const struct config_listener *listener = &p->config->listeners[index];
     struct sockaddr_storage *bound = &p->bound[index];
-    socklen_t len = configured->socket_address_len;
-    uint32_t count = 0;
+    struct listener_options options = {
+        .address = (struct sockaddr *)bound,
+        .address_len = listener->address.socket_address_len,
+        .transparent = listener->tproxy,
+    };
     char error[256];
+    int fd;
 
-    *bound = configured->socket_address;
-    for (;;) {
-        int fd = inheritance_take(&p->inheritance, configured, (int32_t)index);
+    *bound = listener->address.socket_address;
+    for (uint32_t count = 0;; count++) {
+        fd = inheritance_take(&p->inheritance, &listener->address, (int32_t)index);
         if (fd < 0 && count >= p->thread_count) {
-            return EXIT_STATUS_OK;
+            break;
         }
         if (fd < 0) {
-            fd = listener_bind((struct sockaddr *)bound, len, count == 0, error, sizeof(error));
+            options.first = count == 0;
+            fd = listener_bind(&options, error, sizeof(error));
         }
         if (fd < 0) {
             log_write(LOG_ERROR, "%s", error);
-            return EXIT_STATUS_CANNOT_CREATE;
+            return fd == -EPERM ? EXIT_STATUS_PERMISSION : EXIT_STATUS_CANNOT_CREATE;
         }
-        if (!give_socket(&p->threads[count++ % p->thread_count], fd, index)) {
+        if (!give_socket(&p->threads[count % p->thread_count], fd, index)) {
             return EXIT_STATUS_RUNTIME;
         }
         /* Port 0 asks for any port: the other workers share the one that was given. */
-        len = sizeof(*bound);
-        getsockname(fd, (struct sockaddr *)bound, &len);
+        options.address_len = sizeof(*bound);
+        getsockname(fd, (struct sockaddr *)bound, &options.address_len);
     }
+    return own_addresses_add(p->own, bound) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+}
+
+/* Found now, not when the first connection is dialled. */
+static int check_mark(struct process *p)
+{
+    uint32_t mark = p->config->transparent.mark;
+    int status = EXIT_STATUS_OK;
+    int fd = mark ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+
+    if (fd < 0) {
+        return EXIT_STATUS_OK;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0) {
+        log_write(LOG_ERROR,
+                  "transparent.mark is %u, but connections cannot be marked: %s; that needs "
+                  "CAP_NET_ADMIN: run as root, or with AmbientCapabilities=CAP_NET_ADMIN in the "
+                  "unit of systemd",
+                  mark, strerror(errno));
+        status = EXIT_STATUS_PERMISSION;
+    }
+    close(fd);
+    return status;
+}
+
+static bool has_transparent_listener(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].mode == LISTENER_TRANSPARENT) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* All addresses for all workers when these can serve and do not yet: a port that is taken is found
@@ -293,26 +333,45 @@ static int bind_listeners(struct process *p)
     return status;
 }
 
-static int start_admin(struct process *p, const struct admin_service *service)
+/* Before the workers know which addresses are weir's own. */
+static int bind_admin(struct process *p)
 {
     const struct config_address *configured = &p->config->admin.address;
-    socklen_t len = configured->socket_address_len;
-    char error[512];
+    const struct listener_options options = {
+        .address = (const struct sockaddr *)&configured->socket_address,
+        .address_len = configured->socket_address_len,
+        .first = true,
+    };
+    socklen_t len = sizeof(p->admin_bound);
+    char error[256];
 
-    if (!len) {
+    p->own = own_addresses_new(has_transparent_listener(p->config));
+    if (!p->own) {
+        return EXIT_STATUS_RUNTIME;
+    }
+    p->admin_fd = -1;
+    if (!configured->socket_address_len) {
         return EXIT_STATUS_OK;
     }
     p->admin_fd = inheritance_take(&p->inheritance, configured, UPGRADE_ADMIN);
     if (p->admin_fd < 0) {
-        p->admin_fd = listener_bind((const struct sockaddr *)&configured->socket_address, len, true,
-                                    error, sizeof(error));
+        p->admin_fd = listener_bind(&options, error, sizeof(error));
     }
     if (p->admin_fd < 0) {
         log_write(LOG_ERROR, "%s", error);
         return EXIT_STATUS_CANNOT_CREATE;
     }
-    len = sizeof(p->admin_bound);
     getsockname(p->admin_fd, (struct sockaddr *)&p->admin_bound, &len);
+    return own_addresses_add(p->own, &p->admin_bound) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+}
+
+static int start_admin(struct process *p, const struct admin_service *service)
+{
+    char error[512];
+
+    if (p->admin_fd < 0) {
+        return EXIT_STATUS_OK;
+    }
     const struct admin_options options = {
         .fd = p->admin_fd, .ca = &p->page_ca, .config = p->config, .service = service};
     p->admin = admin_new(&options, error, sizeof(error));
@@ -461,6 +520,7 @@ static bool free_shared(struct process *p)
     if (p->snapshot) {
         snapshot_put(p->snapshot);
     }
+    own_addresses_free(p->own);
     for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
         free(p->threads[i].sockets);
     }
@@ -514,9 +574,9 @@ static int start(struct process *p)
 {
     /* Signals first: every thread made later inherits that it does not take them. */
     int (*const act[])(struct process *) = {
-        process_open_signals, prepare,     raise_descriptor_limit, open_ca,
-        start_admin_early,    make_shared, start_threads,          bind_listeners,
-        open_for_clients,     say_ready};
+        process_open_signals, prepare,        raise_descriptor_limit, open_ca,
+        check_mark,           bind_admin,     start_admin_early,      make_shared,
+        start_threads,        bind_listeners, open_for_clients,       say_ready};
     int status = EXIT_STATUS_OK;
 
     for (size_t i = 0; i < COUNT_OF(act) && status == EXIT_STATUS_OK; i++) {

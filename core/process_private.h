@@ -14,6 +14,7 @@
 struct ca;
 struct database;
 struct leaf_keys;
+struct own_addresses;
 
 struct thread {
     struct session_worker worker;
@@ -34,6 +35,7 @@ struct process {
     struct session_shared shared;
     struct ca *ca;
     struct leaf_keys *keys;
+    struct own_addresses *own;
     struct thread *threads;
     uint32_t thread_count;
     uint32_t threads_running;

@@ -127,6 +127,19 @@ struct address address_from_storage(const struct sockaddr_storage *storage)
     return address;
 }
 
+struct address address_unmapped(const struct address *address)
+{
+    const struct sockaddr_in6 *v6 = &address->u.v6;
+    struct address v4 = {.len = sizeof(v4.u.v4)};
+
+    if (address->u.any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        return *address;
+    }
+    v4.u.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = v6->sin6_port};
+    memcpy(&v4.u.v4.sin_addr, v6->sin6_addr.s6_addr + 12, sizeof(v4.u.v4.sin_addr));
+    return v4;
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
     if (a->len != b->len || a->u.any.sa_family != b->u.any.sa_family ||

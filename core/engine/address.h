@@ -27,6 +27,8 @@ bool address_parse_ip(struct address *address, struct span text, uint16_t port);
 void address_set_port(struct address *address, uint16_t port);
 uint16_t address_port(const struct address *address);
 struct address address_from_storage(const struct sockaddr_storage *storage);
+/* A v4-mapped IPv6 address as the IPv4 address that it is; anything else as it is. */
+struct address address_unmapped(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b);
 
 /* "192.0.2.1:443" or "[2001:db8::1]:443"; v4-mapped IPv6 is written as IPv4. */

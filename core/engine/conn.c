@@ -63,10 +63,33 @@ struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
     return c;
 }
 
-struct conn *conn_dial(struct worker *w, const struct address *address, struct actor *owner,
-                       int *error)
+/* A descriptor to connect with, or -errno. */
+static int dial_socket(struct worker *w, const struct address *address,
+                       const struct address *source)
 {
     int fd = ring_socket(w->ring, address->u.any.sa_family);
+    int result = 0;
+
+    if (fd < 0) {
+        return fd;
+    }
+    if (w->mark) {
+        result = ring_set_mark(w->ring, fd, w->mark);
+    }
+    if (result == 0 && source) {
+        result = ring_set_source(w->ring, fd, &source->u.any, source->len);
+    }
+    if (result < 0) {
+        ring_close(w->ring, fd);
+        return result;
+    }
+    return fd;
+}
+
+struct conn *conn_dial(struct worker *w, const struct address *address,
+                       const struct address *source, struct actor *owner, int *error)
+{
+    int fd = dial_socket(w, address, source);
     struct conn *c;
 
     if (fd < 0) {
@@ -85,6 +108,18 @@ struct conn *conn_dial(struct worker *w, const struct address *address, struct a
     ring_connect(w->ring, fd, ring_owner(c), &address->u.any, address->len);
     w->stats.dialled++;
     return c;
+}
+
+/* Before the first byte is sent: whoever gets it can be told whose connection it is. */
+static void remember_dialled(struct conn *c)
+{
+    struct worker *w = c->worker;
+    struct sockaddr_storage name;
+
+    if (own_addresses_remember_dialled(w->own) && ring_local_name(w->ring, c->fd, &name) == 0) {
+        struct address local = address_from_storage(&name);
+        own_addresses_opened(w->own, &c->own, &local, &c->peer);
+    }
 }
 
 void conn_set_owner(struct conn *c, struct actor *owner)
@@ -512,6 +547,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
             c->error = -event->res;
         } else if (c->state == CONN_CONNECTING) {
             c->state = CONN_OPEN;
+            remember_dialled(c);
             watch_end(c);
         }
         break;
@@ -541,6 +577,7 @@ static void conn_free(struct conn *c)
     struct worker *w = c->worker;
 
     ASSERT(c->in_flight == 0 && !list_is_linked(&c->starved_link));
+    own_addresses_closed(w->own, &c->own);
     ring_close(w->ring, c->fd);
     buf_queue_clear(&c->rx, &w->bufs);
     buf_queue_clear(&c->tx, &w->bufs);

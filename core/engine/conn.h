@@ -12,6 +12,7 @@
 #ifndef WEIR_ENGINE_CONN_H
 #define WEIR_ENGINE_CONN_H
 
+#include "core/engine/own_address.h"
 #include "core/engine/worker.h"
 #include "tls/engine.h"
 
@@ -39,6 +40,7 @@ struct conn {
     struct list_node starved_link;
     struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
     struct address peer;
+    struct own_dialled own; /* while it is one that was dialled, and that matters */
 
     int fd;
     int error; /* 0, or the errno that ended it */
@@ -69,10 +71,12 @@ struct conn {
     uint64_t sent_bytes;
 };
 
-/* Both return null when the pool is full or no descriptor is to be had (*error: -errno). */
+/* Both return null when the pool is full or no descriptor is to be had (*error: -errno). `source`:
+ * an address, not necessarily this machine's, to dial from, of the same family; null: the system's.
+ */
 struct conn *conn_accepted(struct worker *worker, int fd, struct actor *owner);
-struct conn *conn_dial(struct worker *worker, const struct address *address, struct actor *owner,
-                       int *error);
+struct conn *conn_dial(struct worker *worker, const struct address *address,
+                       const struct address *source, struct actor *owner, int *error);
 
 /* Hands the conn to another owner. */
 void conn_set_owner(struct conn *conn, struct actor *owner);

@@ -2,6 +2,7 @@
 #include "core/engine/dial.h"
 
 #include "core/base/clock.h"
+#include "core/engine/own_address.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@ const char *dial_error_type(enum dial_error error)
         [DIAL_DNS_ERROR] = "dns_error",
         [DIAL_DNS_TIMEOUT] = "dns_timeout",
         [DIAL_PROHIBITED] = "destination_ip_prohibited",
+        [DIAL_LOOP] = "proxy_loop_detected",
         [DIAL_UNROUTABLE] = "destination_ip_unroutable",
         [DIAL_REFUSED] = "connection_refused",
         [DIAL_TIMEOUT] = "connection_timeout",
@@ -89,6 +91,12 @@ static void fail_with_last(struct dial *d)
 
     address_set_port(&last, d->port);
     address_format(&last, shown);
+    if (d->last_errno == 0 && d->is_loop) {
+        snprintf(text, sizeof(text), "a connection to %s would come back to this proxy (loop)",
+                 shown);
+        fail(d, DIAL_LOOP, text);
+        return;
+    }
     if (d->last_errno == 0) {
         snprintf(text, sizeof(text), "%s is a %s, and such destinations are not allowed", shown,
                  d->refusal);
@@ -102,6 +110,12 @@ static void fail_with_last(struct dial *d)
                  shown, strerror(d->last_errno));
     }
     fail(d, classify(d->last_errno), text);
+}
+
+static const struct address *source_for(const struct dial *d, const struct address *address)
+{
+    return d->source.len && d->source.u.any.sa_family == address->u.any.sa_family ? &d->source
+                                                                                  : NULL;
 }
 
 /* Starts the next address that may be dialled. False: there is none left. */
@@ -121,10 +135,15 @@ static bool start_attempt(struct dial *d)
             d->refusal = refusal;
             continue;
         }
+        if (own_addresses_listen_on(d->worker->own, d->worker->ring, &address)) {
+            d->is_loop = true;
+            continue;
+        }
         while (d->attempts[slot]) {
             slot++;
         }
-        d->attempts[slot] = conn_dial(d->worker, &address, &d->self, &error);
+        d->attempts[slot] =
+            conn_dial(d->worker, &address, source_for(d, &address), &d->self, &error);
         if (!d->attempts[slot]) {
             d->last_errno = -error;
             continue;
@@ -220,6 +239,10 @@ struct dial *dial_new(struct worker *w, const struct dial_options *options, stru
     d->owner = owner;
     d->port = options->port;
     d->allow_private = options->allow_private;
+    if (options->source) {
+        d->source = address_unmapped(options->source);
+        address_set_port(&d->source, 0);
+    }
     d->connect_limit_ns = options->connect_ms * NS_PER_MS;
     d->begin_ns = worker_now(w);
     actor_init(&d->self, &w->ready, run_dial);

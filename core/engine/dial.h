@@ -20,6 +20,7 @@ enum dial_error {
     DIAL_DNS_ERROR,
     DIAL_DNS_TIMEOUT,
     DIAL_PROHIBITED, /* every address was refused by the guard */
+    DIAL_LOOP,       /* or is one that this process listens on */
     DIAL_UNROUTABLE,
     DIAL_REFUSED,
     DIAL_TIMEOUT,
@@ -54,6 +55,8 @@ struct dial {
     const char *refusal; /* the guard's last word */
     uint16_t port;
     bool allow_private;
+    bool is_loop;          /* an address was our own */
+    struct address source; /* len 0: the system's choice */
 };
 
 struct dial_options {
@@ -61,6 +64,9 @@ struct dial_options {
     uint16_t port;
     bool allow_private;
     uint32_t connect_ms; /* for one address */
+    /* Shown to destinations of the same family as where the connection comes from, this machine's
+     * or not (that needs CAP_NET_ADMIN); the port does not matter. Null: the system's choice. */
+    const struct address *source;
 };
 
 /* Null when out of dials. The state may be final on return. */

@@ -220,7 +220,8 @@ static int ares_new(struct dns_channel *channel, int64_t timeout_ns)
 }
 
 struct dns_channel *dns_channel_new(struct ring *ring, struct timer_wheel *wheel,
-                                    struct list_node *ready_queue, int64_t timeout_ns)
+                                    struct list_node *ready_queue, int64_t timeout_ns,
+                                    uint32_t mark)
 {
     struct dns_channel *channel = calloc(1, sizeof(*channel));
 
@@ -229,7 +230,7 @@ struct dns_channel *dns_channel_new(struct ring *ring, struct timer_wheel *wheel
     }
     channel->ring = ring;
     channel->wheel = wheel;
-    dns_sockets_init(&channel->sockets, ring);
+    dns_sockets_init(&channel->sockets, ring, mark);
     actor_init(&channel->actor, ready_queue, channel_run);
     timer_init(&channel->timer, &channel->actor);
     if (ares_new(channel, timeout_ns) != ARES_SUCCESS) {

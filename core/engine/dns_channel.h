@@ -39,9 +39,10 @@ struct dns_question {
 struct dns_channel;
 
 /* Null: no memory. The ring, wheel and ready queue are borrowed. A question is given up after
- * timeout_ns, all tries included. */
+ * timeout_ns, all tries included. mark: SO_MARK of the sockets, 0 is none. */
 struct dns_channel *dns_channel_new(struct ring *ring, struct timer_wheel *wheel,
-                                    struct list_node *ready_queue, int64_t timeout_ns) MUST_CHECK;
+                                    struct list_node *ready_queue, int64_t timeout_ns,
+                                    uint32_t mark) MUST_CHECK;
 /* Answers what is open and asks no more. */
 void dns_channel_stop(struct dns_channel *channel);
 /* Polls that were not over yet when the channel was stopped; at 0 it may be freed. */

@@ -6,10 +6,11 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <unistd.h>
 
-void dns_sockets_init(struct dns_sockets *set, struct ring *ring)
+void dns_sockets_init(struct dns_sockets *set, struct ring *ring, uint32_t mark)
 {
-    *set = (struct dns_sockets){.ring = ring};
+    *set = (struct dns_sockets){.ring = ring, .mark = mark};
     for (size_t i = 0; i < DNS_SOCKETS_MAX; i++) {
         set->sockets[i] = (struct dns_socket){.fd = -1, .generation = 1};
     }
@@ -69,6 +70,14 @@ int dns_sockets_open(struct dns_sockets *set, int family, int type, int protocol
     int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0) {
         return -1;
+    }
+    if (set->mark) {
+        int result = ring_set_mark(set->ring, fd, set->mark);
+        if (result < 0) {
+            close(fd);
+            errno = -result;
+            return -1;
+        }
     }
     /* Both are for speed, and may fail: a query that waits for no acknowledgement, and room for the
      * answers to a burst of questions, which all come to this one socket. */

@@ -28,6 +28,7 @@ struct dns_socket {
 
 struct dns_sockets {
     struct ring *ring;
+    uint32_t mark; /* SO_MARK of every socket; 0: none */
     struct dns_socket sockets[DNS_SOCKETS_MAX];
     uint32_t in_flight; /* polls */
 };
@@ -38,7 +39,7 @@ struct dns_ready {
     int write_fd;
 };
 
-void dns_sockets_init(struct dns_sockets *set, struct ring *ring);
+void dns_sockets_init(struct dns_sockets *set, struct ring *ring, uint32_t mark);
 
 /* These behave as the system calls do: -1 and errno. */
 int dns_sockets_open(struct dns_sockets *set, int family, int type, int protocol) MUST_CHECK;

@@ -24,8 +24,18 @@ static bool serve_both_families(int fd, const struct sockaddr *address)
            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0;
 }
 
-static int bind_socket(const struct sockaddr *address, socklen_t address_len, bool share)
+/* A socket for IPv6 needs no more, though it serves IPv4 too. */
+static bool be_transparent(int fd, int family)
 {
+    const int on = 1;
+
+    return family == AF_INET6 ? setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &on, sizeof(on)) == 0
+                              : setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
+}
+
+static int bind_socket(const struct listener_options *options, bool share)
+{
+    const struct sockaddr *address = options->address;
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
     int error;
@@ -35,7 +45,8 @@ static int bind_socket(const struct sockaddr *address, socklen_t address_len, bo
     }
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
         (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
-        serve_both_families(fd, address) && bind(fd, address, address_len) == 0 &&
+        (!options->transparent || be_transparent(fd, address->sa_family)) &&
+        serve_both_families(fd, address) && bind(fd, address, options->address_len) == 0 &&
         listen(fd, LISTEN_BACKLOG) == 0) {
         return fd;
     }
@@ -49,6 +60,9 @@ static const char *bind_remedy(int error)
     switch (error) {
     case EADDRINUSE:
         return "; another program has this port: stop it, or give listeners another address";
+    case EPERM:
+        return "; listeners with tproxy need CAP_NET_ADMIN: run as root, or with "
+               "AmbientCapabilities=CAP_NET_ADMIN in the unit of systemd";
     case EACCES:
         return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
     case EADDRNOTAVAIL:
@@ -58,21 +72,20 @@ static const char *bind_remedy(int error)
     }
 }
 
-int listener_bind(const struct sockaddr *address, socklen_t address_len, bool first, char *error,
-                  size_t error_cap)
+int listener_bind(const struct listener_options *options, char *error, size_t error_cap)
 {
-    struct address shown = {.len = address_len};
+    struct address shown = {.len = options->address_len};
     char text[ADDRESS_TEXT_MAX];
-    int fd = first ? bind_socket(address, address_len, false) : 0;
+    int fd = options->first ? bind_socket(options, false) : 0;
 
     if (fd >= 0) {
-        if (first) {
+        if (options->first) {
             close(fd);
         }
-        fd = bind_socket(address, address_len, true);
+        fd = bind_socket(options, true);
     }
     if (fd < 0) {
-        memcpy(&shown.u, address, address_len);
+        memcpy(&shown.u, options->address, options->address_len);
         address_format(&shown, text);
         snprintf(error, error_cap, "cannot listen on %s: %s%s", text, strerror(-fd),
                  bind_remedy(-fd));

@@ -20,13 +20,18 @@ struct listener {
     bool closing;
 };
 
+struct listener_options {
+    const struct sockaddr *address;
+    socklen_t address_len;
+    bool first; /* nobody may have this address yet, not even who shares it, as another weir */
+    bool transparent; /* takes connections to any address, that TPROXY sends; needs CAP_NET_ADMIN */
+};
+
 /*
  * Binds and listens; start-up, before the workers run. A descriptor, or -errno with a sentence that
- * names the address and the remedy. `first`: nobody may have this address yet, not even somebody
- * who shares it, such as another weir.
+ * names the address and the remedy; -EPERM is a lack of CAP_NET_ADMIN.
  */
-int listener_bind(const struct sockaddr *address, socklen_t address_len, bool first, char *error,
-                  size_t error_cap);
+int listener_bind(const struct listener_options *options, char *error, size_t error_cap) MUST_CHECK;
 
 void listener_init(struct listener *listener, struct worker *worker, int fd, uint32_t index);
 void listener_on_event(struct listener *listener, const struct ring_event *event);

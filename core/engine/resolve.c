@@ -742,7 +742,8 @@ struct resolver *resolver_new(const struct resolver_options *options, struct rin
     resolver->negative_ttl_s = options->negative_ttl_s;
     resolver->files_checked_ns = ring_now(ring);
     if (memory_init(resolver)) {
-        resolver->channel = dns_channel_new(ring, wheel, ready_queue, resolver->timeout_ns);
+        resolver->channel =
+            dns_channel_new(ring, wheel, ready_queue, resolver->timeout_ns, options->mark);
     }
     if (!resolver->channel) {
         snprintf(error, error_cap, "resolver: out of memory");

@@ -50,6 +50,7 @@ struct resolver_options {
     uint32_t cache_count;
     uint32_t ttl_max_s;
     uint32_t negative_ttl_s;
+    uint32_t mark; /* SO_MARK of the sockets; 0: none */
 };
 
 /* Null with a sentence in error. The ring, wheel and ready queue are borrowed. */

@@ -156,12 +156,23 @@ void ring_cancel_fd(struct ring *ring, int fd);
  * of RING_ACCEPT, or -errno. */
 int ring_accept_now(struct ring *ring, int fd);
 int ring_socket(struct ring *ring, int family); /* TCP, non-blocking, close-on-exec, no delay */
+/* What a socket from ring_socket() can be given before it connects. A mark (SO_MARK) needs
+ * CAP_NET_ADMIN, and so does a source that is not this machine's own, which the kernel then takes
+ * as it is (IP_TRANSPARENT). The source's port may be 0: one is chosen when it connects. */
+int ring_set_mark(struct ring *ring, int fd, uint32_t mark);
+int ring_set_source(struct ring *ring, int fd, const struct sockaddr *source, socklen_t source_len);
 int ring_shutdown(struct ring *ring, int fd, int how);
 void ring_close(struct ring *ring, int fd);      /* only when nothing is in flight on fd */
 void ring_set_reset(struct ring *ring, int fd);  /* SO_LINGER 0: the close sends RST */
 int ring_set_nodelay(struct ring *ring, int fd); /* for accepted sockets */
 int ring_peer_name(struct ring *ring, int fd, struct sockaddr_storage *name);
 int ring_local_name(struct ring *ring, int fd, struct sockaddr_storage *name);
+/* Where an accepted connection was going before netfilter's REDIRECT or DNAT; `family` is that of
+ * the client's address, AF_INET6 for v4-mapped ones too. -ENOENT when it was coming here anyhow.
+ * (After TPROXY it is the local name.) */
+int ring_original_name(struct ring *ring, int fd, int family, struct sockaddr_storage *name);
+/* Whether an IP address is one of this machine's own; the port does not matter. */
+bool ring_is_own_ip(struct ring *ring, const struct sockaddr *address, socklen_t address_len);
 /* splice(2) pipes for bulk tunnels. ring_pipe() gives the read end in [0]; -EMFILE and -EPERM mean:
  * go on without. splice returns bytes moved, 0 at end of input, -EAGAIN. */
 int ring_pipe(struct ring *ring, int pipe_fds[2], size_t *capacity);

@@ -6,6 +6,9 @@
  */
 #include "core/engine/ring.h"
 
+#include "core/engine/address.h"
+#include "core/engine/netfilter_abi.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -41,6 +44,29 @@ int ring_socket(struct ring *ring, int family)
         return res;
     }
     return fd;
+}
+
+int ring_set_mark(struct ring *ring, int fd, uint32_t mark)
+{
+    (void)ring;
+    return result_of(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)));
+}
+
+/* The port is chosen by connect(2), which knows the destination: so two connections to different
+ * destinations can have the same one. */
+int ring_set_source(struct ring *ring, int fd, const struct sockaddr *source, socklen_t source_len)
+{
+    bool is_v6 = source->sa_family == AF_INET6;
+    int on = 1;
+
+    (void)ring;
+    if (setsockopt(fd, is_v6 ? SOL_IPV6 : SOL_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on,
+                   sizeof(on)) < 0 ||
+        setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0 ||
+        bind(fd, source, source_len) < 0) {
+        return -errno;
+    }
+    return 0;
 }
 
 int ring_shutdown(struct ring *ring, int fd, int how)
@@ -81,6 +107,62 @@ int ring_local_name(struct ring *ring, int fd, struct sockaddr_storage *name)
     (void)ring;
     memset(name, 0, sizeof(*name));
     return result_of(getsockname(fd, (struct sockaddr *)name, &len));
+}
+
+/* Connection tracking knows the original destination of every connection that it has seen, also of
+ * those whose destination nobody changed. */
+int ring_original_name(struct ring *ring, int fd, int family, struct sockaddr_storage *name)
+{
+    struct sockaddr_storage local_name;
+    socklen_t len = sizeof(*name);
+    struct address local, original;
+    int res = ring_local_name(ring, fd, &local_name);
+
+    if (res < 0) {
+        return res;
+    }
+    local = address_from_storage(&local_name);
+    local = address_unmapped(&local);
+    memset(name, 0, sizeof(*name));
+    if (family == AF_INET || local.u.any.sa_family == AF_INET) {
+        res = getsockopt(fd, SOL_IP, NETFILTER_ORIGINAL_DST_V4, name, &len);
+    } else {
+        res = getsockopt(fd, SOL_IPV6, NETFILTER_ORIGINAL_DST_V6, name, &len);
+    }
+    if (res < 0) {
+        /* Without connection tracking in the kernel the option is not known at all. */
+        return errno == ENOPROTOOPT ? -ENOENT : -errno;
+    }
+    original = address_from_storage(name);
+    return address_equal(&original, &local) ? -ENOENT : 0;
+}
+
+/* A datagram to an own address would have that address as its source, too; none is sent. bind(2)
+ * could tell as well, but not where the system lets it take any address (ip_nonlocal_bind). */
+bool ring_is_own_ip(struct ring *ring, const struct sockaddr *address, socklen_t address_len)
+{
+    static const uint8_t loopback_net = 127; /* all of it is local, but 127.0.0.1 is the source */
+    struct sockaddr_storage name;
+    struct address to = {.len = address_len}, from;
+    bool is_own = false;
+    int fd;
+
+    memcpy(&to.u, address, address_len);
+    if (address->sa_family == AF_INET && *(uint8_t *)&to.u.v4.sin_addr == loopback_net) {
+        return true;
+    }
+    fd = socket(address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    address_set_port(&to, 9); /* any but 0 */
+    if (connect(fd, &to.u.any, to.len) == 0 && ring_local_name(ring, fd, &name) == 0) {
+        from = address_from_storage(&name);
+        address_set_port(&from, 9);
+        is_own = address_equal(&from, &to);
+    }
+    close(fd);
+    return is_own;
 }
 
 int ring_pipe(struct ring *ring, int pipe_fds[2], size_t *capacity)

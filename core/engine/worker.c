@@ -5,6 +5,7 @@
 #include "core/engine/dial.h"
 #include "core/engine/idle.h"
 #include "core/engine/listener.h"
+#include "core/engine/own_address.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -21,6 +22,8 @@ int worker_init(struct worker *w, const struct worker_options *options, char *er
     w->conn_cap = options->conn_cap;
     w->buffer_high = options->buffer_high;
     w->buffer_low = options->buffer_low;
+    w->mark = options->mark;
+    w->own = options->own;
     w->accepted = options->accepted;
     list_init(&w->ready);
     list_init(&w->starved);
@@ -226,6 +229,12 @@ bool worker_fini(struct worker *w)
     free(w->scratch);
     buf_cache_fini(&w->bufs);
     return clean;
+}
+
+bool worker_is_own_client(struct worker *w, const struct address *client,
+                          const struct address *target)
+{
+    return own_addresses_dialled(w->own, client, target);
 }
 
 bool worker_take_splice_pipe(struct worker *w, struct splice_pipe *pipe)

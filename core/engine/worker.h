@@ -18,6 +18,7 @@
 #include "core/engine/timer.h"
 
 struct listener;
+struct own_addresses;
 struct worker;
 struct conn;
 
@@ -75,6 +76,9 @@ struct worker {
     uint32_t buffer_high;
     uint32_t buffer_low;
 
+    uint32_t mark;             /* of every socket that connects (SO_MARK); 0: none */
+    struct own_addresses *own; /* the process's; null: it is not known */
+
     /* A new client connection; the callee owns the descriptor. */
     void (*accepted)(struct worker *worker, struct listener *listener, int fd);
 
@@ -91,8 +95,10 @@ struct worker_options {
     int64_t idle_ns;
     uint32_t buffer_high;
     uint32_t buffer_low;
-    const struct ring_options *ring; /* null: the defaults */
-    const struct resolver_options *resolver;
+    const struct ring_options *ring;         /* null: the defaults */
+    const struct resolver_options *resolver; /* its mark is that of the worker */
+    uint32_t mark;                           /* SO_MARK of every socket that connects; 0: none */
+    struct own_addresses *own;               /* borrowed; null: it is not known */
     void (*accepted)(struct worker *worker, struct listener *listener, int fd);
 };
 
@@ -129,6 +135,15 @@ static inline int64_t worker_now(const struct worker *worker)
 {
     return ring_now(worker->ring);
 }
+
+/*
+ * Whether an accepted connection from `client`, on its way to `target`, is one that this process
+ * has dialled itself, and that the kernel has sent back. The answer is certain once the client's
+ * first bytes are there, or should be: before, whoever dialled may not know yet that it is
+ * connected.
+ */
+bool worker_is_own_client(struct worker *worker, const struct address *client,
+                          const struct address *target);
 
 /* Pooled pipes for splicing: false when there are none to be had, then bytes are copied. */
 bool worker_take_splice_pipe(struct worker *worker, struct splice_pipe *pipe);

@@ -4,7 +4,7 @@
 #include "core/base/clock.h"
 #include "core/session/detection.h"
 
-enum { LINE_CAP = 16 * 1024 };
+enum { LINE_CAP = 32 * 1024 };
 
 static void key(struct text *t, const char *name)
 {
@@ -124,6 +124,36 @@ static const char *leaf_name(const struct session *s)
     return name[s->leaf_source];
 }
 
+static const char *listener_mode_name(enum listener_mode mode)
+{
+    static const char *const name[] = {
+        [LISTENER_FORWARD] = "forward",
+        [LISTENER_SOCKS5] = "socks5",
+        [LISTENER_TRANSPARENT] = "transparent",
+        [LISTENER_REVERSE] = "reverse",
+    };
+    return name[mode];
+}
+
+/* What the load balancer in front said. */
+static void balancer_value(struct text *t, const struct session_balancer *b)
+{
+    if (!b) {
+        return;
+    }
+    key(t, "balancer");
+    text_char(t, '{');
+    number_value(t, "version", b->version);
+    address_value(t, "peer", &b->peer);
+    address_value(t, "destination", &b->destination);
+    string_value(t, "authority", b->authority);
+    string_value(t, "alpn", b->alpn);
+    string_value(t, "unique_id", b->unique_id);
+    string_value(t, "tls_version", b->tls_version);
+    string_value(t, "common_name", b->common_name);
+    text_char(t, '}');
+}
+
 static void begin_line(struct text *t, const struct session *s, const char *kind)
 {
     text_char(t, '{');
@@ -136,6 +166,8 @@ static void begin_line(struct text *t, const struct session *s, const char *kind
     string_value(t, "kind", kind);
     address_value(t, "client", &s->client_address);
     string_value(t, "listener", session_config(s)->listeners[s->listener].address.text);
+    string_value(t, "mode", listener_mode_name(session_listener(s)->mode));
+    balancer_value(t, s->balancer);
     string_value(t, "decision", decision_name((enum decision)s->decision));
     string_value(t, "rule", s->rule);
 }
@@ -160,6 +192,10 @@ static void connection_values(struct text *t, const struct session *s)
     if (s->sni_invalid) {
         bool_value(t, "sni_invalid", true);
     }
+    if (s->sni_mismatch || s->host_mismatch) {
+        string_value(t, "mismatch", s->sni_mismatch ? "sni" : "host");
+    }
+    string_value(t, "http_host", s->http_host);
     string_value(t, "alpn", s->alpn);
     string_value(t, "ja3", s->ja3);
     string_value(t, "ja4", s->ja4);

@@ -21,4 +21,9 @@ struct answer {
 /* Queues the answer. False: out of memory. */
 bool session_answer(struct session *session, const struct answer *answer) MUST_CHECK;
 
+/* To a client that asked for a tunnel, in the words in which it asked: it is there, or it is not,
+ * for the session's fault; the caller then closes. False: out of memory. */
+bool session_answer_tunnel(struct session *session) MUST_CHECK;
+bool session_answer_no_tunnel(struct session *session, uint16_t status) MUST_CHECK;
+
 #endif

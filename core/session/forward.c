@@ -393,7 +393,9 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     const struct config *config = session_config(s);
     struct forward *f = forward_of(s);
     struct http_authority authority;
+    struct policy_question question;
     struct policy_answer policy;
+    char client[ADDRESS_TEXT_MAX];
     enum http_scheme scheme;
     struct http_fault fault;
     struct span path;
@@ -422,8 +424,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     if (session_is_magic_host(s, authority.host)) {
         return answer_page(s, head, path);
     }
-    const struct policy_question question = {
-        .host = s->target, .port = s->port, .hello_known = true};
+    session_ask(s, &question, client);
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;

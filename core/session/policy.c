@@ -59,10 +59,21 @@ static bool any_is_product(const struct config_rule *rule, struct span names)
     return rule->product_count == 0;
 }
 
+static bool has_mismatch(const struct config_rule *rule, const struct policy_question *question)
+{
+    for (size_t i = 0; i < rule->mismatch_count; i++) {
+        if (strcmp(rule->mismatches[i], "sni") == 0 ? question->sni_mismatch
+                                                    : question->host_mismatch) {
+            return true;
+        }
+    }
+    return rule->mismatch_count == 0;
+}
+
 static bool asks_hello(const struct config_rule *rule)
 {
-    return rule->sni_count || rule->ja3_count || rule->ja4_count || rule->verdict_count ||
-           rule->product_count;
+    return rule->sni_count || rule->mismatch_count || rule->ja3_count || rule->ja4_count ||
+           rule->verdict_count || rule->product_count;
 }
 
 static bool hello_matches(const struct config_rule *rule, const struct policy_question *question)
@@ -71,7 +82,7 @@ static bool hello_matches(const struct config_rule *rule, const struct policy_qu
            any_is(rule->ja3s, rule->ja3_count, question->ja3) &&
            any_is(rule->ja4s, rule->ja4_count, question->ja4) &&
            any_is(rule->verdicts, rule->verdict_count, question->verdict) &&
-           any_is_product(rule, question->products);
+           any_is_product(rule, question->products) && has_mismatch(rule, question);
 }
 
 struct policy_answer policy_decide(const struct config *config,
@@ -81,7 +92,9 @@ struct policy_answer policy_decide(const struct config *config,
         const struct config_rule *rule = &config->intercept.rules[i];
         struct span host = span_from_string(question->host);
         if (!port_matches(rule, question->port) ||
-            !any_matches(rule->hosts, rule->host_count, host)) {
+            !any_matches(rule->clients, rule->client_count, question->client) ||
+            !(any_matches(rule->hosts, rule->host_count, host) ||
+              (question->name.len && any_matches(rule->hosts, rule->host_count, question->name)))) {
             continue;
         }
         if (asks_hello(rule) && !question->hello_known) {
@@ -93,4 +106,14 @@ struct policy_answer policy_decide(const struct config *config,
     }
     return (struct policy_answer){.decision = config->intercept.default_decision,
                                   .rule = "default"};
+}
+
+bool policy_asks_names(const struct config *config)
+{
+    for (size_t i = 0; i < config->intercept.rule_count; i++) {
+        if (config->intercept.rules[i].mismatch_count) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -11,13 +11,18 @@
 
 struct policy_question {
     const char *host; /* as struct http_authority has it */
+    struct span name; /* where the host is but what the kernel or the configuration says: what the
+                         client itself calls it, in its hello or Host; patterns match either */
     uint16_t port;
-    bool hello_known; /* what follows is final; else rules on it are still open */
-    struct span sni;  /* empty: none was sent, as with the next two */
+    struct span client; /* its address, as text */
+    bool hello_known;   /* what follows is final; else rules on it are still open */
+    struct span sni;    /* empty: none was sent, as with the next two */
     struct span ja3;
     struct span ja4;
     struct span verdict;  /* detect_verdict_name(); empty: nothing is judged */
     struct span products; /* names, joined with commas */
+    bool sni_mismatch;
+    bool host_mismatch;
 };
 
 struct policy_answer {
@@ -28,6 +33,9 @@ struct policy_answer {
 
 struct policy_answer policy_decide(const struct config *config,
                                    const struct policy_question *question);
+
+/* Does any rule ask whether the client's names agree with its destination? */
+bool policy_asks_names(const struct config *config);
 
 const char *decision_name(enum decision decision); /* "intercept", "tunnel", "refuse" */
 

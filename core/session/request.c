@@ -5,9 +5,9 @@
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/destination.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
-#include "http/reply.h"
 
 #include <stdlib.h>
 
@@ -44,61 +44,6 @@ static enum step refuse_malformed(struct session *s, const struct http_fault *fa
                           CLOSE_BAD_REQUEST);
 }
 
-static bool port_is_allowed(const struct config *config, uint16_t port)
-{
-    for (size_t i = 0; i < config->connect.port_count; i++) {
-        if (config->connect.ports[i] == port) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool start_dial(struct session *s)
-{
-    const struct config *config = session_config(s);
-    const struct dial_options options = {
-        .host = span_from_string(s->target),
-        .port = s->port,
-        .allow_private = config->connect.allow_private,
-        .connect_ms = config->limits.connect_ms,
-    };
-
-    s->talk->dial = dial_new(&s->worker->engine, &options, &s->actor);
-    s->times.dial_begin = session_now(s);
-    return s->talk->dial != NULL;
-}
-
-bool session_answer_connect(struct session *s)
-{
-    char line[64];
-    struct text t = text_make(line, sizeof(line));
-
-    http_write_connect_reply(&t);
-    s->status = 200;
-    s->talk->tunnel_answer_owed = false;
-    return conn_write(s->client, text_view(&t));
-}
-
-static bool set_target(struct session *s, const struct http_authority *authority)
-{
-    free(s->target); /* of earlier requests in absolute-form on this connection */
-    s->target = strdup(authority->host);
-    s->port = authority->port;
-    s->target_is_ip = authority->is_ip;
-    return s->target != NULL;
-}
-
-static const char *guard_refusal(const struct session *s)
-{
-    struct address address;
-
-    if (!s->target_is_ip || !address_parse_ip(&address, span_from_string(s->target), s->port)) {
-        return NULL;
-    }
-    return address_refusal(&address, session_config(s)->connect.allow_private);
-}
-
 /* Of the client, or of an interception product between: to be judged with the hello. */
 static bool keep_user_agent(struct session *s, const struct http_head *head)
 {
@@ -113,9 +58,7 @@ static bool keep_user_agent(struct session *s, const struct http_head *head)
 
 static enum step begin_connect(struct session *s, const struct http_head *head)
 {
-    const struct config *config = session_config(s);
     struct http_authority authority;
-    struct policy_answer policy;
     struct http_fault fault;
 
     if (!authority_parse_connect(&authority, head->target, &fault)) {
@@ -129,59 +72,12 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
         conn_close(s->server, CONN_CLOSE_NOW);
         s->server = NULL;
     }
-    struct span asked = head->target; /* a view of rx, read before that is consumed */
-    if (!talk_new(s) || !set_target(s, &authority) || !keep_user_agent(s, head)) {
+    if (!talk_new(s) || !keep_user_agent(s, head) ||
+        !destination_set(s, authority.host, authority.port, authority.is_ip)) {
         return session_end(s, CLOSE_NO_MEMORY);
-    }
-    const struct policy_question question = {.host = s->target, .port = s->port};
-    policy = policy_decide(config, &question);
-    s->decision = (uint8_t)policy.decision;
-    s->rule = policy.rule;
-    if (session_is_magic_host(s, s->target)) {
-        s->decision = DECISION_REFUSE;
-        s->rule = "admin.magic_host";
-        session_fault(s, "http_request_denied",
-                      "the pages of this proxy are not behind TLS: open http://%s/",
-                      config->admin.magic_host);
-        return refuse_request(s, 403, "http_request_denied", s->fault ? s->fault : "", asked,
-                              CLOSE_REFUSED);
-    }
-    if (!port_is_allowed(config, s->port)) {
-        s->decision = DECISION_REFUSE;
-        s->rule = "connect.ports";
-        return refuse_request(s, 403, "http_request_denied",
-                              "CONNECT to this port is not allowed (connect.ports lists those that "
-                              "are)",
-                              asked, CLOSE_REFUSED);
-    }
-    if (!policy.open && policy.decision == DECISION_REFUSE) {
-        return refuse_request(s, 403, "http_request_denied",
-                              "a rule of this proxy refuses this destination", asked,
-                              CLOSE_REFUSED);
-    }
-    if (guard_refusal(s)) {
-        s->decision = DECISION_REFUSE;
-        s->rule = "connect.allow_private";
-        session_fault(s, "destination_ip_prohibited",
-                      "%s is a %s, and such destinations are not allowed (connect.allow_private)",
-                      s->target, guard_refusal(s));
-        return refuse_request(s, 403, "destination_ip_prohibited", s->fault ? s->fault : "", asked,
-                              CLOSE_REFUSED);
     }
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
-    s->talk->tunnel_answer_owed = !policy.open && policy.decision == DECISION_TUNNEL;
-    if (!s->talk->tunnel_answer_owed && !session_answer_connect(s)) {
-        return session_end(s, CLOSE_NO_MEMORY);
-    }
-    if (!start_dial(s)) {
-        return session_end(s, CLOSE_NO_MEMORY);
-    }
-    if (s->talk->tunnel_answer_owed) {
-        session_set_deadline(s, 0); /* the dial has its own */
-        return STEP_DIAL;
-    }
-    session_set_deadline(s, config->limits.tunnel_idle_ms);
-    return STEP_HELLO;
+    return destination_begin_asked(s);
 }
 
 enum step step_request(struct session *s)

@@ -73,6 +73,24 @@ void session_set_deadline(struct session *s, uint32_t ms)
     }
 }
 
+void session_ask(const struct session *s, struct policy_question *question,
+                 char client[ADDRESS_TEXT_MAX])
+{
+    const char *name = s->sni ? s->sni : s->http_host;
+    enum listener_mode mode = session_listener(s)->mode;
+
+    *question = (struct policy_question){.host = s->target,
+                                         .port = s->port,
+                                         .sni_mismatch = s->sni_mismatch,
+                                         .host_mismatch = s->host_mismatch};
+    address_format_ip(&s->client_address, client);
+    question->client = span_from_string(client);
+    if (name && (mode == LISTENER_TRANSPARENT || mode == LISTENER_REVERSE)) {
+        question->name = span_from_string(name);
+    }
+    detection_ask(s, question);
+}
+
 void session_fault(struct session *s, const char *error, const char *format, ...)
 {
     char text[256];
@@ -192,6 +210,8 @@ void session_close(struct session *s, enum close_reason reason)
     actor_fini(&s->actor);
     free(s->target);
     free(s->sni);
+    free(s->http_host);
+    session_balancer_free(s->balancer);
     free(s->fault);
     snapshot_hold_put(s->hold);
     pool_free(&w->sessions, s);

@@ -25,17 +25,20 @@
 #include <strings.h>
 
 enum step {
-    STEP_GREET,      /* what does this listener's client speak */
-    STEP_REQUEST,    /* read a request head: CONNECT, or absolute-form */
-    STEP_HELLO,      /* inside CONNECT: what is spoken, and the whole ClientHello */
-    STEP_DECIDE,     /* intercept, tunnel or refuse */
-    STEP_DIAL,       /* wait for the connection to the server */
-    STEP_SERVER_TLS, /* our handshake with the server; its certificate is verified */
-    STEP_LEAF,       /* a certificate for the client, from the cache or minted */
-    STEP_CLIENT_TLS, /* the client's handshake goes on */
-    STEP_RELAY,      /* bytes, both ways */
-    STEP_FORWARD,    /* explicit HTTP: exchanges, see forward.h */
-    STEP_ERROR_PAGE, /* one answer of our own inside the client's TLS, or in clear */
+    STEP_GREET,        /* who is it, and by which way does it come in */
+    STEP_PROXY_HEADER, /* what a load balancer says of it */
+    STEP_OPENING,      /* does it speak to this listener as this listener is spoken to */
+    STEP_REQUEST,      /* read a request head: CONNECT, or absolute-form */
+    STEP_SOCKS,        /* or the messages of SOCKS5 */
+    STEP_HELLO,        /* inside: what is spoken, and the whole ClientHello */
+    STEP_DECIDE,       /* intercept, tunnel or refuse */
+    STEP_DIAL,         /* wait for the connection to the server */
+    STEP_SERVER_TLS,   /* our handshake with the server; its certificate is verified */
+    STEP_LEAF,         /* a certificate for the client, from the cache or minted */
+    STEP_CLIENT_TLS,   /* the client's handshake goes on */
+    STEP_RELAY,        /* bytes, both ways */
+    STEP_FORWARD,      /* explicit HTTP: exchanges, see forward.h */
+    STEP_ERROR_PAGE,   /* one answer of our own inside the client's TLS, or in clear */
     STEP_COUNT,
     STEP_WAIT = 0x100, /* a step's result: something must happen first */
     STEP_END,          /* a step's result: the session was closed */
@@ -81,6 +84,12 @@ struct session_talk {
     bool was_recalled;       /* leaf and ALPN are last time's; the server has yet to confirm */
     bool visit_known;        /* `visit` is filled */
     bool opening_seen;       /* the time for an undecided opening is running */
+    bool is_refused;         /* already, and it is said as soon as it is known how */
+    bool head_seen;          /* of clear HTTP that was sent here: its names are known */
+    bool opens_client;       /* decided: the client's TLS is ended here */
+    bool opens_server;       /* decided: the connection to the server is TLS of ours */
+    uint8_t socks_phase;
+    struct resolve *names; /* of the name that the client gave; null: nothing is looked up */
     enum leaf_kind leaf_kind;
     uint8_t server_digest[LEAF_DIGEST_LEN];
     uint8_t visit[VISIT_KEY_LEN];
@@ -94,6 +103,22 @@ struct session_talk {
     struct h1_scan page_scan;
     struct buf_queue page_request; /* plaintext of the request that the page answers */
 };
+
+enum { SESSION_BALANCER_TEXT_MAX = 255 /* bytes; longer ones are cut */ };
+
+/* What a PROXY protocol header said beside the client's address; texts are owned, null: not sent.
+ */
+struct session_balancer {
+    uint8_t version;
+    struct address peer;        /* who sent it */
+    struct address destination; /* where the client connected to */
+    char *authority;
+    char *alpn;
+    char *unique_id;
+    char *tls_version;
+    char *common_name; /* of the client's certificate */
+};
+void session_balancer_free(struct session_balancer *balancer); /* null is allowed */
 
 struct forward;
 struct detection;
@@ -114,7 +139,7 @@ struct session {
     uint8_t trail[SESSION_TRAIL_LEN]; /* the last steps, newest at trail_count % LEN */
     uint32_t trail_count;
     uint8_t reason;  /* enum close_reason */
-    bool is_connect; /* a CONNECT was accepted: one line in the log for all of it */
+    bool is_connect; /* CONNECT or what is like it: one line in the log for all of it */
     bool relaying;
     bool told; /* the client was given an answer of our own */
 
@@ -128,9 +153,12 @@ struct session {
     uint16_t port;
     bool target_is_ip;
     bool sni_invalid;
+    bool sni_mismatch;  /* it is not, or does not resolve to, where the client wanted to go */
+    bool host_mismatch; /* the same of the Host of clear HTTP */
 
     char *target;      /* host as asked for; owned */
     char *sni;         /* owned; null: none */
+    char *http_host;   /* the name in Host, of clear HTTP that was sent here; owned; null: none */
     const char *rule;  /* lives as long as the hold */
     const char *error; /* RFC 9209 error type; static; null: none */
     char *fault;       /* a sentence about what went wrong; owned; null: none */
@@ -143,7 +171,8 @@ struct session {
     struct session_times times;
     uint64_t requests; /* logged for this session */
 
-    struct detection *detection; /* null: nothing is judged */
+    struct session_balancer *balancer; /* owned; null: there was no PROXY protocol header */
+    struct detection *detection;       /* null: nothing is judged */
 
     struct session_talk *talk; /* null while relaying */
     struct forward *forward;   /* explicit HTTP; null otherwise */
@@ -185,6 +214,15 @@ static inline bool session_is_magic_host(const struct session *session, const ch
 
     return session->worker->shared->page_ca && magic_host[0] && strcasecmp(host, magic_host) == 0;
 }
+
+static inline const struct config_listener *session_listener(const struct session *session)
+{
+    return &session_config(session)->listeners[session->listener];
+}
+
+/* All that rules can ask. `client` has room for what the question views. */
+void session_ask(const struct session *session, struct policy_question *question,
+                 char client[ADDRESS_TEXT_MAX]);
 
 static inline int64_t session_now(const struct session *session)
 {

@@ -2,9 +2,13 @@
 /*
  * The story of a connection, in the order of time.
  *
- *   explicit HTTP   GREET REQUEST ............................................. FORWARD REQUEST ...
- *   tunnel          GREET REQUEST DIAL HELLO DECIDE DIAL ...................... RELAY
- *   intercepted     GREET REQUEST HELLO DECIDE DIAL SERVER_TLS LEAF CLIENT_TLS  RELAY
+ *   explicit HTTP   in REQUEST ............................................. FORWARD REQUEST ...
+ *   tunnel          in asked DIAL HELLO DECIDE DIAL ........................ RELAY
+ *   intercepted     in asked HELLO DECIDE DIAL SERVER_TLS LEAF CLIENT_TLS    RELAY
+ *   transparent     in HELLO DECIDE DIAL [SERVER_TLS LEAF CLIENT_TLS] ...... RELAY
+ *   reverse         the same; SERVER_TLS and CLIENT_TLS each for itself
+ *
+ *   in: GREET, PROXY_HEADER where there is one, OPENING for HTTP; asked: REQUEST or SOCKS
  *
  * A step looks at what is there and returns the step that follows, STEP_WAIT when something must
  * happen first, or STEP_END when it closed the session. It is run again whenever anything happened
@@ -16,8 +20,8 @@
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/destination.h"
 #include "core/session/detection.h"
-#include "core/session/answer.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
@@ -27,17 +31,11 @@
 
 enum {
     OPENING_BYTES_MAX = 16 * 1024,   /* of a server that speaks first */
-    OPENING_MS = 500,                /* then an opening that fits no TLS counts as raw bytes */
     HALF_CLOSED_IDLE_MS = 60 * 1000, /* one direction has ended and the other is silent */
 };
 
-/* ---- GREET; then REQUEST, in request.c ---- */
-
-static enum step step_greet(struct session *s)
-{
-    session_set_deadline(s, session_config(s)->limits.head_ms);
-    return STEP_REQUEST;
-}
+/* ---- GREET, PROXY_HEADER, OPENING in entrance.c; REQUEST in request.c; SOCKS in socks_steps.c
+ * ---- */
 
 /* ---- HELLO ---- */
 
@@ -119,7 +117,54 @@ static enum step gather_hello(struct session *s)
     if (!client_hello_parse(&hello, message, &fault)) {
         return hello_is_bad(s, &fault);
     }
-    return talk_keep_hello(s, &hello) ? STEP_DECIDE : session_end(s, CLOSE_NO_MEMORY);
+    if (!talk_keep_hello(s, &hello)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
+    destination_compare_names(s);
+    return STEP_DECIDE;
+}
+
+/* Of clear HTTP that the kernel or a reverse listener brought here: who is it for? Nobody else has
+ * said so by name. A head that cannot be read is relayed as it is. */
+static enum step gather_head(struct session *s)
+{
+    static __thread struct http_head head; /* 4 KiB; used within this step only */
+    const struct h1_limits limits = head_limits(s);
+    struct conn *client = s->client;
+    size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
+    struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
+    struct http_authority host;
+    struct http_fault fault;
+
+    switch (h1_scan_head(&s->request_scan, bytes, true, &limits, &fault)) {
+    case H1_MORE:
+        if (client->eof) {
+            return STEP_DECIDE;
+        }
+        conn_receive(client, limits.head_bytes + 1);
+        return STEP_WAIT;
+    case H1_BAD:
+        return STEP_DECIDE;
+    case H1_DONE:
+        break;
+    }
+    if (h1_parse_request(&head, bytes, &limits, &fault) == H1_DONE && head.host.len &&
+        authority_parse_host(&host, head.host, &fault) && !host.is_ip) {
+        s->http_host = strdup(host.host);
+        if (!s->http_host) {
+            return session_end(s, CLOSE_NO_MEMORY);
+        }
+        destination_compare_names(s);
+    }
+    return STEP_DECIDE;
+}
+
+/* Nobody asked for the destination in words: the client knows of no proxy. */
+static bool is_unasked(const struct session *s)
+{
+    enum listener_mode mode = session_listener(s)->mode;
+
+    return mode == LISTENER_TRANSPARENT || mode == LISTENER_REVERSE;
 }
 
 static bool server_has_ended(const struct session *s)
@@ -127,7 +172,7 @@ static bool server_has_ended(const struct session *s)
     return s->server && (s->server->eof || s->server->error);
 }
 
-static struct span client_opening(struct session *s)
+struct span session_client_opening(struct session *s)
 {
     return span_sub(buf_queue_gather(&s->client->rx, bufs_of(s), RECOGNISE_BYTES_MAX), 0,
                     RECOGNISE_BYTES_MAX);
@@ -153,13 +198,19 @@ static enum step step_hello(struct session *s)
     if (s->protocol == PROTOCOL_TLS) {
         return gather_hello(s);
     }
+    if (s->protocol == PROTOCOL_HTTP1) {
+        return gather_head(s);
+    }
     if (client->rx.len == 0) {
+        if (client->eof && is_unasked(s) && !s->server) {
+            return session_end(s, CLOSE_CLIENT_DONE);
+        }
         if ((s->server && s->server->rx.len) || client->eof) {
             return relay_undecoded(s); /* the server speaks first, or the client not at all */
         }
         if (server_has_ended(s)) {
             /* A ClientHello may be on its way, and its sender can be told why. */
-            await_opening(s, OPENING_MS);
+            await_opening(s, SESSION_OPENING_MS);
         }
         conn_receive(client, RECORD_BYTES_MAX);
         if (s->server) {
@@ -167,20 +218,26 @@ static enum step step_hello(struct session *s)
         }
         return STEP_WAIT;
     }
-    s->protocol = (uint8_t)recognise(client_opening(s));
+    s->protocol = (uint8_t)recognise(session_client_opening(s), RECOGNISE_INSIDE);
     switch ((enum protocol)s->protocol) {
     case PROTOCOL_UNKNOWN:
         if (client->eof) {
             return relay_undecoded(s);
         }
-        await_opening(s, recognise_may_be_tls(client_opening(s))
+        await_opening(s, recognise_may_be_tls(session_client_opening(s))
                              ? session_config(s)->limits.hello_ms
-                             : OPENING_MS);
+                             : SESSION_OPENING_MS);
         conn_receive(client, RECORD_BYTES_MAX);
         return STEP_WAIT;
     case PROTOCOL_TLS:
         session_set_deadline(s, session_config(s)->limits.hello_ms);
         return gather_hello(s);
+    case PROTOCOL_HTTP1:
+        if (is_unasked(s)) {
+            session_set_deadline(s, session_config(s)->limits.head_ms);
+            return gather_head(s);
+        }
+        return STEP_DECIDE;
     default:
         return STEP_DECIDE;
     }
@@ -189,9 +246,22 @@ static enum step step_hello(struct session *s)
 static enum step hello_timed_out(struct session *s)
 {
     /* To pause within a hello is no way around the interception. */
-    if ((s->protocol == PROTOCOL_TLS || recognise_may_be_tls(client_opening(s))) &&
+    if ((s->protocol == PROTOCOL_TLS || recognise_may_be_tls(session_client_opening(s))) &&
         !is_decided_tunnel(s)) {
         return session_end(s, CLOSE_HELLO_TIMEOUT);
+    }
+    if (s->protocol == PROTOCOL_HTTP1) {
+        session_fault(s, "http_request_error", "the request head did not arrive in time");
+        return session_end(s, CLOSE_REQUEST_TIMEOUT);
+    }
+    if (s->client->rx.len == 0 && is_unasked(s) && !s->server && !s->talk->dial &&
+        !s->talk->is_refused) {
+        if (destination_is_loop(s)) {
+            return session_end(s, CLOSE_REFUSED);
+        }
+        /* It may wait for the server to speak first; what it says itself is still looked at. */
+        session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
+        return destination_dial(s) ? STEP_HELLO : session_end(s, CLOSE_NO_MEMORY);
     }
     return s->client->rx.len || server_has_ended(s) ? relay_undecoded(s)
                                                     : session_end(s, CLOSE_IDLE);
@@ -212,36 +282,75 @@ static void drop_server(struct session *s)
     }
 }
 
-/* With all that is known of the hello by now. */
+/* With all that is known by now. */
 static struct policy_answer decide(const struct session *s)
 {
-    struct policy_question question = {.host = s->target, .port = s->port};
+    struct policy_question question;
+    char client[ADDRESS_TEXT_MAX];
 
-    detection_ask(s, &question);
+    session_ask(s, &question, client);
     return policy_decide(session_config(s), &question);
+}
+
+/* Who is refused is told so in the way that it can still hear. */
+static enum step refuse_decided(struct session *s)
+{
+    drop_server(s);
+    s->talk->error_mode = true;
+    s->talk->error_status = 403;
+    if (s->protocol == PROTOCOL_TLS) {
+        return STEP_LEAF;
+    }
+    if (s->protocol == PROTOCOL_HTTP1) {
+        session_set_deadline(s, session_config(s)->limits.head_ms);
+        return STEP_ERROR_PAGE;
+    }
+    return session_end(s, CLOSE_REFUSED);
+}
+
+static void decide_ends(struct session *s)
+{
+    const struct config_listener *listener = session_listener(s);
+    struct session_talk *talk = s->talk;
+
+    talk->opens_client = s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_TLS;
+    talk->opens_server = talk->opens_client;
+    if (listener->mode == LISTENER_REVERSE) {
+        talk->opens_server = listener->target.scheme == TARGET_TLS &&
+                             (talk->opens_client || s->protocol != PROTOCOL_TLS);
+    }
 }
 
 static enum step step_decide(struct session *s)
 {
-    struct policy_answer policy = decide(s);
+    struct policy_answer policy;
 
-    session_set_deadline(s, 0);
-    if (is_decided_tunnel(s)) {
+    if (is_decided_tunnel(s) && !is_unasked(s)) {
+        session_set_deadline(s, 0);
         return STEP_DIAL;
     }
+    if (!destination_names_are_compared(s) && policy_asks_names(session_config(s))) {
+        return STEP_WAIT; /* the lookup has a time of its own */
+    }
+    session_set_deadline(s, 0);
+    if (s->talk->is_refused || destination_is_loop(s)) {
+        return refuse_decided(s);
+    }
+    policy = decide(s);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
-    if (policy.decision != DECISION_REFUSE) {
-        return STEP_DIAL;
+    if (policy.decision == DECISION_REFUSE) {
+        session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
+        return refuse_decided(s);
     }
-    session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
-    if (s->protocol != PROTOCOL_TLS) {
-        return session_end(s, CLOSE_REFUSED);
-    }
-    drop_server(s);
-    s->talk->error_mode = true;
-    s->talk->error_status = 403;
-    return STEP_LEAF;
+    decide_ends(s);
+    return STEP_DIAL;
+}
+
+static enum step decide_timed_out(struct session *s)
+{
+    (void)s;
+    return STEP_WAIT; /* what came in time is being looked up */
 }
 
 /* ---- DIAL ---- */
@@ -271,16 +380,11 @@ static enum step dial_failed(struct session *s)
     session_fault(s, dial_error_type(dial->error), "%s", dial->text);
     talk->error_status = dial_status(dial->error);
     if (talk->tunnel_answer_owed) {
-        const struct answer answer = {.status = talk->error_status,
-                                      .error = s->error,
-                                      .detail = span_from_string(dial->text),
-                                      .target = span_from_string(s->target),
-                                      .version = HTTP_VERSION_1_1};
-        s->status = talk->error_status;
-        return session_end(s, session_answer(s, &answer) ? CLOSE_DIAL_FAILED : CLOSE_NO_MEMORY);
+        return session_end(s, session_answer_no_tunnel(s, talk->error_status) ? CLOSE_DIAL_FAILED
+                                                                              : CLOSE_NO_MEMORY);
     }
     talk->error_mode = true;
-    if (s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_TLS) {
+    if (talk->opens_client) {
         return STEP_LEAF;
     }
     if (s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_HTTP1) {
@@ -290,25 +394,32 @@ static enum step dial_failed(struct session *s)
     return session_end(s, CLOSE_DIAL_FAILED);
 }
 
+/* The server is there, and read if it is to be read. */
+static enum step after_server(struct session *s)
+{
+    return s->talk->opens_client ? STEP_LEAF : STEP_RELAY;
+}
+
 static enum step step_dial(struct session *s)
 {
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
+    if (!s->server && !s->talk->dial && !destination_dial(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     look_at_dial(s);
     if (!s->server) {
-        ASSERT(s->talk->dial);
         return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
-        if (!session_answer_connect(s)) {
+        if (!session_answer_tunnel(s)) {
             return session_end(s, CLOSE_NO_MEMORY);
         }
         session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
         return STEP_HELLO;
     }
-    return s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_TLS ? STEP_SERVER_TLS
-                                                                            : STEP_RELAY;
+    return s->talk->opens_server ? STEP_SERVER_TLS : after_server(s);
 }
 
 /* ---- SERVER_TLS ---- */
@@ -347,20 +458,49 @@ static void recall_visit(struct session *s)
     }
 }
 
+/* The name that the server is asked for, and has to prove; "": it has but an address. A reverse
+ * listener's target has its own name, whatever its clients call it. */
+static const char *server_name(const struct session *s)
+{
+    if (s->sni && session_listener(s)->mode != LISTENER_REVERSE) {
+        return s->sni;
+    }
+    return s->target_is_ip ? "" : s->target;
+}
+
+/* To the server of a client that speaks in clear: what the client speaks. */
+static void offer_clear_protocol(struct session *s)
+{
+    struct span offers = s->protocol == PROTOCOL_HTTP1   ? SPAN_LITERAL("\x08http/1.1")
+                         : s->protocol == PROTOCOL_HTTP2 ? SPAN_LITERAL("\x02h2")
+                                                         : span_make(NULL, 0);
+
+    s->talk->alpn_offers_len = offers.len;
+    if (offers.len) {
+        memcpy(s->talk->alpn_offers, offers.data, offers.len);
+    }
+}
+
 static bool start_server_tls(struct session *s)
 {
     struct session_talk *talk = s->talk;
     struct conn *server = s->server;
-    const char *name = s->sni ? s->sni : s->target_is_ip ? "" : s->target;
-
-    recall_visit(s);
+    struct span sni = span_from_string(server_name(s));
     /* Without an SNI and with nothing but an address, the names in the server's certificate are
-     * the client's to judge: it sees all of them in the leaf, and only those. */
+     * the client's to judge: it sees all of them in the leaf, and only those. A client of a reverse
+     * listener does not know the address. */
+    bool verifies_ip = sni.len == 0 && session_listener(s)->mode == LISTENER_REVERSE;
+
+    if (s->talk->opens_client) {
+        recall_visit(s);
+    } else {
+        offer_clear_protocol(s);
+        talk_digest_visit(s);
+    }
     const struct tls_connect_options options = {
-        .sni = span_from_string(s->sni            ? s->sni
-                                : s->target_is_ip ? ""
-                                                  : s->target),
-        .verify_name = span_from_string(name),
+        .sni = sni,
+        .verify_name = verifies_ip ? span_from_string(s->target) : sni,
+        .verify_name_is_ip = verifies_ip,
         .alpn_offers = span_make(talk->alpn_offers, talk->alpn_offers_len),
         .tickets = s->worker->tickets,
         .ticket_key = talk->visit,
@@ -387,6 +527,11 @@ static enum step server_tls_failed(struct session *s, const char *error, const c
     s->talk->error_status = 502;
     if (s->client->tls) {
         return STEP_CLIENT_TLS; /* it was promised what was there last time; see there */
+    }
+    if (!s->talk->opens_client) {
+        session_set_deadline(s, session_config(s)->limits.head_ms);
+        return s->protocol == PROTOCOL_HTTP1 ? STEP_ERROR_PAGE
+                                             : session_end(s, CLOSE_SERVER_TLS_FAILED);
     }
     s->talk->was_recalled = false;
     s->alpn[0] = '\0';
@@ -420,10 +565,10 @@ static enum step server_is_open(struct session *s)
         return session_end(s, CLOSE_SERVER_CHANGED);
     }
     memcpy(talk->server_digest, digest, sizeof(digest));
-    return STEP_LEAF;
+    return after_server(s);
 }
 
-/* Goes on with the handshake: STEP_LEAF when it is done, STEP_WAIT while it is not. */
+/* Goes on with the handshake: the next step when it is done, STEP_WAIT while it is not. */
 static enum step pump_server_tls(struct session *s)
 {
     struct conn *server = s->server;
@@ -475,12 +620,27 @@ static enum step server_tls_timed_out(struct session *s)
 
 /* ---- LEAF ---- */
 
+/* Is it in the client's ALPN list (RFC 7301 3.1)? */
+static bool offers_protocol(const struct session *s, struct span name)
+{
+    struct span list = span_make(s->talk->alpn_offers, s->talk->alpn_offers_len);
+
+    while (list.len && list.len > list.data[0]) {
+        if (span_equal(span_sub(list, 1, list.data[0]), name)) {
+            return true;
+        }
+        list = span_skip(list, 1 + (size_t)list.data[0]);
+    }
+    return false;
+}
+
 static enum step ask_for_leaf(struct session *s)
 {
     struct session_talk *talk = s->talk;
     struct span certificate = {NULL, 0};
     /* Names that nobody has verified are not copied: then the leaf is for what was asked alone. */
-    bool copies_names = !talk->error_mode && session_config(s)->upstream.verify;
+    bool copies_names =
+        !talk->error_mode && talk->opens_server && session_config(s)->upstream.verify;
     const char *name = s->sni ? s->sni : s->target_is_ip && copies_names ? "" : s->target;
     struct leaf_key key = {.asked_name = span_from_string(name), .kind = talk->leaf_kind};
     bool is_ip = false;
@@ -492,6 +652,9 @@ static enum step ask_for_leaf(struct session *s)
     if (key.asked_name.len && !leaf_name_is_valid(key.asked_name, &is_ip)) {
         session_fault(s, "http_request_error", "no certificate can be made for this name");
         return session_end(s, CLOSE_MINT_FAILED);
+    }
+    if (!talk->error_mode && !talk->opens_server && offers_protocol(s, SPAN_LITERAL("http/1.1"))) {
+        note_alpn(s, SPAN_LITERAL("http/1.1")); /* no server could choose */
     }
     s->times.mint_begin = session_now(s);
     talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
@@ -537,7 +700,7 @@ static enum step step_leaf(struct session *s)
         session_fault(s, "proxy_internal_error", "no certificate could be minted for the client");
         return session_end(s, CLOSE_MINT_FAILED);
     }
-    if (!talk->error_mode) {
+    if (!talk->error_mode && talk->visit_known) {
         remember_visit(s);
     }
     return STEP_CLIENT_TLS;
@@ -599,7 +762,7 @@ static bool pump_client_tls(struct session *s, enum step *next)
 
 static bool server_is_ready(const struct session *s)
 {
-    return s->server && s->times.server_tls_end;
+    return s->server && (s->times.server_tls_end || !s->talk->opens_server);
 }
 
 static enum step step_client_tls(struct session *s)
@@ -706,6 +869,9 @@ static void begin_relay(struct session *s)
     if (clear && !s->tap) {
         s->up.splice_after = session_config(s)->limits.splice_bytes;
         s->down.splice_after = s->up.splice_after;
+    }
+    if (s->talk) {
+        destination_names_are_compared(s);
     }
     talk_free(s);
     session_set_deadline(s, session_config(s)->limits.send_stall_ms);
@@ -836,9 +1002,12 @@ static const struct {
     enum step (*timed_out)(struct session *s); /* null: the step sets no deadline */
 } row[STEP_COUNT] = {
     [STEP_GREET] = {"greet", step_greet, NULL},
+    [STEP_PROXY_HEADER] = {"proxy_header", step_proxy_header, proxy_header_timed_out},
+    [STEP_OPENING] = {"opening", step_opening, request_timed_out},
     [STEP_REQUEST] = {"request", step_request, request_timed_out},
+    [STEP_SOCKS] = {"socks", step_socks, socks_timed_out},
     [STEP_HELLO] = {"hello", step_hello, hello_timed_out},
-    [STEP_DECIDE] = {"decide", step_decide, NULL},
+    [STEP_DECIDE] = {"decide", step_decide, decide_timed_out},
     [STEP_DIAL] = {"dial", step_dial, NULL},
     [STEP_SERVER_TLS] = {"server_tls", step_server_tls, server_tls_timed_out},
     [STEP_LEAF] = {"leaf", step_leaf, client_tls_timed_out},

@@ -8,7 +8,10 @@
 
 #include "core/session/session.h"
 
-enum { HANDSHAKE_BYTES_MAX = 64 * 1024 /* received ahead of a handshake's progress */ };
+enum {
+    HANDSHAKE_BYTES_MAX = 64 * 1024, /* received ahead of a handshake's progress */
+    SESSION_OPENING_MS = 500,        /* then an opening that fits no TLS counts as raw bytes */
+};
 
 static inline struct buf_cache *bufs_of(struct session *s)
 {
@@ -29,11 +32,22 @@ static inline enum step session_end(struct session *s, enum close_reason reason)
     return STEP_END;
 }
 
+/* entrance.c */
+enum step step_greet(struct session *session);
+enum step step_proxy_header(struct session *session);
+enum step proxy_header_timed_out(struct session *session);
+enum step step_opening(struct session *session);
+
 /* request.c */
 enum step step_request(struct session *session);
 enum step request_timed_out(struct session *session);
-/* Says 200 to CONNECT. False: out of memory. */
-bool session_answer_connect(struct session *session) MUST_CHECK;
+
+/* socks_steps.c */
+enum step step_socks(struct session *session);
+enum step socks_timed_out(struct session *session);
+
+/* What the client has sent and nobody has consumed, as far as recognise() wants to see it. */
+struct span session_client_opening(struct session *session);
 
 /* error_page.c */
 enum step step_error_page(struct session *session);

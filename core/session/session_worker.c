@@ -27,6 +27,7 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
         .cache_count = config->dns.cache_count,
         .ttl_max_s = config->dns.ttl_max_s,
         .negative_ttl_s = config->dns.negative_ttl_s,
+        .mark = config->transparent.mark,
     };
     const struct worker_options engine = {
         .index = options->index,
@@ -38,6 +39,8 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
         .buffer_low = config->limits.buffer_low_bytes,
         .ring = options->ring,
         .resolver = &resolver,
+        .mark = config->transparent.mark,
+        .own = options->own,
         .accepted = session_accept,
     };
     int result;

@@ -62,6 +62,7 @@ struct session_worker_options {
     const struct ring_options *ring;
     struct session_shared *shared;
     struct snapshot *snapshot; /* a reference is taken */
+    struct own_addresses *own; /* borrowed; null: it is not known */
 };
 
 /* On the worker's own thread; accepts nothing until worker_listen(). Returns 0 or -errno with a

@@ -23,6 +23,10 @@ void talk_free(struct session *s)
     if (talk->dial) {
         dial_free(talk->dial);
     }
+    if (talk->names && talk->names->state == RESOLVE_PENDING) {
+        resolve_cancel(s->worker->engine.resolver, talk->names);
+    }
+    free(talk->names);
     if (talk->mint) {
         mint_drop(talk->mint);
     }

@@ -92,10 +92,15 @@ def is_weir_there():
 
 
 class Weir:
-    """One weir process with a folder of its own. JSON is YAML, so the configuration is a dict."""
+    """One weir process with a folder of its own. JSON is YAML, so the configuration is a dict.
 
-    def __init__(self, folder, config):
+    `port` is the forward listener's; `listeners` are more of them, by a name of the test's own,
+    without their addresses: `ports` has those."""
+
+    def __init__(self, folder, config, listeners=None):
         self.folder = folder
+        self.more_listeners = listeners or {}
+        self.ports = {}
         os.makedirs(folder, exist_ok=True)
         self.config = config
         self.config_path = os.path.join(folder, "weir.yaml")
@@ -116,7 +121,11 @@ class Weir:
     def start(self):
         for attempt in range(5):
             self.port = free_port()
+            self.ports = {name: free_port() for name in self.more_listeners}
             self.config["listeners"] = [{"address": f"127.0.0.1:{self.port}", "mode": "forward"}]
+            self.config["listeners"] += [
+                {"address": f"127.0.0.1:{self.ports[name]}", **more}
+                for name, more in self.more_listeners.items()]
             self.write_config()
             self.launch()
             if self._came_up():
@@ -306,6 +315,7 @@ class WeirCase(unittest.TestCase):
     Set CONFIG to what differs from the defaults below. Names under .test resolve to loopback."""
 
     CONFIG = {}
+    LISTENERS = {}  # beside the forward one, see Weir
     START_WEIR = True
     # Idle server connections that weir may keep at the end of a test; origins that the test closes
     # take theirs with them, so the default is none.
@@ -368,7 +378,7 @@ class WeirCase(unittest.TestCase):
     @classmethod
     def new_weir(cls, name, config=None):
         folder = os.path.join(cls.folder, name)
-        return Weir(folder, merge(cls.base_config(folder), config or {}))
+        return Weir(folder, merge(cls.base_config(folder), config or {}), cls.LISTENERS)
 
     def setUp(self):
         if not self.weir:
@@ -406,8 +416,10 @@ class WeirCase(unittest.TestCase):
         self.addCleanup(sock.close)
         return sock
 
-    def dial(self, weir=None, timeout=WAIT_S):
-        sock = socket.create_connection(("127.0.0.1", (weir or self.weir).port), timeout)
+    def dial(self, weir=None, timeout=WAIT_S, listener=None):
+        weir = weir or self.weir
+        port = weir.ports[listener] if listener else weir.port
+        sock = socket.create_connection(("127.0.0.1", port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.keep(sock)
 

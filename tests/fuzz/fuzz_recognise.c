@@ -31,7 +31,7 @@ static bool fits(struct span opening, enum protocol protocol)
                !begins_with(opening, SPAN_LITERAL("GET /")) &&
                !begins_with(opening, SPAN_LITERAL("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) &&
                !begins_with(opening, SPAN_LITERAL("\x16\x03"));
-    case PROTOCOL_UNKNOWN:
+    default:
         break;
     }
     return true;
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     for (size_t len = 0; len <= all.len; len++) {
         struct span opening = span_sub(all, 0, len);
-        enum protocol answer = recognise(opening);
+        enum protocol answer = recognise(opening, RECOGNISE_INSIDE);
         ASSERT(said == PROTOCOL_UNKNOWN || answer == said);
         ASSERT(len < RECOGNISE_BYTES_MAX || answer != PROTOCOL_UNKNOWN);
         ASSERT(len > 0 || answer == PROTOCOL_UNKNOWN);

@@ -396,6 +396,10 @@ void ring_connect(struct ring *ring, int fd, struct ring_owner owner,
     if (sim_fd_find(ring->sim, fd)->conn) {
         sim_fail(ring->sim, "descriptor %d is connected already", fd);
     }
+    if (sim_fd_find(ring->sim, fd)->mark != ring->sim->mark) {
+        sim_fail(ring->sim, "descriptor %d connects with the mark %u", fd,
+                 sim_fd_find(ring->sim, fd)->mark);
+    }
     memcpy(&op->address, address, address_len);
 }
 
@@ -524,6 +528,33 @@ int ring_socket(struct ring *ring, int family)
     return fd;
 }
 
+static struct descriptor *unconnected(struct ring *ring, int fd)
+{
+    struct descriptor *d = sim_fd_find(ring->sim, fd);
+
+    if (d->kind != FD_SOCKET || d->conn || d->in_flight > 0) {
+        sim_fail(ring->sim, "descriptor %d is given a mark or source too late", fd);
+    }
+    return d;
+}
+
+int ring_set_mark(struct ring *ring, int fd, uint32_t mark)
+{
+    unconnected(ring, fd)->mark = mark;
+    return 0;
+}
+
+int ring_set_source(struct ring *ring, int fd, const struct sockaddr *source, socklen_t source_len)
+{
+    struct descriptor *d = unconnected(ring, fd);
+
+    if (d->family != source->sa_family) {
+        sim_fail(ring->sim, "descriptor %d is given a source of another family", fd);
+    }
+    memcpy(&d->name, source, source_len);
+    return 0;
+}
+
 int ring_shutdown(struct ring *ring, int fd, int how)
 {
     struct descriptor *d = sim_fd_find(ring->sim, fd);
@@ -610,6 +641,28 @@ int ring_peer_name(struct ring *ring, int fd, struct sockaddr_storage *name)
 int ring_local_name(struct ring *ring, int fd, struct sockaddr_storage *name)
 {
     return end_name(ring, fd, 0, name);
+}
+
+int ring_original_name(struct ring *ring, int fd, int family, struct sockaddr_storage *name)
+{
+    struct descriptor *d = sim_fd_find(ring->sim, fd);
+
+    (void)family;
+    memset(name, 0, sizeof(*name));
+    if (!d->conn) {
+        return -ENOTCONN;
+    }
+    *name = d->conn->original;
+    return name->ss_family ? 0 : -ENOENT;
+}
+
+bool ring_is_own_ip(struct ring *ring, const struct sockaddr *address, socklen_t address_len)
+{
+    /* Where sim_name_client() has connections come from. */
+    (void)ring, (void)address_len;
+    return address->sa_family == AF_INET &&
+           ((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr ==
+               htonl(0xc0000201);
 }
 
 int ring_pipe(struct ring *ring, int pipe_fds[2], size_t *capacity)

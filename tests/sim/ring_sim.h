@@ -86,6 +86,12 @@ struct sim_peer_ops {
 struct sim_peer *sim_connect(struct sim *sim, const struct sockaddr *to, socklen_t to_len,
                              const struct sim_peer_ops *ops, void *context);
 
+/* Netfilter's part, right after sim_connect(): the client meant to go there. */
+void sim_peer_redirected(struct sim_peer *peer, const struct sockaddr *original,
+                         socklen_t original_len);
+/* From now on a socket that connects without this mark is a fault. */
+void sim_expect_mark(struct sim *sim, uint32_t mark);
+
 enum { SIM_HANG = 1 };
 
 /*

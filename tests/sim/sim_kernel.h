@@ -44,7 +44,8 @@ struct descriptor {
     bool shut_read;
     bool shut_write;
     struct pipe *pipe;
-    struct sockaddr_storage name; /* listeners */
+    struct sockaddr_storage name; /* listeners, and the source that a socket was given */
+    uint32_t mark;
     struct sim_conn *backlog[BACKLOG_MAX];
     size_t backlog_count;
     uint32_t in_flight, receives, sends; /* operations whose last event was not delivered */

@@ -666,6 +666,17 @@ struct sim_peer *sim_connect(struct sim *sim, const struct sockaddr *to, socklen
     return peer;
 }
 
+void sim_peer_redirected(struct sim_peer *peer, const struct sockaddr *original,
+                         socklen_t original_len)
+{
+    memcpy(&peer->conn->original, original, original_len);
+}
+
+void sim_expect_mark(struct sim *sim, uint32_t mark)
+{
+    sim->mark = mark;
+}
+
 /* The listener took it into its backlog. */
 void sim_peer_opened(struct sim_peer *peer)
 {

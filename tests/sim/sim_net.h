@@ -34,8 +34,9 @@ struct sim_end {
 struct sim_conn {
     struct sim *sim;
     struct list_node link;
-    struct sim_end end[2];       /* 0 dialled, 1 was dialled */
-    struct sim_stream stream[2]; /* [i] is written by end i */
+    struct sim_end end[2];            /* 0 dialled, 1 was dialled */
+    struct sim_stream stream[2];      /* [i] is written by end i */
+    struct sockaddr_storage original; /* where it was going; family 0: where it went */
 };
 
 typedef void (*sim_action_fn)(struct sim *sim, void *object, uint64_t argument);
@@ -71,6 +72,7 @@ struct sim {
     struct list_node peers;
     struct list_node servers;
     uint16_t next_port;
+    uint32_t mark; /* that every socket must have which connects */
     uint64_t trace_hash;
     uint64_t trace_count;
     uint64_t faults;

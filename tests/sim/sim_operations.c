@@ -268,6 +268,18 @@ static struct operation *operation_find(struct ring *ring, uint64_t sequence)
     return NULL;
 }
 
+/* The IP address that the socket was given; its port stays the one that was chosen. */
+static void take_source(struct sockaddr_storage *name, const struct sockaddr_storage *source)
+{
+    if (source->ss_family == AF_INET) {
+        ((struct sockaddr_in *)(void *)name)->sin_addr =
+            ((const struct sockaddr_in *)(const void *)source)->sin_addr;
+    } else if (source->ss_family == AF_INET6) {
+        ((struct sockaddr_in6 *)(void *)name)->sin6_addr =
+            ((const struct sockaddr_in6 *)(const void *)source)->sin6_addr;
+    }
+}
+
 /* The SYN has arrived. Its sender may have given up. */
 static void run_dial(struct sim *sim, void *object, uint64_t argument)
 {
@@ -283,6 +295,7 @@ static void run_dial(struct sim *sim, void *object, uint64_t argument)
     d = sim_fd_find(sim, op->fd);
     conn = sim_conn_new(sim);
     sim_name_client(sim, &conn->end[0].name, d->family);
+    take_source(&conn->end[0].name, &d->name);
     conn->end[1].name = op->address;
     res = sim_kernel_backlog(sim, conn, &op->address) ? 0 : sim_serve(sim, conn, &op->address);
     if (res == 0) {

@@ -6,6 +6,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/engine/idle.h"
+#include "core/engine/own_address.h"
 #include "core/session/session.h"
 #include "tests/certs/make_certs.h"
 #include "tests/sim/resolve_sim.h"
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 enum {
+    MARK = 7,         /* of the sockets that the worker dials with */
     LIVENESS_S = 900, /* of virtual time: longer than any script and its last deadline */
     LAST_LINES = 12,
 };
@@ -476,6 +478,7 @@ static struct config *make_config(struct world *world)
 
     snprintf(text, sizeof(text),
              "listeners: [{address: \":8080\"}]\n"
+             "transparent: {mark: %d}\n"
              "intercept:\n"
              "  rules:\n"
              "    - {name: tun, host: [\"*.tun\"], action: tunnel}\n"
@@ -501,7 +504,7 @@ static struct config *make_config(struct world *world)
              "  buffer_high: %u\n"
              "  buffer_low: %u\n"
              "  splice: %u\n",
-             trust_file, (unsigned)world_below(world, 6),
+             MARK, trust_file, (unsigned)world_below(world, 6),
              (unsigned)(200 + world_below(world, 5000)), (unsigned)(20 + world_below(world, 30)),
              (unsigned)(10 + world_below(world, 10)), high, high / 4,
              world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
@@ -622,6 +625,7 @@ static void start_worker(struct world *world)
         .ring = &ring,
         .shared = &world->shared,
         .snapshot = world->snapshot,
+        .own = world->own,
     };
     char error[512];
 
@@ -822,6 +826,9 @@ void world_run(uint64_t seed, const struct sim_profile *profile, bool print_log,
     world->seed = seed;
     world->profile = profile;
     world->sim = sim_new(seed, profile);
+    sim_expect_mark(world->sim, MARK);
+    world->own = own_addresses_new(true);
+    ASSERT(world->own);
     plan(world);
     start_shared(world);
     world->snapshot = make_snapshot(world, 1);
@@ -846,6 +853,7 @@ void world_run(uint64_t seed, const struct sim_profile *profile, bool print_log,
     if (atomic_load(&world->snapshot->references) != 1) {
         world_fail(world, NULL, "somebody still holds the snapshot");
     }
+    own_addresses_free(world->own);
     minter_free(world->shared.minter);
     leaf_cache_free(world->shared.leaves);
     verdict_table_free(world->shared.verdicts);

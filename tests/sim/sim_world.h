@@ -177,6 +177,7 @@ struct world {
     struct sim *sim;
     struct session_worker worker;
     struct session_shared shared;
+    struct own_addresses *own;
     struct snapshot *snapshot;
     struct client clients[CLIENTS_MAX];
     size_t client_count;

@@ -28,7 +28,7 @@ ARROWS = {
     "core/session": ["core", "tls", "http", "detect"],
     "core/admin": ["core", "tls", "http", "detect"],
     "core/tools": ["core/base", "core/tools", "core/options.h", "core/engine/address.h",
-                   "core/config/suggest.h", "tls", "http", "detect"],
+                   "core/config/config.h", "core/config/suggest.h", "tls", "http", "detect"],
     "core": ["core", "tls", "http", "detect"],
     # The program offers what bench/ measures as a command; nothing else knows of it.
     "core/main.c": ["core", "tls", "http", "detect", "bench"],

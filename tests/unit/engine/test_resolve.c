@@ -758,7 +758,7 @@ static void test_sockets(void **state)
     char byte;
     int fds[DNS_SOCKETS_MAX];
 
-    dns_sockets_init(&set, w->ring);
+    dns_sockets_init(&set, w->ring, 0);
     for (size_t i = 0; i < DNS_SOCKETS_MAX; i++) {
         fds[i] = dns_sockets_open(&set, AF_INET, i % 2 ? SOCK_STREAM : SOCK_DGRAM, 0);
         assert_true(fds[i] >= 0);

@@ -116,6 +116,8 @@ static void test_accept_and_connect(void **state)
         assert_int_equal(ring_peer_name(f.ring, server, &peer), 0);
         assert_int_equal(ring_local_name(f.ring, client, &name), 0);
         assert_memory_equal(&peer, &name, sizeof(struct sockaddr_in));
+        /* Nobody sent it elsewhere. */
+        assert_int_equal(ring_original_name(f.ring, server, AF_INET, &name), -ENOENT);
         ring_close(f.ring, client);
         ring_close(f.ring, server);
     }
@@ -176,6 +178,25 @@ static int accept_without_descriptors(void)
         return 6;
     }
     return ring_free(f.ring) ? 0 : 7;
+}
+
+static void test_own_ip(void **state)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct fixture f;
+
+    (void)state;
+    fixture_open(&f, &tiny);
+    assert_true(ring_is_own_ip(f.ring, (struct sockaddr *)&v4, sizeof(v4)));
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 5);
+    assert_true(ring_is_own_ip(f.ring, (struct sockaddr *)&v4, sizeof(v4)));
+    v4.sin_addr.s_addr = htonl(0xc0000263); /* 192.0.2.99, nobody's */
+    assert_false(ring_is_own_ip(f.ring, (struct sockaddr *)&v4, sizeof(v4)));
+    assert_true(ring_is_own_ip(f.ring, (struct sockaddr *)&v6, sizeof(v6)));
+    v6.sin6_addr.s6_addr[0] = 0x20;
+    assert_false(ring_is_own_ip(f.ring, (struct sockaddr *)&v6, sizeof(v6)));
+    fixture_close(&f);
 }
 
 static void test_accept_out_of_descriptors(void **state)
@@ -612,6 +633,7 @@ int main(void)
         cmocka_unit_test(test_turn_waits_as_told),
         cmocka_unit_test(test_wake_from_another_thread),
         cmocka_unit_test(test_accept_and_connect),
+        cmocka_unit_test(test_own_ip),
         cmocka_unit_test(test_accept_out_of_descriptors),
         cmocka_unit_test(test_receive_and_cap),
         cmocka_unit_test(test_cap_is_found),

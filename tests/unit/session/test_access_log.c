@@ -103,7 +103,7 @@ static int set_up(void **state)
 
 #define START                                                                                      \
     "{\"time\":\"2026-11-21T10:00:00.000007Z\",\"session\":\"1f\",\"kind\":\"%s\","                \
-    "\"client\":\"192.0.2.7:51000\",\"listener\":\"127.0.0.1:8080\","
+    "\"client\":\"192.0.2.7:51000\",\"listener\":\"127.0.0.1:8080\",\"mode\":\"forward\","
 
 static void assert_line(const char *line, const char *kind, const char *rest)
 {

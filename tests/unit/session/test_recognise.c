@@ -119,7 +119,7 @@ static enum protocol ask_piecewise(struct span opening, size_t first_cut, size_t
         uint8_t *copy = malloc(cuts[i] ? cuts[i] : 1);
         assert_non_null(copy);
         memcpy(copy, opening.data, cuts[i]);
-        answer = recognise(span_make(copy, cuts[i]));
+        answer = recognise(span_make(copy, cuts[i]), RECOGNISE_INSIDE);
         free(copy);
     }
     return answer;
@@ -142,7 +142,7 @@ static void the_whole_opening_is_recognised(void **state)
     (void)state;
     assert_true(COUNT_OF(rows) >= 60);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        enum protocol answer = recognise(rows[i].opening);
+        enum protocol answer = recognise(rows[i].opening, RECOGNISE_INSIDE);
         if (answer != rows[i].protocol) {
             fail_msg("row %zu: %s", i, protocol_name(answer));
         }
@@ -154,7 +154,7 @@ static void byte_by_byte_it_is_said_once_and_at_the_first_chance(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         for (size_t len = 0; len <= rows[i].opening.len; len++) {
-            enum protocol answer = recognise(span_sub(rows[i].opening, 0, len));
+            enum protocol answer = recognise(span_sub(rows[i].opening, 0, len), RECOGNISE_INSIDE);
             enum protocol expected = rows[i].protocol;
             if (expected == PROTOCOL_UNKNOWN || len < rows[i].said_at) {
                 expected = PROTOCOL_UNKNOWN;
@@ -193,13 +193,15 @@ static void it_is_decided_within_the_bound(void **state)
             opening[i] = round & 1 ? (uint8_t)('A' + (seed >> 24) % 26) : (uint8_t)(seed >> 24);
         }
         memcpy(opening, row.data, keep);
-        assert_int_not_equal(recognise(span_make(opening, sizeof(opening))), PROTOCOL_UNKNOWN);
+        assert_int_not_equal(recognise(span_make(opening, sizeof(opening)), RECOGNISE_INSIDE),
+                             PROTOCOL_UNKNOWN);
     }
 }
 
 static void protocols_have_names(void **state)
 {
-    static const char *const name[] = {"unknown", "tls", "http/1", "http/2", "ssh", "raw"};
+    static const char *const name[] = {"unknown", "tls",    "http/1",  "http/2",  "ssh",
+                                       "socks4",  "socks5", "proxy/1", "proxy/2", "raw"};
 
     (void)state;
     for (int i = PROTOCOL_UNKNOWN; i <= PROTOCOL_RAW; i++) {

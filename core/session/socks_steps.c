@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * socks_steps: STEP_SOCKS: a client says in SOCKS5 where it wants to go (RFC 1928). From its
+ * request on it is a client that asked, like one of CONNECT; the answers are in answer.c.
+ */
+#include "core/session/session_steps.h"
+
+#include "core/session/answer.h"
+#include "core/session/destination.h"
+#include "core/session/socks.h"
+#include "core/session/talk.h"
+
+enum socks_phase { SOCKS_GREETING, SOCKS_REQUEST };
+
+static struct span received(struct session *s, size_t cap)
+{
+    struct buf_queue *rx = &s->client->rx;
+
+    return buf_queue_gather(rx, bufs_of(s), rx->len < cap ? rx->len : cap);
+}
+
+static bool say(struct session *s, const struct text *words)
+{
+    return conn_write(s->client, text_view(words));
+}
+
+static enum step socks_failed(struct session *s, const char *what, size_t offset)
+{
+    session_fault(s, "http_request_error", "SOCKS: %s (at byte %zu)", what, offset);
+    return session_end(s, CLOSE_BAD_REQUEST);
+}
+
+/* ---- the messages, in their order ---- */
+
+static enum step bad_greeting(struct session *s, struct span bytes, const struct socks_fault *fault)
+{
+    char memory[SOCKS_BYTES_MAX];
+    struct text words = text_make(memory, sizeof(memory));
+
+    if (socks_is_version4(bytes)) {
+        socks_write_version4_refusal(&words);
+    } else {
+        socks_write_method(&words, SOCKS_METHOD_REFUSED);
+    }
+    return say(s, &words) ? socks_failed(s, fault->what, fault->offset)
+                          : session_end(s, CLOSE_NO_MEMORY);
+}
+
+static enum socks_result greet(struct session *s, enum step *next)
+{
+    struct span bytes = received(s, SOCKS_GREETING_BYTES_MAX);
+    char memory[SOCKS_METHOD_BYTES];
+    struct text words = text_make(memory, sizeof(memory));
+    struct socks_greeting greeting;
+    struct socks_fault fault;
+    enum socks_result result = socks_parse_greeting(bytes, &greeting, &fault);
+    bool asks = session_listener(s)->users[0] != '\0';
+    enum socks_method method = asks ? SOCKS_METHOD_PASSWORD : SOCKS_METHOD_NONE;
+
+    if (result == SOCKS_BAD) {
+        *next = bad_greeting(s, bytes, &fault);
+        return SOCKS_BAD;
+    }
+    if (result == SOCKS_MORE) {
+        return SOCKS_MORE;
+    }
+    if (!socks_is_offered(&greeting, method)) {
+        method = SOCKS_METHOD_REFUSED;
+    }
+    socks_write_method(&words, method);
+    buf_queue_consume(&s->client->rx, bufs_of(s), greeting.len);
+    if (!say(s, &words)) {
+        *next = session_end(s, CLOSE_NO_MEMORY);
+        return SOCKS_BAD;
+    }
+    if (method == SOCKS_METHOD_REFUSED) {
+        *next = socks_failed(s,
+                             asks ? "the client offers no user name and password, and this "
+                                    "listener asks for them (users)"
+                                  : "the client insists on an authentication that this listener "
+                                    "does not ask for",
+                             2);
+        return SOCKS_BAD;
+    }
+    s->talk->socks_phase = SOCKS_REQUEST;
+    return SOCKS_DONE;
+}
+
+static enum step bad_request(struct session *s, const struct socks_fault *fault)
+{
+    char memory[SOCKS_REPLY_BYTES_MAX];
+    struct text words = text_make(memory, sizeof(memory));
+
+    socks_write_reply(&words, (enum socks_reply_code)fault->reply, NULL);
+    return say(s, &words) ? socks_failed(s, fault->what, fault->offset)
+                          : session_end(s, CLOSE_NO_MEMORY);
+}
+
+static enum socks_result take_request(struct session *s, enum step *next)
+{
+    struct socks_request request;
+    struct socks_fault fault;
+    enum socks_result result =
+        socks_parse_request(received(s, SOCKS_REQUEST_BYTES_MAX), &request, &fault);
+
+    if (result == SOCKS_DONE && request.command != SOCKS_CONNECT) {
+        fault = (struct socks_fault){"only CONNECT is served, and neither BIND nor UDP ASSOCIATE",
+                                     1, SOCKS_REPLY_COMMAND_UNSUPPORTED};
+        result = SOCKS_BAD;
+    }
+    if (result == SOCKS_BAD) {
+        *next = bad_request(s, &fault);
+    }
+    if (result != SOCKS_DONE) {
+        return result;
+    }
+    buf_queue_consume(&s->client->rx, bufs_of(s), request.len);
+    *next = destination_set(s, request.target.host, request.target.port, request.target.is_ip)
+                ? destination_begin_asked(s)
+                : session_end(s, CLOSE_NO_MEMORY);
+    return SOCKS_DONE;
+}
+
+/* ---- the step ---- */
+
+enum step step_socks(struct session *s)
+{
+    struct conn *client = s->client;
+    enum socks_result result = SOCKS_DONE;
+    enum step next = STEP_WAIT;
+
+    if (client->error) {
+        return session_end(s, CLOSE_CLIENT_GONE);
+    }
+    if (!s->talk && client->rx.len) {
+        s->is_connect = true;
+        if (!talk_new(s)) {
+            return session_end(s, CLOSE_NO_MEMORY);
+        }
+    }
+    while (client->rx.len && next == STEP_WAIT && result == SOCKS_DONE) {
+        switch ((enum socks_phase)s->talk->socks_phase) {
+        case SOCKS_GREETING:
+            result = greet(s, &next);
+            break;
+        case SOCKS_REQUEST:
+            result = take_request(s, &next);
+            break;
+        }
+    }
+    if (next != STEP_WAIT) {
+        return next;
+    }
+    if (client->eof && client->rx.len == 0 && !s->talk) {
+        return session_end(s, CLOSE_CLIENT_DONE);
+    }
+    if (client->eof) {
+        return socks_failed(s, "the connection ended in the middle of it", client->rx.len);
+    }
+    conn_receive(client, SOCKS_BYTES_MAX);
+    return STEP_WAIT;
+}
+
+enum step socks_timed_out(struct session *s)
+{
+    session_fault(s, "http_request_error", "SOCKS: the client's request did not arrive in time");
+    return session_end(s, CLOSE_REQUEST_TIMEOUT);
+}
