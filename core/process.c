@@ -196,6 +196,16 @@ static int make_verdicts(struct process *p)
     return process_publish_database(p, db) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
 }
 
+struct snapshot *process_make_snapshot(struct process *p, struct config *config, char *error,
+                                       size_t error_cap)
+{
+    const struct snapshot_options options = {.serial = ++p->serial,
+                                             .own_ca_der = ca_certificate_der(p->ca),
+                                             .doorman = p->shared.doorman};
+
+    return snapshot_new(config_get(config), &options, error, error_cap);
+}
+
 static int make_shared(struct process *p)
 {
     const struct config *config = p->config;
@@ -222,8 +232,12 @@ static int make_shared(struct process *p)
             return EXIT_STATUS_CANNOT_CREATE;
         }
     }
-    p->snapshot = snapshot_new(config_get(p->config), ++p->serial, ca_certificate_der(p->ca), NULL,
-                               error, sizeof(error));
+    p->shared.doorman = doorman_new();
+    if (!p->shared.doorman) {
+        log_write(LOG_ERROR, "the thread that checks passwords could not be started");
+        return EXIT_STATUS_RUNTIME;
+    }
+    p->snapshot = process_make_snapshot(p, p->config, error, sizeof(error));
     if (!p->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return EXIT_STATUS_CONFIG;
@@ -521,6 +535,9 @@ static bool free_shared(struct process *p)
         snapshot_put(p->snapshot);
     }
     own_addresses_free(p->own);
+    if (p->shared.doorman) {
+        doorman_free(p->shared.doorman); /* behind the snapshots: they have its files */
+    }
     for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
         free(p->threads[i].sockets);
     }

@@ -57,6 +57,11 @@ struct process {
     char **argv;
 };
 
+/* process.c */
+/* What sessions begin with from now on; null with a sentence in error. */
+struct snapshot *process_make_snapshot(struct process *process, struct config *config, char *error,
+                                       size_t error_cap) MUST_CHECK;
+
 /* serve.c */
 
 /* SIGTERM, SIGINT, SIGHUP and SIGUSR2 come to main only, and only when it asks; threads made from

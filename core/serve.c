@@ -6,7 +6,6 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/pid_file.h"
-#include "tls/ca.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +14,8 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LOOK_MS = 1000 /* between two looks at files that may change */ };
 
 enum order_kind { ORDER_PUBLISH, ORDER_DRAIN, ORDER_END };
 
@@ -136,8 +137,7 @@ static bool renewal_init(struct renewal *next, struct process *p)
                              "mode; that needs a new process");
         return false;
     }
-    next->snapshot = snapshot_new(config_get(next->config), ++p->serial, ca_certificate_der(p->ca),
-                                  NULL, error, sizeof(error));
+    next->snapshot = process_make_snapshot(p, next->config, error, sizeof(error));
     if (!next->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return false;
@@ -303,16 +303,39 @@ static void begin_upgrade(struct process *p)
     free(sockets);
 }
 
-/* The next signal, or 0: the upgrade is to be looked at. */
+/* In ms; -1: until something happens. */
+static int time_to_wait(const struct process *p)
+{
+    bool has_files = doorman_has_files(p->shared.doorman) || p->snapshot->ticket_keys;
+    int64_t left_ms = (p->upgrade.deadline_ns - clock_monotonic_ns()) / NS_PER_MS + 1;
+
+    if (!p->upgrade.pid) {
+        return has_files ? LOOK_MS : -1;
+    }
+    left_ms = has_files && left_ms > LOOK_MS ? LOOK_MS : left_ms;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* The next signal, or 0: the upgrade is to be looked at. Meanwhile files that are followed are. */
 static int next_event(const struct process *p)
 {
-    bool upgrading = p->upgrade.pid != 0;
-    int64_t left_ms = (p->upgrade.deadline_ns - clock_monotonic_ns()) / NS_PER_MS + 1;
-    struct pollfd fds[2] = {{.fd = p->signal_fd, .events = POLLIN},
-                            {.fd = upgrading ? p->upgrade.ready_fd : -1, .events = POLLIN}};
+    for (;;) {
+        struct pollfd fds[2] = {
+            {.fd = p->signal_fd, .events = POLLIN},
+            {.fd = p->upgrade.pid ? p->upgrade.ready_fd : -1, .events = POLLIN}};
+        int count = poll(fds, COUNT_OF(fds), time_to_wait(p));
 
-    poll(fds, COUNT_OF(fds), !upgrading ? -1 : left_ms > 0 ? (int)left_ms : 0);
-    return upgrading && !(fds[0].revents & POLLIN) ? 0 : next_signal(p);
+        if (fds[0].revents) {
+            return next_signal(p);
+        }
+        if (count == 0) {
+            doorman_look_at_files(p->shared.doorman);
+            snapshot_look_at_files(p->snapshot);
+        }
+        if (p->upgrade.pid) {
+            return 0;
+        }
+    }
 }
 
 void process_serve(struct process *p)

@@ -114,12 +114,15 @@ static const char *advice(const char *error, uint16_t status)
         {"proxy_", "The proxy could not do its work. Whoever runs it finds the cause in its log."},
     };
 
+    if (status == 407) {
+        return "Give the proxy a user name and a password.";
+    }
     for (size_t i = 0; error && i < COUNT_OF(rows); i++) {
         if (strncmp(error, rows[i].prefix, strlen(rows[i].prefix)) == 0) {
             return rows[i].advice;
         }
     }
-    return status == 407 ? "Give the proxy a user name and a password." : NULL;
+    return NULL;
 }
 
 static void write_cut(struct text *out, struct span value, size_t max)
@@ -262,7 +265,12 @@ void http_write_reply(struct text *out, const struct http_reply *reply)
         text_string(out, "\r\n");
     }
     if (reply->status == 407) {
-        text_string(out, "Proxy-Authenticate: Basic realm=\"proxy\", charset=\"UTF-8\"\r\n");
+        text_string(out, "Proxy-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n");
+    }
+    if (reply->retry_after_s) {
+        text_string(out, "Retry-After: ");
+        text_unsigned(out, reply->retry_after_s);
+        text_string(out, "\r\n");
     }
     if (reply->pseudonym && reply->error) {
         write_proxy_status(out, reply);

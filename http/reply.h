@@ -15,11 +15,12 @@ enum { HTTP_REPLY_MAX = 10 * 1024 };
 
 struct http_reply {
     uint16_t status;
-    const char *error;     /* RFC 9209 error type, or null for none */
-    struct span detail;    /* a sentence; escaped wherever it is written */
-    struct span target;    /* what was asked for: host:port or URL; may be empty; escaped */
-    const char *pseudonym; /* our name; null: no trace of us is left in the fields */
-    uint64_t session_id;   /* shown on the page, to be found in the log */
+    const char *error;      /* RFC 9209 error type, or null for none */
+    struct span detail;     /* a sentence; escaped wherever it is written */
+    struct span target;     /* what was asked for: host:port or URL; may be empty; escaped */
+    const char *pseudonym;  /* our name; null: no trace of us is left in the fields */
+    uint64_t session_id;    /* shown on the page, to be found in the log */
+    uint32_t retry_after_s; /* Retry-After (RFC 9110 10.2.3); 0: not said */
     bool keep_alive;
     bool head_only; /* the request was HEAD */
     enum http_version version;

@@ -9,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "tls/memory.h"
+#include "tls/ticket_private.h"
 
 #include <openssl/err.h>
 #include <openssl/pool.h>
@@ -113,9 +114,11 @@ struct tls_context *tls_context_new(const struct tls_context_options *options, c
     context->accept = new_ssl_ctx(accept_ciphers);
     context->connect = new_connect_ctx();
     if (!context->accept || !context->connect ||
-        !tls_engine_hook(context->accept, context->connect)) {
+        !tls_engine_hook(context->accept, context->connect) ||
+        (options->ticket_keys && !ticket_keys_install(options->ticket_keys, context->accept))) {
         goto failed;
     }
+    context->ticket_keys = options->ticket_keys ? ticket_keys_get(options->ticket_keys) : NULL;
     context->trust = options->trust ? trust_get(options->trust) : NULL;
     return context;
 
@@ -143,6 +146,7 @@ void tls_context_put(struct tls_context *context)
     }
     SSL_CTX_free(context->accept);
     SSL_CTX_free(context->connect);
+    ticket_keys_put(context->ticket_keys);
     if (context->trust) {
         trust_put(context->trust);
     }

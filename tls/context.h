@@ -7,13 +7,17 @@
 #ifndef WEIR_TLS_CONTEXT_H
 #define WEIR_TLS_CONTEXT_H
 
+#include "tls/ticket_keys.h"
 #include "tls/verify.h"
 
 struct tls_context;
 
 struct tls_context_options {
-    struct trust *trust;     /* a reference is taken */
-    bool verify;             /* false: servers are not verified, by explicit configuration */
+    struct trust *trust; /* a reference is taken */
+    bool verify;         /* false: servers are not verified, by explicit configuration */
+    /* Of the tickets that clients get, a reference is taken; null: made by the library for this
+     * context alone, so that no other one opens them. */
+    struct ticket_keys *ticket_keys;
     int64_t (*wall_s)(void); /* the time for certificates; null: the system's clock */
 };
 

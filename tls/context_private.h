@@ -13,6 +13,7 @@ struct tls_context {
     SSL_CTX *accept;  /* our end towards clients */
     SSL_CTX *connect; /* our end towards servers */
     struct trust *trust;
+    struct ticket_keys *ticket_keys; /* null: the library's */
     bool verify;
     int64_t (*wall_s)(void);
 };

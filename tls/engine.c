@@ -442,7 +442,6 @@ static int on_alpn(SSL *ssl, const uint8_t **chosen, uint8_t *chosen_len, const 
 static bool set_accept_options(struct tls_engine *engine, const struct tls_accept_options *options)
 {
     const struct leaf *leaf = options->leaf;
-    uint8_t digest[SHA256_DIGEST_LENGTH];
 
     ASSERT(options->alpn.len <= ALPN_MAX_LEN);
     if (options->alpn.len) {
@@ -452,11 +451,11 @@ static bool set_accept_options(struct tls_engine *engine, const struct tls_accep
     if (options->without_tickets) {
         SSL_set_options(engine->ssl, SSL_OP_NO_TICKET);
     }
-    /* A ticket is good for the leaf it was given with and for no other: it cannot be carried from
-     * one target to another, whatever the policy of either. */
-    SHA256(CRYPTO_BUFFER_data(leaf->chain[0]), CRYPTO_BUFFER_len(leaf->chain[0]), digest);
+    /* A ticket is good for leaves that say the same as the one it was given with: it cannot be
+     * carried from one target to another, whatever the policy of either. */
     /* The SSL object takes references of its own to the chain and the key. */
-    return SSL_set_session_id_context(engine->ssl, digest, sizeof(digest)) &&
+    return SSL_set_session_id_context(engine->ssl, leaf->ticket_context,
+                                      sizeof(leaf->ticket_context)) &&
            SSL_set_chain_and_key(engine->ssl, leaf->chain, leaf->chain_count, leaf->key, NULL);
 }
 

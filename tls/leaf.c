@@ -19,6 +19,7 @@
 #include <openssl/mem.h>
 #include <openssl/pool.h>
 #include <openssl/rsa.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -529,6 +530,24 @@ static struct leaf *leaf_new(const struct ca *ca, const struct leaf_key_pair *pa
     return leaf;
 }
 
+/* Each part has one length, but the last. */
+static void digest_ticket_context(uint8_t digest[LEAF_DIGEST_LEN], const struct ca *ca,
+                                  const struct leaf_request *request)
+{
+    uint8_t bytes[LEAF_DIGEST_LEN * 2 + 1 + LEAF_NAME_MAX];
+    uint8_t *at = bytes;
+
+    ca_fingerprint(ca, at);
+    at += LEAF_DIGEST_LEN;
+    SHA256(request->server_certificate.data, request->server_certificate.len, at);
+    at += LEAF_DIGEST_LEN;
+    *at++ = (uint8_t)request->kind;
+    for (size_t i = 0; i < request->asked_name.len; i++) {
+        *at++ = span_fold(request->asked_name.data[i]);
+    }
+    SHA256(bytes, (size_t)(at - bytes), digest);
+}
+
 struct leaf *leaf_mint(struct ca *ca, struct leaf_keys *keys, const struct leaf_request *request,
                        char *error, size_t error_cap)
 {
@@ -565,7 +584,9 @@ struct leaf *leaf_mint(struct ca *ca, struct leaf_keys *keys, const struct leaf_
     if (certificate) {
         leaf = leaf_new(ca, pair, request->kind, validity.not_after_s, certificate);
     }
-    if (!leaf) {
+    if (leaf) {
+        digest_ticket_context(leaf->ticket_context, ca, request);
+    } else {
         snprintf(error, error_cap, "the certificate could not be signed: out of memory");
         ERR_clear_error();
     }

@@ -4,6 +4,7 @@
 #define WEIR_TLS_TICKET_PRIVATE_H
 
 #include "tls/ticket.h"
+#include "tls/ticket_keys.h"
 
 #include <openssl/base.h>
 
@@ -21,5 +22,9 @@ SSL_SESSION *ticket_store_take(struct ticket_store *store, const uint8_t key[TIC
 
 /* Forgets all sessions of the key: the server did not take one. */
 void ticket_store_drop(struct ticket_store *store, const uint8_t key[TICKET_KEY_LEN]);
+
+/* Our end towards clients seals and opens its tickets with `keys` from now on; borrowed, and must
+ * outlive it. */
+bool ticket_keys_install(struct ticket_keys *keys, SSL_CTX *accept) MUST_CHECK;
 
 #endif

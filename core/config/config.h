@@ -117,6 +117,10 @@ struct config {
     } intercept;
 
     struct {
+        char *ticket_keys; /* a file; "": keys of this process */
+    } tls;
+
+    struct {
         char **databases; /* folders, or "builtin"; none: nothing is judged */
         size_t database_count;
         bool compatible;

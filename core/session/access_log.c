@@ -165,6 +165,7 @@ static void begin_line(struct text *t, const struct session *s, const char *kind
     text_printf(t, "\"%llx\"", (unsigned long long)s->id);
     string_value(t, "kind", kind);
     address_value(t, "client", &s->client_address);
+    string_value(t, "user", s->user);
     string_value(t, "listener", session_config(s)->listeners[s->listener].address.text);
     string_value(t, "mode", listener_mode_name(session_listener(s)->mode));
     balancer_value(t, s->balancer);

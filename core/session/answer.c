@@ -15,6 +15,7 @@ bool session_answer(struct session *s, const struct answer *answer)
         .target = answer->target,
         .pseudonym = config->http.via ? s->hold->snapshot->pseudonym : NULL,
         .session_id = s->id,
+        .retry_after_s = answer->retry_after_s,
         .keep_alive = answer->keep_alive,
         .head_only = answer->head_only,
         .version = answer->version,

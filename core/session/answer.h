@@ -7,11 +7,12 @@
 
 struct answer {
     uint16_t status;
-    const char *error;  /* RFC 9209 error type */
-    struct span detail; /* a sentence */
-    struct span target; /* what was asked for; may be empty */
-    bool head_only;     /* the request was HEAD */
-    bool keep_alive;    /* the connection goes on; else the caller closes it */
+    const char *error;      /* RFC 9209 error type */
+    struct span detail;     /* a sentence */
+    struct span target;     /* what was asked for; may be empty */
+    uint32_t retry_after_s; /* when to try again; 0: not said */
+    bool head_only;         /* the request was HEAD */
+    bool keep_alive;        /* the connection goes on; else the caller closes it */
     enum http_version version;
     const char *allow; /* methods, of a 405; else null */
     const char *type;  /* of the body; null: a page about the error */

@@ -133,7 +133,8 @@ enum step destination_begin_unasked(struct session *s)
 
 bool destination_is_loop(struct session *s)
 {
-    if (s->original.len == 0 || true /*TMP*/) {
+    if (s->original.len == 0 ||
+        !worker_is_own_client(&s->worker->engine, &s->client->peer, &s->original)) {
         return false;
     }
     s->decision = DECISION_REFUSE;

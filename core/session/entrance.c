@@ -51,7 +51,8 @@ static bool find_original(struct session *s)
     if (listener->tproxy) {
         /* By TPROXY the socket itself has the address that the client asked for. */
         original = local;
-    } else if (true /*TMP*/) {
+    } else if (ring_original_name(ring, s->client->fd, s->client->peer.u.any.sa_family, &original) <
+               0) {
         return false;
     }
     s->original = address_from_storage(&original);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both parsers begin at the first byte with each call: a header is short, and a parser that keeps
- * nothing cannot answer by how the bytes were cut. For that each check looks at no byte before the
- * ones that it needs are there, and no check comes before one that needs fewer.
+ * nothing cannot answer by how the bytes were cut, as long as the checks come in the order in which
+ * the bytes that they need do.
  */
 #include "core/session/proxy_protocol.h"
 
@@ -26,7 +26,7 @@ enum { VERSION_2 = 0x20, COMMAND_LOCAL = 0, COMMAND_PROXY = 1 };
 
 enum { FAMILY_UNSPEC, FAMILY_INET, FAMILY_INET6, FAMILY_UNIX };
 
-enum { PROTOCOL_UNSPEC, PROTOCOL_STREAM, PROTOCOL_DGRAM };
+enum { TRANSPORT_UNSPEC, TRANSPORT_STREAM, TRANSPORT_DGRAM };
 
 enum {
     TYPE_ALPN = 0x01,
@@ -45,6 +45,9 @@ enum {
 static const char signature[] = "\r\n\r\n\0\r\nQUIT\n";
 
 _Static_assert(sizeof(signature) - 1 == SIGNATURE_LEN, "the signature has 12 bytes");
+
+static const char no_header[] = "this is no PROXY protocol header, which begins with PROXY and a "
+                                "space or with the signature of version 2";
 
 /* What was received, and how far it was read. The first result that is not DONE stays. */
 struct scan {
@@ -199,7 +202,7 @@ static void parse_line(struct scan *scan, struct proxy_header *header)
     size_t found = COUNT_OF(words);
 
     header->version = 1;
-    expect(scan, SPAN_LITERAL("PROXY "), "this is no PROXY protocol header");
+    expect(scan, SPAN_LITERAL("PROXY "), no_header);
     if (!is_good(scan)) {
         return;
     }
@@ -475,9 +478,9 @@ static void check_family(struct scan *scan, uint8_t byte)
 {
     if (byte >> 4 > FAMILY_UNIX) {
         refuse(scan, SIGNATURE_LEN + 1, "the address family is none of AF_INET, AF_INET6, AF_UNIX");
-    } else if ((byte & 0x0f) == PROTOCOL_DGRAM) {
+    } else if ((byte & 0x0f) == TRANSPORT_DGRAM) {
         refuse(scan, SIGNATURE_LEN + 1, "the protocol is DGRAM, but this is a STREAM");
-    } else if ((byte & 0x0f) > PROTOCOL_DGRAM) {
+    } else if ((byte & 0x0f) > TRANSPORT_DGRAM) {
         refuse(scan, SIGNATURE_LEN + 1, "the protocol is not STREAM");
     }
 }
@@ -488,7 +491,7 @@ static void parse_binary(struct scan *scan, struct proxy_header *header)
     unsigned family = FAMILY_UNSPEC;
 
     header->version = 2;
-    expect(scan, span_make(signature, SIGNATURE_LEN), "this is no PROXY protocol header");
+    expect(scan, span_make(signature, SIGNATURE_LEN), no_header);
     if (has_byte(scan, SIGNATURE_LEN)) {
         check_command(scan, scan->bytes.data[SIGNATURE_LEN]);
         header->is_local = (scan->bytes.data[SIGNATURE_LEN] & 0x0f) == COMMAND_LOCAL;
@@ -497,7 +500,7 @@ static void parse_binary(struct scan *scan, struct proxy_header *header)
         uint8_t byte = scan->bytes.data[SIGNATURE_LEN + 1];
 
         check_family(scan, byte);
-        family = (byte & 0x0f) == PROTOCOL_UNSPEC ? (unsigned)FAMILY_UNSPEC : byte >> 4;
+        family = (byte & 0x0f) == TRANSPORT_UNSPEC ? (unsigned)FAMILY_UNSPEC : byte >> 4;
     }
     if (!is_good(scan)) {
         return;
@@ -647,7 +650,7 @@ void proxy_header_write_v2(struct text *out, const struct address *from, const s
         return;
     }
     text_char(&header, VERSION_2 | COMMAND_PROXY);
-    text_char(&header, (family == AF_INET6 ? FAMILY_INET6 : FAMILY_INET) << 4 | PROTOCOL_STREAM);
+    text_char(&header, (family == AF_INET6 ? FAMILY_INET6 : FAMILY_INET) << 4 | TRANSPORT_STREAM);
     write_u16(&header, 0);
     write_block(&header, &source, &destination, options);
     ASSERT(!header.overflow);

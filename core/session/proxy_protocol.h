@@ -80,10 +80,12 @@ struct proxy_header_fault {
  * alone, *fault with BAD alone.
  *
  * Version 1: exactly as in 2.1. After UNKNOWN anything may stand up to the CRLF but a single CR or
- * LF. Version 2: LOCAL and PROXY; AF_INET, AF_INET6 and AF_UNIX with STREAM; DGRAM is BAD. With
- * LOCAL, AF_UNSPEC or an unspecified protocol the block is skipped unseen, as one cannot know where
- * TLVs begin in it. Else each TLV must end within the block, those known here come once at most,
- * and a checksum, if there is one, must be right. Unknown TLVs are skipped.
+ * LF.
+ *
+ * Version 2: LOCAL and PROXY; AF_INET, AF_INET6 and AF_UNIX with STREAM; DGRAM is BAD. With LOCAL,
+ * AF_UNSPEC or an unspecified protocol the block is skipped unseen, its checksum too, as one cannot
+ * know where TLVs begin in it. Else each TLV must end within the block, those known here come once
+ * at most, and a checksum, if there is one, must be right. Unknown TLVs are skipped.
  */
 enum proxy_header_result proxy_header_parse(struct span bytes, struct proxy_header *header,
                                             struct proxy_header_fault *fault);

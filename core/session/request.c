@@ -6,6 +6,7 @@
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
 #include "core/session/destination.h"
+#include "core/session/authorize.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
 
@@ -108,6 +109,10 @@ enum step step_request(struct session *s)
         return refuse_malformed(s, &fault);
     }
     if (result == H1_DONE) {
+        enum step next;
+        if (!authorize_request(s, &head, &next)) {
+            return next;
+        }
         session_set_deadline(s, 0);
         return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)
                                                                 : forward_begin(s, &head);

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/engine/listener.h"
 #include "core/session/access_log.h"
+#include "core/session/authorize.h"
 #include "core/session/detection.h"
 #include "core/session/forward.h"
 #include "core/session/talk.h"
@@ -206,6 +207,7 @@ void session_close(struct session *s, enum close_reason reason)
     }
     talk_free(s);
     detection_free(s);
+    session_drop_user(s);
     timer_clear(&w->engine.timers, &s->deadline);
     actor_fini(&s->actor);
     free(s->target);

@@ -20,6 +20,7 @@
 #include "http/authority.h"
 #include "http/h1.h"
 #include "http/tap.h"
+#include "tls/digest.h"
 #include "tls/record.h"
 
 #include <strings.h>
@@ -29,6 +30,7 @@ enum step {
     STEP_PROXY_HEADER, /* what a load balancer says of it */
     STEP_OPENING,      /* does it speak to this listener as this listener is spoken to */
     STEP_REQUEST,      /* read a request head: CONNECT, or absolute-form */
+    STEP_AUTHORIZE,    /* is the password right: a thread looks, the request waits */
     STEP_SOCKS,        /* or the messages of SOCKS5 */
     STEP_HELLO,        /* inside: what is spoken, and the whole ClientHello */
     STEP_DECIDE,       /* intercept, tunnel or refuse */
@@ -173,6 +175,12 @@ struct session {
 
     struct session_balancer *balancer; /* owned; null: there was no PROXY protocol header */
     struct detection *detection;       /* null: nothing is judged */
+
+    char *user;                      /* who the client is; owned; null: nobody was asked */
+    struct user_check *user_check;   /* of a password, under way */
+    uint64_t user_generation;        /* of the file that was looked into */
+    uint8_t user_digest[DIGEST_LEN]; /* of the credentials of `user` */
+    uint8_t wrong_tries;
 
     struct session_talk *talk; /* null while relaying */
     struct forward *forward;   /* explicit HTTP; null otherwise */

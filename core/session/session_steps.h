@@ -46,8 +46,18 @@ enum step request_timed_out(struct session *session);
 enum step step_socks(struct session *session);
 enum step socks_timed_out(struct session *session);
 
+/* hello.c */
+enum step step_hello(struct session *session);
+enum step hello_timed_out(struct session *session);
 /* What the client has sent and nobody has consumed, as far as recognise() wants to see it. */
 struct span session_client_opening(struct session *session);
+/* Was it decided, and answered, as a tunnel? Then the hello is only looked at for the log. */
+bool session_is_decided_tunnel(const struct session *session);
+/* Nobody asked for the destination in words: the client knows of no proxy. */
+bool session_is_unasked(const struct session *session);
+
+/* Is the server there, or will it never be? Takes a finished dial's connection. */
+void session_look_at_dial(struct session *session);
 
 /* error_page.c */
 enum step step_error_page(struct session *session);

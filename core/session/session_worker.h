@@ -10,6 +10,7 @@
 #include "core/admin/pages.h"
 #include "core/engine/worker.h"
 #include "core/session/close_reason.h"
+#include "core/session/doorman.h"
 #include "core/session/minter.h"
 #include "core/session/snapshot.h"
 #include "detect/verdict_table.h"
@@ -20,6 +21,7 @@
 struct session_shared {
     struct leaf_cache *leaves;
     struct minter *minter;
+    struct doorman *doorman;        /* null: no listener has users */
     struct log_sink *access_log;    /* null: none is written */
     struct verdict_table *verdicts; /* null: nothing is judged */
     const struct page_ca *page_ca;  /* null: there is no magic host */

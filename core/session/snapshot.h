@@ -10,22 +10,38 @@
 #define WEIR_SESSION_SNAPSHOT_H
 
 #include "core/config/config.h"
+#include "core/engine/file_watch.h"
+#include "core/session/doorman.h"
 #include "tls/context.h"
 
 struct snapshot {
-    _Atomic uint32_t references; /* holds, and whoever publishes */
-    uint64_t serial;             /* counts up with every reload */
-    struct config *config;       /* owned */
-    struct tls_context *tls;     /* owned */
+    _Atomic uint32_t references;     /* holds, and whoever publishes */
+    uint64_t serial;                 /* counts up with every reload */
+    struct config *config;           /* owned */
+    struct tls_context *tls;         /* owned */
+    struct ticket_keys *ticket_keys; /* a reference; null: those of the process */
+    struct file_watch ticket_file;   /* borrows the path; main's thread */
+    struct doorman *doorman;         /* borrowed */
+    struct user_file **users; /* of each listener, null: nobody is asked; null: nobody anywhere */
     /* Our name in Via: unlike that of another weir, or a chain of two would look like a loop. */
     char pseudonym[72];
 };
 
-/* Takes over the configuration, also on failure. own_ca_der: never trusted upstream. Null with a
- * sentence in error. */
-struct snapshot *snapshot_new(struct config *config, uint64_t serial, struct span own_ca_der,
-                              int64_t (*wall_s)(void), char *error, size_t error_cap) MUST_CHECK;
+struct snapshot_options {
+    uint64_t serial;
+    struct span own_ca_der;  /* never trusted upstream */
+    int64_t (*wall_s)(void); /* the time for certificates; null: the system's clock */
+    struct doorman *doorman; /* borrowed, outlives the snapshot; null: no listener has users */
+};
+
+/* Takes over the configuration, also on failure. Null with a sentence in error. Main's thread. */
+struct snapshot *snapshot_new(struct config *config, const struct snapshot_options *options,
+                              char *error, size_t error_cap) MUST_CHECK;
 void snapshot_put(struct snapshot *snapshot);
+
+/* Reads ticket keys again when they have changed; keys that cannot be used are told in the log and
+ * change nothing. Main's thread, about once a second. */
+void snapshot_look_at_files(struct snapshot *snapshot);
 
 /* One worker's view; its thread only. */
 struct snapshot_hold {

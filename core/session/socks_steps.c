@@ -6,11 +6,12 @@
 #include "core/session/session_steps.h"
 
 #include "core/session/answer.h"
+#include "core/session/authorize.h"
 #include "core/session/destination.h"
 #include "core/session/socks.h"
 #include "core/session/talk.h"
 
-enum socks_phase { SOCKS_GREETING, SOCKS_REQUEST };
+enum socks_phase { SOCKS_GREETING, SOCKS_PASSWORD, SOCKS_REQUEST };
 
 static struct span received(struct session *s, size_t cap)
 {
@@ -54,7 +55,7 @@ static enum socks_result greet(struct session *s, enum step *next)
     struct socks_greeting greeting;
     struct socks_fault fault;
     enum socks_result result = socks_parse_greeting(bytes, &greeting, &fault);
-    bool asks = session_listener(s)->users[0] != '\0';
+    bool asks = session_needs_user(s);
     enum socks_method method = asks ? SOCKS_METHOD_PASSWORD : SOCKS_METHOD_NONE;
 
     if (result == SOCKS_BAD) {
@@ -82,7 +83,58 @@ static enum socks_result greet(struct session *s, enum step *next)
                              2);
         return SOCKS_BAD;
     }
+    s->talk->socks_phase = asks ? SOCKS_PASSWORD : SOCKS_REQUEST;
+    return SOCKS_DONE;
+}
+
+/* RFC 1929 2: after a refusal the connection ends. */
+static enum step bad_password(struct session *s, const char *error, const char *what)
+{
+    char memory[SOCKS_AUTH_STATUS_BYTES];
+    struct text words = text_make(memory, sizeof(memory));
+
+    socks_write_auth_status(&words, false);
+    session_fault(s, error, "SOCKS: %s", what);
+    s->decision = DECISION_REFUSE;
+    s->told = true;
+    return session_end(s, say(s, &words) ? CLOSE_REFUSED : CLOSE_NO_MEMORY);
+}
+
+/* MORE as well while the password is being checked: its bytes stay where they are. */
+static enum socks_result take_password(struct session *s, enum step *next)
+{
+    struct socks_auth auth;
+    struct socks_fault fault;
+    enum socks_result result = socks_parse_auth(received(s, SOCKS_AUTH_BYTES_MAX), &auth, &fault);
+    char memory[SOCKS_AUTH_STATUS_BYTES];
+    struct text words = text_make(memory, sizeof(memory));
+
+    if (result == SOCKS_BAD) {
+        *next = bad_password(s, "http_request_error", fault.what);
+    }
+    if (result != SOCKS_DONE) {
+        return result;
+    }
+    switch (session_check_user(s, auth.username, auth.password)) {
+    case USER_CHECKING:
+        return SOCKS_MORE;
+    case USER_RIGHT:
+        break;
+    case USER_WRONG:
+        *next = bad_password(s, "http_request_denied", "the user name or the password is wrong");
+        return SOCKS_BAD;
+    case USER_BUSY:
+        *next = bad_password(s, "connection_limit_reached",
+                             "too many passwords are being checked at the moment");
+        return SOCKS_BAD;
+    }
+    socks_write_auth_status(&words, true);
+    buf_queue_consume(&s->client->rx, bufs_of(s), auth.len);
     s->talk->socks_phase = SOCKS_REQUEST;
+    if (!say(s, &words)) {
+        *next = session_end(s, CLOSE_NO_MEMORY);
+        return SOCKS_BAD;
+    }
     return SOCKS_DONE;
 }
 
@@ -143,6 +195,9 @@ enum step step_socks(struct session *s)
         case SOCKS_GREETING:
             result = greet(s, &next);
             break;
+        case SOCKS_PASSWORD:
+            result = take_password(s, &next);
+            break;
         case SOCKS_REQUEST:
             result = take_request(s, &next);
             break;
@@ -154,7 +209,7 @@ enum step step_socks(struct session *s)
     if (client->eof && client->rx.len == 0 && !s->talk) {
         return session_end(s, CLOSE_CLIENT_DONE);
     }
-    if (client->eof) {
+    if (client->eof && !s->user_check) {
         return socks_failed(s, "the connection ended in the middle of it", client->rx.len);
     }
     conn_receive(client, SOCKS_BYTES_MAX);

@@ -8,6 +8,7 @@ FIELDS = {
     "session": ("session",),
     "kind": ("kind",),  # "request" or "tunnel"
     "client": ("client",),
+    "user": ("user",),
     "listener": ("listener",),
     "decision": ("decision",),  # "intercept", "tunnel" or "refuse"
     "rule": ("rule",),

@@ -161,7 +161,9 @@ class Weir:
         for attempt in range(5):
             self.port = free_port()
             self.ports = {name: free_port() for name in self.more_listeners}
-            self.config["listeners"] = [{"address": f"127.0.0.1:{self.port}", "mode": "forward"}]
+            first = self.config.get("listeners", [{}])[0]
+            self.config["listeners"] = [{**first, "address": f"127.0.0.1:{self.port}",
+                                         "mode": "forward"}]
             self.config["listeners"] += [
                 {"address": f"127.0.0.1:{self.ports[name]}", **more}
                 for name, more in self.more_listeners.items()]
@@ -569,6 +571,15 @@ def wait_stable(count, quiet_s=0.3, timeout=WAIT_S):
 def program(name, package):
     """Skips a test when its program is absent, and says which package has it."""
     return unittest.skipUnless(shutil.which(name), f"{name} is absent: install {package}")
+
+
+def needs_localhost(case):
+    """Skips where clients cannot look that name up: a bare system has no /etc/hosts."""
+    try:
+        socket.getaddrinfo("localhost", None)
+        return case
+    except socket.gaierror:
+        return unittest.skip("this system knows no localhost: /etc/hosts has no line for it")(case)
 
 
 def run(command, timeout=120, env=None, **more):

@@ -93,6 +93,7 @@ class Capture(Case):
         return json.loads(out)
 
 
+@harness.needs_localhost
 class Clients(Capture):
     """Each is known again, and another one under its name is not."""
 

@@ -43,6 +43,7 @@ class Ways(harness.WeirCase):
         "guarded": {"clients": ["203.0.113.0/24"], "proxy_protocol": "required",
                     "balancers": ["127.0.0.1"]},
         "closed": {"clients": ["192.0.2.0/24"]},
+        "transparent": {"mode": "transparent"},
     }
 
     @classmethod
@@ -89,9 +90,10 @@ class Ways(harness.WeirCase):
                 sock, server_hostname="origin.test"))
             self.assertEqual(self.get(tls, "/bytes/1000").body, origins.pattern(0, 1000))
             tls.close()
-        record = self.record(lambda r: r.kind == "tunnel" and r.mode == "socks5")
-        self.assertEqual(record.decision, "intercept")
-        self.assertEqual(record.target, f"origin.test:{self.secure.port}")
+        record = self.record(lambda r: r.kind == "tunnel" and r.mode == "socks5"
+                             and r.decision == "intercept"
+                             and r.target == f"origin.test:{self.secure.port}")
+        self.assertEqual(record.sni, "origin.test")
 
     def test_socks_everything_at_once(self):
         """A client that does not wait: greeting, request and what follows in one segment."""
@@ -126,9 +128,10 @@ class Ways(harness.WeirCase):
             f"--proxy-server=socks5://127.0.0.1:{self.weir.ports['socks']}",
             "--proxy-bypass-list=<-loopback>", "--ignore-certificate-errors",
             "--virtual-time-budget=5000", "--dump-dom",
-            f"https://origin.test:{self.secure.port}/bytes/64"], env={"HOME": self.folder})
+            f"https://origin.test:{self.secure.port}/echo-head"], env={"HOME": self.folder})
         record = self.record(lambda r: r.kind == "request" and r.mode == "socks5"
-                             and "Chrome" in (r.user_agent or ""), "the browser's request")
+                             and "Chrome" in r.line and r.path == "/echo-head",
+                             "the browser's request")
         self.assertEqual(record.status, 200)
         self.assertEqual(record.target, f"origin.test:{self.secure.port}")
 
@@ -168,9 +171,8 @@ class Ways(harness.WeirCase):
     def test_reverse_tls_to_tls(self):
         tls = self.reverse_tls("tls_tls")
         self.assertEqual(self.get(tls, "/bytes/5000").body, origins.pattern(0, 5000))
-        record = self.record(lambda r: r.kind == "request" and r.mode == "reverse")
-        self.assertEqual(record.decision, "intercept")
-        self.assertTrue(record.server_tls and record.client_tls)
+        self.record(lambda r: r.kind == "request" and r.mode == "reverse"
+                    and r.decision == "intercept" and r.server_tls and r.client_tls)
 
     def test_reverse_clear_to_tls(self):
         sock = self.dial(listener="tls_tls")
@@ -253,8 +255,8 @@ class Ways(harness.WeirCase):
         self.assertEqual(self.get_behind("spoofed", b"").status, 200)
 
     def turned_away(self, listener, sent, fault):
-        sock = self.dial(listener=listener)
         try:
+            sock = self.dial(listener=listener)
             sock.sendall(sent)
             data, _ = harness.read_to_end(sock)
         except ConnectionError:
@@ -285,6 +287,11 @@ class Ways(harness.WeirCase):
         self.assertEqual(self.get_behind("guarded", proxy_v2()).status, 200)
 
     # ---- the wrong door ----
+
+    def test_transparent_itself(self):
+        """Whom the kernel did not send there has no destination but the listener itself."""
+        self.assertEqual(self.turned_away("transparent", b"GET / HTTP/1.1\r\n\r\n",
+                                          "transparent listener itself"), b"")
 
     def test_wrong_door(self):
         cases = [

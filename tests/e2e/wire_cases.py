@@ -133,9 +133,7 @@ REFUSE = {
     "CONNECT with TE": request(b"Transfer-Encoding: chunked",
                                line=b"CONNECT origin.test:443 HTTP/1.1",
                                host=b"Host: origin.test:443", body=b"0\r\n\r\n"),
-    # no HTTP at all
-    "TLS on the proxy's port": b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03",
-    "SOCKS5": b"\x05\x01\x00",
+    # no HTTP at all (what has words of its own to be refused in: test_ways.py)
     "SSH": b"SSH-2.0-client\r\n",
     "zeros": b"\x00" * 1000,
     "high bytes": b"\xff" * 1000,

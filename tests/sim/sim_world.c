@@ -516,8 +516,9 @@ static struct config *make_config(struct world *world)
 static struct snapshot *make_snapshot(struct world *world, uint64_t serial)
 {
     char error[512];
-    struct snapshot *snapshot = snapshot_new(make_config(world), serial, ca_certificate_der(ca),
-                                             wall_s, error, sizeof(error));
+    const struct snapshot_options options = {
+        .serial = serial, .own_ca_der = ca_certificate_der(ca), .wall_s = wall_s};
+    struct snapshot *snapshot = snapshot_new(make_config(world), &options, error, sizeof(error));
 
     if (!snapshot) {
         panic(__FILE__, __LINE__, "%s", error);

@@ -46,6 +46,7 @@ THIRD_PARTY = {
     r"linux/io_uring\.h": [],
     r"yaml\.h": ["core/config/config_yaml.c"],
     r"ares(_.*)?\.h": ["core/engine/dns_channel.c"],
+    r"crypt\.h": ["core/session/users.c"],
     r"jansson\.h": ["core/tools"],
     r"curl/.*": ["core/fetch"],
     r"openssl/.*": ["tls"],

@@ -111,7 +111,7 @@ static void test_keep_alive_head_and_no_trace(void **state)
     reply.error = NULL;
     page = write_and_read(&reply, &head);
     check_field(&head, "Proxy-Status", NULL);
-    check_field(&head, "Proxy-Authenticate", "Basic realm=\"proxy\", charset=\"UTF-8\"");
+    check_field(&head, "Proxy-Authenticate", "Basic realm=\"weir\", charset=\"UTF-8\"");
     assert_true(contains(page, "user name"));
     assert_false(contains(page, "error type"));
 }

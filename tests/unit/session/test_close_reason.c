@@ -53,7 +53,7 @@ static void errors_are_told_from_ends(void **state)
 {
     static const enum close_reason end[] = {CLOSE_NONE,      CLOSE_CLIENT_DONE, CLOSE_SERVER_DONE,
                                             CLOSE_BOTH_DONE, CLOSE_ANSWERED,    CLOSE_IDLE,
-                                            CLOSE_DRAINED,   CLOSE_REFUSED};
+                                            CLOSE_DRAINED,   CLOSE_REFUSED,     CLOSE_UNAUTHORIZED};
     int ends = 0;
 
     (void)state;

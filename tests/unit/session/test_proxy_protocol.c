@@ -129,6 +129,8 @@ static void lines_that_are_right(void **state)
 
     parse_good(SPAN_LITERAL("PROXY TCP6 2001:db8::1 2001:DB8:0:0:0:0:0:2 1 2\r\n"));
     assert_addresses("[2001:db8::1]:1", "[2001:db8::2]:2");
+    parse_good(SPAN_LITERAL("PROXY TCP6 a:f:A:F::09 af:AF::90 1 2\r\n"));
+    assert_addresses("[a:f:a:f::9]:1", "[af:af::90]:2");
     parse_good(SPAN_LITERAL("PROXY TCP6 :: ::1 0 0\r\n"));
     assert_addresses("[::]:0", "[::1]:0");
     parse_good(SPAN_LITERAL("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
@@ -328,11 +330,10 @@ static void other_families_leave_the_connections_own_addresses(void **state)
 
 static void binary_starts_that_are_wrong(void **state)
 {
-    struct span good = BUILD(0x21, 0x11, INET);
-
     (void)state;
     for (size_t i = 0; i < 12; i++) {
-        good = BUILD(0x21, 0x11, INET);
+        struct span good = BUILD(0x21, 0x11, INET);
+
         built[i] ^= 0x80;
         parse_bad(good, i + 1, i);
     }
@@ -398,7 +399,10 @@ static void tlvs_are_views(void **state)
     assert_false(header.ssl.present);
     assert_ptr_equal(header.alpn.data, kept + 16 + 12 + 3);
 
-    parse_good(BUILD(0x21, 0x21, INET6 "\x02\0\0"));
+    parse_good(BUILD(0x21, 0x11, INET "\x40\0\0\x40\0\0\xff\0\0\xff\0\0")); /* not known here */
+    parse_good(BUILD(0x21, 0x21, INET6 "\x02\0\0\x05\0\0"));
+    assert_non_null(header.unique_id.data);
+    assert_int_equal(header.unique_id.len, 0);
     assert_non_null(header.authority.data);
     assert_int_equal(header.authority.len, 0);
     assert_null(header.alpn.data);

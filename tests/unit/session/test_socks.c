@@ -447,8 +447,9 @@ static void each_code_has_its_sentence(void **state)
         parse_bad(REPLY, span_make(bytes, sizeof(bytes)), 2, 1, (uint8_t)code);
         assert_ptr_equal(fault.what, socks_reply_sentence((uint8_t)code));
     }
-    for (uint8_t code = 0; code <= SOCKS_REPLY_ADDRESS_UNSUPPORTED; code++) {
-        assert_ptr_not_equal(socks_reply_sentence(code), socks_reply_sentence(code + 1));
+    for (unsigned code = 0; code <= SOCKS_REPLY_ADDRESS_UNSUPPORTED; code++) {
+        assert_ptr_not_equal(socks_reply_sentence((uint8_t)code),
+                             socks_reply_sentence((uint8_t)(code + 1)));
     }
     assert_ptr_equal(socks_reply_sentence(9), socks_reply_sentence(255));
 }

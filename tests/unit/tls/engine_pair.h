@@ -100,6 +100,8 @@ static inline struct leaf make_leaf(const struct cert *cert)
     struct span der = cert_der(cert);
     struct leaf leaf = {.chain_count = 1, .key = cert_key(cert)};
 
+    SHA256(der.data, der.len, leaf.ticket_context);
+
     leaf.chain[0] = CRYPTO_BUFFER_new(der.data, der.len, NULL);
     assert_non_null(leaf.chain[0]);
     return leaf;
@@ -122,6 +124,7 @@ struct pair {
 
 struct pair_options {
     struct tls_context *client_context;
+    struct tls_context *server_context; /* null: of the world */
     const struct cert *cert;
     const char *name;
     const char *alpn_offers;
@@ -154,7 +157,9 @@ static inline void pair_init(struct pair *pair, const struct pair_options *optio
     pair->piece = options->piece;
     pair->leaf = make_leaf(options->cert ? options->cert : world.ecdsa);
     pair->server.engine =
-        tls_engine_accept(options->max_version == TLS1_2_VERSION ? world.old : world.context,
+        tls_engine_accept(options->server_context                  ? options->server_context
+                          : options->max_version == TLS1_2_VERSION ? world.old
+                                                                   : world.context,
                           &accept, &pair->server.in, &pair->server.out, &pair->cache);
     pair->client.engine =
         tls_engine_connect(options->client_context ? options->client_context : world.context,

@@ -655,6 +655,41 @@ static void keys_are_made_once_and_for_each_process(void **state)
     }
 }
 
+static bool same_tickets(const struct leaf *a, struct leaf *b)
+{
+    bool same = memcmp(a->ticket_context, b->ticket_context, LEAF_DIGEST_LEN) == 0;
+
+    leaf_put(b);
+    return same;
+}
+
+/* Minted at another time, by another process with the same CA: tickets go on. Anything else that
+ * tells one visit from another ends them. */
+static void tickets_are_bound_to_what_a_leaf_says(void **state)
+{
+    struct leaf_keys *ours = keys;
+    struct leaf_request request = make_request("host.example");
+    struct leaf *leaf = mint(AUTHORITY_P256, &request);
+    struct leaf_request other = make_request("HOST.example");
+
+    (void)state;
+    keys = leaf_keys_new();
+    other.now_s += 100;
+    other.days = 10;
+    assert_true(same_tickets(leaf, mint(AUTHORITY_P256, &other)));
+    assert_false(same_tickets(leaf, mint(AUTHORITY_P384, &other)));
+    other.kind = LEAF_RSA;
+    assert_false(same_tickets(leaf, mint(AUTHORITY_P256, &other)));
+    other = make_request("host.example");
+    other.server_certificate = SPAN_LITERAL("another");
+    assert_false(same_tickets(leaf, mint(AUTHORITY_P256, &other)));
+    other = make_request("host.exampl");
+    assert_false(same_tickets(leaf, mint(AUTHORITY_P256, &other)));
+    leaf_keys_free(keys);
+    keys = ours;
+    leaf_put(leaf);
+}
+
 static void references_are_counted(void **state)
 {
     struct leaf_request request = make_request("host.example");
@@ -683,6 +718,7 @@ int main(void)
         cmocka_unit_test(dates_are_clipped_to_the_ca),
         cmocka_unit_test(garbage_from_the_server_is_no_hindrance),
         cmocka_unit_test(keys_are_made_once_and_for_each_process),
+        cmocka_unit_test(tickets_are_bound_to_what_a_leaf_says),
         cmocka_unit_test(references_are_counted),
     };
 
