@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steady load for tests of what must not disturb anybody: new connections all the time, and long
-downloads, in every way there is. Each failure is kept with its time and its way."""
+downloads, in every way there is. Each failure is kept with the times at which its connection began and failed."""
 import socket
 import threading
 import time
@@ -60,12 +60,12 @@ class Load:
 
     def _run(self, way, long):
         while not self.stopping.is_set():
-            began = time.monotonic()
+            began, at = time.monotonic(), time.time()
             try:
                 way(f"/drip/{self.drip_s}" if long else "/bytes/3000", 1 if long else REQUESTS)
             except (OSError, AssertionError, ValueError, IndexError) as error:
                 with self.lock:
-                    self.failures.append((round(time.time(), 3), way.__name__, long, repr(error)))
+                    self.failures.append((at, time.time(), way.__name__, long, repr(error)))
             if not long:
                 self.stopping.wait(max(0, 1 / self.rate - (time.monotonic() - began)))
 
@@ -116,8 +116,8 @@ class Load:
                 self._ask(sock, path, "origin.test", count)
 
 
-def dialler(port, address="127.0.0.1"):
-    return lambda: socket.create_connection((address, port), TIMEOUT_S)
+def dialler(port, source="127.0.0.1"):
+    return lambda: socket.create_connection(("127.0.0.1", port), TIMEOUT_S, (source, 0))
 
 
 def admin(port, path, method="GET", host=None, address="127.0.0.1", source="127.0.0.1"):

@@ -548,13 +548,21 @@ static void deliver_publish(struct letter *letter)
     free(order);
 }
 
+static void drain(void *context);
+
 static void deliver_drain(struct letter *letter)
 {
     struct order *order = CONTAINER_OF(letter, struct order, letter);
     struct world *world = order->world;
 
-    session_worker_end(&world->worker, 0, (uint32_t)world_below(world, 5000));
     free(order);
+    if (!world->worker.draining && world_chance(world, 50)) {
+        session_worker_drain(&world->worker);
+        sim_after(world->sim, world_below(world, 2000) * NS_PER_MS, drain, world);
+        return;
+    }
+    session_worker_end(&world->worker, (uint32_t)world_below(world, 1000),
+                       (uint32_t)world_below(world, 5000));
 }
 
 static void post(struct world *world, void (*deliver)(struct letter *letter))
@@ -571,7 +579,7 @@ static void publish(void *context)
 {
     struct world *world = context;
 
-    if (!world->worker.draining) {
+    if (!world->worker.ending) {
         post(world, deliver_publish);
     }
 }
@@ -580,7 +588,7 @@ static void drain(void *context)
 {
     struct world *world = context;
 
-    if (!world->worker.draining) {
+    if (!world->worker.ending) {
         post(world, deliver_drain);
     }
 }
@@ -594,7 +602,7 @@ static void watch(void *context)
     for (size_t i = 0; i < world->client_count; i++) {
         finished &= world->clients[i].finished;
     }
-    if (finished || world->worker.draining) {
+    if (finished || world->worker.ending) {
         drain(world);
         return;
     }
