@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 enum {
-    DESCRIPTORS_RESERVED = 256, /* rings, listeners, logs, the resolver's sockets, the admin's */
+    DESCRIPTORS_RESERVED = 64, /* rings, listeners, logs, the resolver's sockets */
+    ADMIN_DESCRIPTORS = 192,
     CONNS_PER_WORKER_MAX = 1 << 20,
 };
 
@@ -105,7 +106,7 @@ static int nth_cpu(const cpu_set_t *allowed, uint32_t n)
 static int raise_descriptor_limit(struct process *p)
 {
     struct rlimit limit;
-    uint64_t usable;
+    uint64_t reserved, usable;
     uint64_t wanted = p->config->limits.connections;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -113,9 +114,9 @@ static int raise_descriptor_limit(struct process *p)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     getrlimit(RLIMIT_NOFILE, &limit);
-    usable = limit.rlim_cur > DESCRIPTORS_RESERVED + 64ull * p->thread_count
-                 ? limit.rlim_cur - DESCRIPTORS_RESERVED - 64ull * p->thread_count
-                 : 64;
+    reserved = DESCRIPTORS_RESERVED + 64ull * p->thread_count +
+               (p->config->admin.address.socket_address_len ? ADMIN_DESCRIPTORS : 0);
+    usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 64;
     /* Two connections a session. */
     if (wanted && wanted * 2 > usable) {
         log_write(LOG_WARN,
@@ -280,6 +281,13 @@ static int bind_for(struct process *p, size_t index)
         fd = inheritance_take(&p->inheritance, &listener->address, (int32_t)index);
         if (fd < 0 && count >= p->thread_count) {
             break;
+        }
+        if (fd >= 0 && listener_is_transparent(fd) != listener->tproxy) {
+            /* The process before this one has the socket still: it is not to be changed. */
+            log_write(LOG_ERROR,
+                      "tproxy of the listener %s was changed: that needs a stop and a start",
+                      listener->address.text);
+            return EXIT_STATUS_CANNOT_CREATE;
         }
         if (fd < 0) {
             options.first = count == 0;

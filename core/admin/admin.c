@@ -130,14 +130,15 @@ static bool send_text(struct client *c, uint16_t status, struct span body, bool 
     return send_reply(c, &reply);
 }
 
-static bool refuse(struct client *c, uint16_t status, const char *detail, const char *allow,
-                   bool keep_alive)
+static bool refuse(struct client *c, uint16_t status, const char *detail, bool keep_alive,
+                   bool head_only)
 {
     const struct http_reply reply = {
         .status = status,
         .detail = span_from_string(detail),
-        .allow = allow,
+        .allow = status == 405 ? "GET, HEAD" : NULL,
         .keep_alive = keep_alive && may_stay(c->admin),
+        .head_only = head_only,
     };
 
     return send_reply(c, &reply);
@@ -321,14 +322,15 @@ static bool answer(struct client *c, const struct http_head *head)
         return refuse(c, 421,
                       "the Host of a request to the admin address must be an IP address or "
                       "localhost, so that no web page can reach it by a name of its own",
-                      NULL, false);
+                      false, request.is_head);
     }
     if (!span_equal(head->method, SPAN_LITERAL("GET")) && !request.is_head) {
-        return refuse(c, 405, "this address can only be read (GET, HEAD)", "GET, HEAD",
-                      request.keep_alive);
+        return refuse(c, 405, "this address can only be read (GET, HEAD)", request.keep_alive,
+                      false);
     }
     if (path.len == 0 || path.data[0] != '/') {
-        return refuse(c, 421, "this is the admin address of the proxy, not the proxy", NULL, false);
+        return refuse(c, 421, "this is the admin address of the proxy, not the proxy", false,
+                      request.is_head);
     }
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         if (span_equal(path, span_from_string(routes[i].path))) {
@@ -336,7 +338,8 @@ static bool answer(struct client *c, const struct http_head *head)
         }
     }
     return page ? answer_page(c, &request, page)
-                : refuse(c, 404, "there is no such page; / lists them", NULL, request.keep_alive);
+                : refuse(c, 404, "there is no such page; / lists them", request.keep_alive,
+                         request.is_head);
 }
 
 /* ---- clients ---- */
@@ -361,7 +364,7 @@ static bool read_request(struct client *c)
     }
     switch (result) {
     case H1_BAD:
-        refuse(c, fault.status, fault.what, NULL, false);
+        (void)refuse(c, fault.status, fault.what, false, false);
         return false;
     case H1_DONE:
         c->scan = (struct h1_scan){0};

@@ -33,6 +33,9 @@ struct listener_options {
  */
 int listener_bind(const struct listener_options *options, char *error, size_t error_cap) MUST_CHECK;
 
+/* Of a socket that another process has bound. */
+bool listener_is_transparent(int fd);
+
 void listener_init(struct listener *listener, struct worker *worker, int fd, uint32_t index);
 void listener_on_event(struct listener *listener, const struct ring_event *event);
 

@@ -365,10 +365,10 @@ static enum step answer_page(struct session *s, const struct http_head *head, st
     if (ring_local_name(s->worker->engine.ring, s->client->fd, &local) >= 0) {
         struct address reached = address_from_storage(&local);
         address_format_ip(&reached, address);
-    }
-    if (page_name_proxy(config, &config->listeners[s->listener], &local, span_from_string(address),
-                        proxy)) {
-        facts.proxy = proxy;
+        if (page_name_proxy(config, session_listener(s), &local, span_from_string(address),
+                            proxy)) {
+            facts.proxy = proxy;
+        }
     }
     facts.host = head->host;
     if (!span_equal(head->method, SPAN_LITERAL("GET")) && !s->forward->is_head) {

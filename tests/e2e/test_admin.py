@@ -98,7 +98,7 @@ class Pages(harness.WeirCase):
 
     def test_head(self):
         """HEAD has the fields of GET and no body."""
-        for path in ("/livez", "/", "/ca.cer"):
+        for path in ("/livez", "/", "/ca.cer", "/nothing"):
             fields = [dict(self.ask(path, method).fields) for method in ("GET", "HEAD")]
             self.assertEqual(fields[0], fields[1])
             self.assertEqual(self.ask(path, "HEAD").body, b"")
