@@ -257,33 +257,23 @@ static void hand_over(struct process *p)
     order_end(p, grace_ms, grace_ms);
 }
 
-static void begin_upgrade(struct process *p)
+/* All listening sockets, in the order in which they are dealt out again. Null: no memory. */
+static struct upgrade_socket *list_sockets(const struct process *p, size_t *count)
 {
-    size_t count = p->admin ? 1 : 0;
+    size_t cap = 1;
     struct upgrade_socket *sockets;
 
-    if (p->upgrade.pid) {
-        log_write(LOG_WARN, "upgrade: one is under way");
-        return;
-    }
+    *count = 0;
     for (uint32_t i = 0; i < p->thread_count; i++) {
-        count += p->threads[i].socket_count;
+        cap += p->threads[i].socket_count;
     }
-    sockets = calloc(count, sizeof(*sockets));
-    if (!sockets || !p->program) {
-        log_write(LOG_ERROR, "upgrade: %s",
-                  sockets ? "the program's path is not known" : "out of memory");
-        free(sockets);
-        return;
-    }
-    count = 0;
-    /* In the order in which they are dealt out again. */
-    for (size_t j = 0; j < p->config->listener_count; j++) {
+    sockets = calloc(cap, sizeof(*sockets));
+    for (size_t j = 0; sockets && j < p->config->listener_count; j++) {
         for (uint32_t i = 0; i < p->thread_count; i++) {
             const struct thread *thread = &p->threads[i];
             for (size_t k = 0; k < thread->socket_count; k++) {
                 if (thread->sockets[k].listener == j) {
-                    sockets[count++] =
+                    sockets[(*count)++] =
                         (struct upgrade_socket){.fd = thread->sockets[k].fd,
                                                 .listener = (int32_t)j,
                                                 .address = address_from_storage(&p->bound[j])};
@@ -291,16 +281,37 @@ static void begin_upgrade(struct process *p)
             }
         }
     }
-    if (p->admin) {
-        sockets[count++] =
+    if (sockets && p->admin) {
+        sockets[(*count)++] =
             (struct upgrade_socket){.fd = p->admin_fd,
                                     .listener = UPGRADE_ADMIN,
                                     .address = address_from_storage(&p->admin_bound)};
     }
-    if (!upgrade_begin(&p->upgrade, p->program, p->argv, sockets, count)) {
-        pid_file_write(p->options->pid_file); /* who waits for the outcome looks there */
+    return sockets;
+}
+
+static void begin_upgrade(struct process *p)
+{
+    struct upgrade_socket *sockets;
+    size_t count;
+    bool begun;
+
+    if (p->upgrade.pid) {
+        log_write(LOG_WARN, "upgrade: one is under way");
+        return;
+    }
+    sockets = list_sockets(p, &count);
+    if (sockets && p->program) {
+        begun = upgrade_begin(&p->upgrade, p->program, p->argv, sockets, count);
+    } else {
+        begun = false;
+        log_write(LOG_ERROR, "upgrade: %s; this process goes on",
+                  sockets ? "the program's path is not known" : "out of memory");
     }
     free(sockets);
+    if (!begun) {
+        pid_file_write(p->options->pid_file); /* who waits for the outcome looks there */
+    }
 }
 
 /* In ms; -1: until something happens. */

@@ -431,6 +431,7 @@ static void make_room(struct admin *a)
             oldest = c;
         }
     }
+    ASSERT(oldest);
     close_client(oldest, CONN_CLOSE_RESET);
 }
 

@@ -83,6 +83,7 @@ struct worker {
     void (*accepted)(struct worker *worker, struct listener *listener, int fd);
 
     _Atomic(struct letter *) mail;
+    _Atomic uint32_t posting;  /* threads inside worker_post(): the ring must stay */
     uint32_t letters_expected; /* answers under way from other threads: waited for at the end */
     uint8_t *scratch;          /* WORKER_SCRATCH_CAP bytes, valid within one actor's run */
 };

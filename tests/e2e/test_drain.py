@@ -90,10 +90,14 @@ class Drain(harness.WeirCase):
         self.assertNotEqual(harness.read_answer(reader).get("connection"), "close")
         self.own.signal(signal.SIGTERM)
         harness.wait_for("/readyz to say no", lambda: self.ready() == 503)
-        sock.sendall(request)
-        answer = harness.read_answer(reader)
-        self.assertEqual(answer.body, origins.pattern(0, 5))
-        self.assertEqual(answer.get("connection"), "close")
+
+        def told():
+            sock.sendall(request)
+            answer = harness.read_answer(reader)
+            self.assertEqual(answer.body, origins.pattern(0, 5))
+            return answer.get("connection") == "close"
+
+        harness.wait_for("an answer that says so", told)
         self.assertEqual(sock.recv(1), b"")
         self.own.signal(signal.SIGTERM)
         self.assertEqual(self.own.process.wait(harness.WAIT_S), 128 + signal.SIGTERM)
