@@ -183,12 +183,14 @@ static const struct command_row command_rows[] = {
      "  weir detect mends --json | jq -r .name\n",
      NULL},
     {"detect", NULL, COMMAND_DETECT,
-     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_DATABASE,
-     1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE, "tell intercepted requests from genuine ones",
+     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_DATABASE, 1ULL << OPTION_JSON,
+     "tell intercepted requests from genuine ones",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the columns raw_ua and\n"
      "request_fingerprint; ua_fingerprint, if it is there, is used instead of what raw_ua says.\n"
-     "It is answered by the same object with the column report, or error.\n"
+     "It is answered by the same object with the column report, or error. Without --database\n"
+     "the built-in signatures are asked, as weir run does.\n"
      "weir detect mends tells how that differs from MITMEngine's.\n",
+     "  weir detect --json - < requests.jsonl\n"
      "  weir detect --database /usr/share/weir --json - < requests.jsonl\n"
      "  weir detect --compatible --database mitmengine --json - < requests.jsonl\n",
      "FILE..."},
@@ -715,6 +717,13 @@ static bool check_operands(const struct parse *p)
     }
     if (is_one_folder(p) && options->input_count != 1) {
         fprintf(p->err, "weir %s: one DIR expected\n", p->command->name);
+        return false;
+    }
+    /* The built-in ones have days, which MITMEngine's format does not. */
+    if (p->command->command == COMMAND_DETECT && options->compatible && !options->database_dir) {
+        fputs("weir detect: --compatible needs --database DIR: MITMEngine could not read the "
+              "built-in signatures\n",
+              p->err);
         return false;
     }
     if (options->input_count == 0) {

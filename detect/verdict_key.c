@@ -59,22 +59,47 @@ static void insert(struct number_list *sorted, uint16_t value)
     sorted->items[at] = value;
 }
 
-/* Without GREASE. Was there any? */
+enum { CHUNK_COUNT = 8 };
+
+/* Is one of these like GREASE in any mode? Of a fixed length, so that compilers make a vector of
+ * it; what lies behind a list's end may say so as well, to no harm. */
+static inline bool may_have_grease(const uint16_t *items)
+{
+    uint16_t found = 0;
+
+    for (size_t i = 0; i < CHUNK_COUNT; i++) {
+        found |= (items[i] & 0x0f0f) == 0x0a0a;
+    }
+    return found;
+}
+
+/* Without GREASE. Was there any? In chunks: how many there are is easier to foresee than how many
+ * numbers there are. */
 static bool put_clean(struct writer *out, const struct number_list *list, enum detect_mode mode)
 {
     size_t size = sizeof(list->items[0]);
     uint8_t *count_at = out->at;
     uint8_t *at;
 
+    _Static_assert(COUNT_OF(list->items) % CHUNK_COUNT == 0, "a chunk ends behind the list");
     put_u16(out, 0);
-    if (list->count * size > (size_t)(out->end - out->at)) {
+    if ((list->count + CHUNK_COUNT) * size > (size_t)(out->end - out->at)) {
         out->overflow = true;
         return false;
     }
     at = out->at; /* in a register: bytes that are written might be those of `out` */
-    for (size_t i = 0; i < list->count; i++) {
-        memcpy(at, &list->items[i], size);
-        at += request_is_grease(list->items[i], mode) ? 0 : size;
+    for (size_t i = 0; i < list->count; i += CHUNK_COUNT) {
+        size_t count = list->count - i < CHUNK_COUNT ? list->count - i : CHUNK_COUNT;
+
+        if (!may_have_grease(&list->items[i])) {
+            memcpy(at, &list->items[i], CHUNK_COUNT * size);
+            at += count * size;
+            continue;
+        }
+        for (size_t k = i; k < i + count; k++) {
+            memcpy(at, &list->items[k], size);
+            at += request_is_grease(list->items[k], mode) ? 0 : size;
+        }
     }
     size = (size_t)(at - out->at) / size;
     out->at = at;
@@ -104,7 +129,7 @@ static bool put_unordered(struct writer *out, const struct number_list *list, en
         }
     }
     put(out, &low, sizeof(low));
-    (void)put_clean(out, &others, mode);
+    put_numbers(out, &others);
     return has_grease;
 }
 
@@ -134,22 +159,51 @@ static void put_words(struct writer *out, const struct word_list *list)
     out->at = at;
 }
 
-/* All numbers stand before the quirks, without gaps. */
+/* Four numbers of 16 bits, or what does not fit. One more each, so that UA_VERSION_ANY fits. */
+static inline uint64_t narrow(const int64_t *numbers, uint64_t *all)
+{
+    uint64_t a = (uint64_t)numbers[0] + 1, b = (uint64_t)numbers[1] + 1;
+    uint64_t c = (uint64_t)numbers[2] + 1, d = (uint64_t)numbers[3] + 1;
+
+    *all |= a | b | c | d;
+    return a | b << 16 | c << 32 | d << 48;
+}
+
+/* All numbers stand before the quirks, without gaps, and hardly ever need more than 16 bits. The
+ * narrow ones are made in registers: small writes that are read in one must get to memory first. */
 static void put_user_agent(struct writer *out, const struct ua_fingerprint *ua)
 {
+    int64_t numbers[12] = {0};
+    uint64_t all = 0;
+    uint64_t narrowed[3];
+
     _Static_assert(offsetof(struct ua_fingerprint, quirks) == 10 * sizeof(int64_t), "gaps");
-    put(out, ua, offsetof(struct ua_fingerprint, quirks));
+    memcpy(numbers, ua, 10 * sizeof(int64_t));
+    for (size_t i = 0; i < COUNT_OF(narrowed); i++) {
+        narrowed[i] = narrow(numbers + 4 * i, &all);
+    }
+    put_u16(out, all <= UINT16_MAX);
+    if (all <= UINT16_MAX) {
+        put(out, narrowed, sizeof(narrowed));
+    } else {
+        put(out, numbers, 10 * sizeof(int64_t));
+    }
     put_words(out, &ua->quirks);
 }
 
-bool verdict_key_begin(struct verdict_key *key, const struct database *db,
+struct verdict_key_rules verdict_key_rules(const struct database *db)
+{
+    return (struct verdict_key_rules){database_mode(db), database_age_max_days(db) != 0};
+}
+
+bool verdict_key_begin(struct verdict_key *key, struct verdict_key_rules rules,
                        const struct detect_question *question)
 {
     const struct request_fingerprint *request = question->request;
     struct writer out = {key->bytes, key->bytes + sizeof(key->bytes), false};
-    int32_t today = database_age_max_days(db) ? question->today : 0;
+    int32_t today = rules.has_days ? question->today : 0;
 
-    key->mode = database_mode(db);
+    key->mode = rules.mode;
     put(&out, &today, sizeof(today));
     put_u16(&out, detect_header_quirks(question->raw_ua));
     put_u16(&out, question->without_headers);

@@ -6,6 +6,10 @@
  * when no reader is pinned at that tag or before. A reader that must check, which takes longer,
  * says in `held` which set it uses and leaves the epoch, so that it delays that one set only.
  *
+ * An entry is not of a set, but of all that have its basis where it comes from: a few loads from
+ * the current set's digests tell. So a new set costs a reader those of its questions that it
+ * changes.
+ *
  * Memory orders. All that the argument above needs is in one total order, seq_cst: the stores to
  * `pinned`, the loads of slots and of `current` behind them, the exchanges that take a pointer out
  * of reach, the epoch, and the loads of `pinned` by whoever frees. So either the reader's store is
@@ -25,21 +29,36 @@ enum { WAY_COUNT = 4, CACHE_LINE_LEN = 64, SWEEP_STEPS_MAX = 16 };
 
 struct signature_set {
     struct database *db;
+    const struct database_digest *digest; /* of that */
+    struct verdict_key_rules rules;
     uint64_t serial;
     uint64_t tag;               /* once retired */
     struct signature_set *next; /* once retired: under the table's lock */
 };
 
+/* The verdict itself in a report: the rest is of the question, the set and the product. */
+enum {
+    VERDICT_AT = offsetof(struct verdict_report, browser_version) + sizeof(struct ua_version),
+    VERDICT_LEN = offsetof(struct verdict_report, product) - VERDICT_AT,
+};
+
+/*
+ * The verdict of every set that has `basis` at `part`. Begins a cache line, and is one but for its
+ * bytes: the questions of a busy proxy do not all fit into the processor's caches.
+ */
 struct entry {
+    uint64_t hash;
+    uint64_t basis;     /* database_digest_at() `part` */
+    uint64_t serial;    /* of the set that was asked; decides what is replaced, nothing else */
     uint64_t tag;       /* once retired: of whoever retired it, as `next` is */
     struct entry *next; /* once retired */
-    uint64_t hash;
-    uint64_t serial;
-    size_t key_len;
+    struct digest_part part;
+    uint16_t key_len;
     atomic_bool is_used; /* since the hand last came by; a hint, relaxed */
-    struct verdict_report report;
-    uint8_t key[];
-};
+    uint8_t product_len;
+    uint8_t verdict[VERDICT_LEN];
+    uint8_t bytes[]; /* of the key, then of the product's names */
+} __attribute__((aligned(CACHE_LINE_LEN)));
 
 /* What others see of a reader, alone in its cache line. */
 struct seat {
@@ -51,6 +70,8 @@ struct seat {
 struct verdict_table {
     /* Written by publishers alone. */
     _Atomic(struct signature_set *) current;
+    atomic_bool is_compatible; /* of the current set, as `has_days` is: hints, to make keys with */
+    atomic_bool has_days;
     size_t bucket_count; /* a power of two */
     size_t bytes_max;
     _Atomic(struct entry *) *slots;
@@ -76,6 +97,9 @@ struct verdict_reader {
     struct verdict_key key;
     struct detect_report full;
 };
+
+_Static_assert(offsetof(struct entry, bytes) <= CACHE_LINE_LEN, "more than a line");
+_Static_assert(VERDICT_KEY_MAX <= UINT16_MAX && VERDICT_PRODUCT_MAX <= UINT8_MAX, "lengths");
 
 /* ---- coming, going and freeing ---- */
 
@@ -105,14 +129,17 @@ static uint64_t find_horizon(struct verdict_table *table)
     return horizon;
 }
 
-static size_t entry_len(const struct entry *entry)
+/* Whole cache lines. */
+static size_t entry_len(size_t key_len, size_t product_len)
 {
-    return sizeof(*entry) + entry->key_len;
+    size_t len = offsetof(struct entry, bytes) + key_len + product_len;
+    return (len + CACHE_LINE_LEN - 1) / CACHE_LINE_LEN * CACHE_LINE_LEN;
 }
 
 static void free_entry(struct verdict_table *table, struct entry *entry)
 {
-    atomic_fetch_sub_explicit(&table->bytes, entry_len(entry), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&table->bytes, entry_len(entry->key_len, entry->product_len),
+                              memory_order_relaxed);
     free(entry);
 }
 
@@ -254,10 +281,21 @@ bool verdict_table_publish(struct verdict_table *table, struct database *db)
     }
     pthread_mutex_lock(&table->lock);
     sweep(table);
+    old = atomic_load(&table->current);
+    if (old && database_digest_equal(old->digest, database_digest(db))) {
+        pthread_mutex_unlock(&table->lock);
+        *set = (struct signature_set){.db = db};
+        free_set(set);
+        return true;
+    }
     has_room = table->waiting_count < VERDICT_WAITING_MAX;
     if (has_room) {
-        old = atomic_load(&table->current);
-        *set = (struct signature_set){.db = db, .serial = old ? old->serial + 1 : 1};
+        *set = (struct signature_set){.db = db,
+                                      .digest = database_digest(db),
+                                      .rules = verdict_key_rules(db),
+                                      .serial = old ? old->serial + 1 : 1};
+        atomic_store(&table->is_compatible, set->rules.mode == DETECT_COMPATIBLE);
+        atomic_store(&table->has_days, set->rules.has_days);
         atomic_store(&table->current, set);
         if (old) {
             old->tag = atomic_fetch_add(&table->epoch, 1);
@@ -376,26 +414,44 @@ static _Atomic(struct entry *) *peek_bucket(struct verdict_table *table, uint64_
     return &table->slots[(hash & (table->bucket_count - 1)) * WAY_COUNT];
 }
 
+/* Is this what a check against the set says, too? */
+static bool is_fresh(const struct entry *entry, const struct signature_set *set)
+{
+    return entry->basis == database_digest_at(set->digest, entry->part);
+}
+
+/* Of an older set, and not what this one says. */
+static bool is_outlived(const struct entry *entry, const struct signature_set *set)
+{
+    return entry->serial < set->serial && !is_fresh(entry, set);
+}
+
+/* The same of a newer one. */
+static bool is_ahead(const struct entry *entry, const struct signature_set *set)
+{
+    return entry->serial > set->serial && !is_fresh(entry, set);
+}
+
 /* Pinned. */
 static struct entry *find_entry(struct verdict_table *table, const struct verdict_key *key,
-                                uint64_t serial)
+                                const struct signature_set *set)
 {
     _Atomic(struct entry *) *bucket = peek_bucket(table, key->hash);
     struct entry *found = NULL;
 
     for (size_t i = 0; i < WAY_COUNT && !found; i++) {
         struct entry *entry = atomic_load(&bucket[i]);
-        if (entry && entry->hash == key->hash && entry->serial == serial &&
-            span_equal(span_make(entry->key, entry->key_len), verdict_key_view(key))) {
+        if (entry && entry->hash == key->hash && is_fresh(entry, set) &&
+            span_equal(span_make(entry->bytes, entry->key_len), verdict_key_view(key))) {
             found = entry;
         }
     }
     return found;
 }
 
-/* Pinned, with room to retire: takes whatever the clock's hand finds first that is of an older set
- * or was not used since it last came by. */
-static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
+/* Pinned, with room to retire: takes whatever the clock's hand finds first that is outlived or was
+ * not used since it last came by. */
+static void sweep_slots(struct verdict_reader *reader, const struct signature_set *set)
 {
     struct verdict_table *table = reader->table;
     size_t mask = table->bucket_count * WAY_COUNT - 1;
@@ -404,10 +460,10 @@ static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
     for (int i = 0; i < SWEEP_STEPS_MAX && !done; i++) {
         size_t at = atomic_fetch_add_explicit(&table->hand, 1, memory_order_relaxed) & mask;
         struct entry *entry = atomic_load(&table->slots[at]);
-        if (!entry || entry->serial > serial) {
+        if (!entry || is_ahead(entry, set)) {
             continue;
         }
-        done = (entry->serial < serial ||
+        done = (is_outlived(entry, set) ||
                 !atomic_exchange_explicit(&entry->is_used, false, memory_order_relaxed)) &&
                atomic_compare_exchange_strong(&table->slots[at], &entry, NULL);
         if (done) {
@@ -417,7 +473,7 @@ static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
 }
 
 /* Room for `len` bytes, or makes some for the next that asks: what is retired now is freed then. */
-static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
+static bool reserve(struct verdict_reader *reader, size_t len, const struct signature_set *set)
 {
     struct verdict_table *table = reader->table;
 
@@ -429,7 +485,7 @@ static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
         atomic_fetch_sub_explicit(&table->bytes, len, memory_order_relaxed);
         if (has_retire_room(reader, true)) {
             pin(reader);
-            sweep_slots(reader, serial);
+            sweep_slots(reader, set);
             unpin(reader);
             (void)has_retire_room(reader, true);
         }
@@ -437,34 +493,63 @@ static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
     return false;
 }
 
-static struct entry *make_entry(struct verdict_reader *reader, const struct verdict_report *report)
+static void tell(struct verdict_report *report, const struct entry *entry,
+                 const struct ua_fingerprint *ua, uint64_t serial)
 {
-    size_t len = sizeof(struct entry) + reader->key.len;
+    report->serial = serial;
+    report->browser = ua->browser;
+    report->browser_version = ua->browser_version;
+    memcpy((uint8_t *)report + VERDICT_AT, entry->verdict, VERDICT_LEN);
+    memset(report->product, 0, sizeof(report->product));
+    if (entry->product_len) {
+        memcpy(report->product, entry->bytes + entry->key_len, entry->product_len);
+    }
+}
+
+static struct digest_part find_part(const struct verdict_reader *reader,
+                                    const struct ua_fingerprint *ua)
+{
+    const struct detect_report *full = &reader->full;
+    /* Else no product was looked for, and the ciphers may not even be there. */
+    bool has_looked = full->level != MATCH_POSSIBLE && full->error != DETECT_ERROR_TOO_MANY_QUIRKS;
+
+    return database_digest_part(ua, has_looked ? &full->seen.ciphers : NULL);
+}
+
+static struct entry *make_entry(struct verdict_reader *reader, const struct signature_set *set,
+                                struct digest_part part, const struct verdict_report *report)
+{
+    size_t len = entry_len(reader->key.len, report->product_len);
     struct entry *entry;
 
-    if (!reserve(reader, len, report->serial)) {
+    if (!reserve(reader, len, set)) {
         return NULL;
     }
-    entry = malloc(len);
+    entry = aligned_alloc(CACHE_LINE_LEN, len);
     if (!entry) {
         atomic_fetch_sub_explicit(&reader->table->bytes, len, memory_order_relaxed);
         return NULL;
     }
     entry->hash = reader->key.hash;
-    entry->serial = report->serial;
-    entry->key_len = reader->key.len;
+    entry->basis = database_digest_at(set->digest, part);
+    entry->serial = set->serial;
+    entry->part = part;
+    entry->key_len = (uint16_t)reader->key.len;
     atomic_init(&entry->is_used, true);
-    entry->report = *report;
-    memcpy(entry->key, reader->key.bytes, reader->key.len);
+    entry->product_len = report->product_len;
+    memcpy(entry->verdict, (const uint8_t *)report + VERDICT_AT, VERDICT_LEN);
+    memcpy(entry->bytes, reader->key.bytes, reader->key.len);
+    memcpy(entry->bytes + reader->key.len, report->product, report->product_len);
     return entry;
 }
 
 /*
- * Pinned. Which slot of the bucket to take, and what is in it: an empty one, one of an older set,
- * one not used since the last time that the bucket was full, the first. Never one of a newer set:
+ * Pinned. Which slot of the bucket to take, and what is in it: an empty one, an outlived one, one
+ * not used since the last time that the bucket was full, the first. Never one of a newer set:
  * WAY_COUNT if there is nothing else.
  */
-static size_t choose_way(_Atomic(struct entry *) *bucket, uint64_t serial, struct entry **victim)
+static size_t choose_way(_Atomic(struct entry *) *bucket, const struct signature_set *set,
+                         struct entry **victim)
 {
     size_t chosen = WAY_COUNT;
     unsigned best = 0;
@@ -472,12 +557,12 @@ static size_t choose_way(_Atomic(struct entry *) *bucket, uint64_t serial, struc
     for (size_t i = 0; i < WAY_COUNT; i++) {
         struct entry *entry = atomic_load(&bucket[i]);
         unsigned rank = 4;
-        if (entry && entry->serial > serial) {
+        if (entry && is_ahead(entry, set)) {
             rank = 0;
-        } else if (entry && entry->serial == serial) {
-            rank = atomic_load_explicit(&entry->is_used, memory_order_relaxed) ? 1 : 2;
-        } else if (entry) {
+        } else if (entry && is_outlived(entry, set)) {
             rank = 3;
+        } else if (entry) {
+            rank = atomic_load_explicit(&entry->is_used, memory_order_relaxed) ? 1 : 2;
         }
         if (rank > best) {
             best = rank;
@@ -500,17 +585,18 @@ static void forget_uses(_Atomic(struct entry *) *bucket)
 }
 
 /* Pinned, with room to retire. False: others were faster, or keep newer ones there. */
-static bool place(struct verdict_reader *reader, struct entry *entry)
+static bool place(struct verdict_reader *reader, const struct signature_set *set,
+                  struct entry *entry)
 {
     struct verdict_table *table = reader->table;
     _Atomic(struct entry *) *bucket = peek_bucket(table, entry->hash);
     struct entry *victim = NULL;
-    size_t way = choose_way(bucket, entry->serial, &victim);
+    size_t way = choose_way(bucket, set, &victim);
 
-    if (way == WAY_COUNT || find_entry(table, &reader->key, entry->serial)) {
+    if (way == WAY_COUNT || find_entry(table, &reader->key, set)) {
         return false;
     }
-    if (victim && victim->serial == entry->serial &&
+    if (victim && !is_outlived(victim, set) &&
         atomic_load_explicit(&victim->is_used, memory_order_relaxed)) {
         forget_uses(bucket);
     }
@@ -525,7 +611,7 @@ static bool place(struct verdict_reader *reader, struct entry *entry)
 
 /* Not worth a second attempt: the next miss of this question is one. */
 static void store(struct verdict_reader *reader, const struct signature_set *set,
-                  const struct verdict_report *report)
+                  struct digest_part part, const struct verdict_report *report)
 {
     struct verdict_table *table = reader->table;
     struct entry *entry;
@@ -535,14 +621,14 @@ static void store(struct verdict_reader *reader, const struct signature_set *set
         !has_retire_room(reader, false)) {
         return;
     }
-    entry = make_entry(reader, report);
+    entry = make_entry(reader, set, part, report);
     if (!entry) {
         return;
     }
     done = has_retire_room(reader, false);
     if (done) {
         pin(reader);
-        done = place(reader, entry);
+        done = place(reader, set, entry);
         unpin(reader);
     }
     if (done) {
@@ -564,14 +650,14 @@ static bool recall(struct verdict_reader *reader, const struct signature_set *se
     if (!verdict_key_end(&reader->key, form, &question->request->extensions)) {
         return false;
     }
-    entry = find_entry(reader->table, &reader->key, set->serial);
+    entry = find_entry(reader->table, &reader->key, set);
     if (!entry) {
         return false;
     }
     if (!atomic_load_explicit(&entry->is_used, memory_order_relaxed)) {
         atomic_store_explicit(&entry->is_used, true, memory_order_relaxed);
     }
-    *report = entry->report;
+    tell(report, entry, question->ua, set->serial);
     reader->counts.hits++;
     return true;
 }
@@ -620,15 +706,29 @@ static void check(struct verdict_reader *reader, const struct signature_set *set
         form = VERDICT_KEY_SORTED;
     }
     if (has_key && verdict_key_end(&reader->key, form, &question->request->extensions)) {
-        store(reader, set, report);
+        store(reader, set, find_part(reader, question->ua), report);
     }
 }
 
+/* What keys will most likely be made with; whoever is pinned sees whether they are. */
+static struct verdict_key_rules guess_rules(struct verdict_table *table)
+{
+    bool is_compatible = atomic_load_explicit(&table->is_compatible, memory_order_relaxed);
+
+    return (struct verdict_key_rules){is_compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT,
+                                      atomic_load_explicit(&table->has_days, memory_order_relaxed)};
+}
+
+/* The key is made before the pin: what comes behind that waits for all that is before it, so a
+ * question that is in no cache would be waited for once more. */
 bool verdict_lookup(struct verdict_reader *reader, const struct detect_question *question,
                     struct verdict_report *report)
 {
+    struct verdict_key_rules rules = guess_rules(reader->table);
+    bool has_key = verdict_key_begin(&reader->key, rules, question);
+    bool is_permuted = detect_permutes_extensions(question->ua, rules.mode);
     struct signature_set *set;
-    bool has_key, found;
+    bool found;
 
     pin(reader);
     set = atomic_load(&reader->table->current);
@@ -636,10 +736,13 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
         unpin(reader);
         return false;
     }
-    has_key = verdict_key_begin(&reader->key, set->db, question);
-    found = has_key && ((detect_permutes_extensions(question->ua, database_mode(set->db)) &&
-                         recall(reader, set, question, VERDICT_KEY_SORTED, report)) ||
-                        recall(reader, set, question, VERDICT_KEY_AS_SEEN, report));
+    if (set->rules.mode != rules.mode || set->rules.has_days != rules.has_days) {
+        has_key = verdict_key_begin(&reader->key, set->rules, question);
+        is_permuted = detect_permutes_extensions(question->ua, set->rules.mode);
+    }
+    found =
+        has_key && ((is_permuted && recall(reader, set, question, VERDICT_KEY_SORTED, report)) ||
+                    recall(reader, set, question, VERDICT_KEY_AS_SEEN, report));
     if (found) {
         unpin(reader);
         return true;

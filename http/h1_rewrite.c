@@ -177,6 +177,9 @@ static bool plan_fields(struct plan *plan, struct http_fault *fault)
 
 static bool plan_drops(const struct plan *plan, struct span name)
 {
+    if (field_is_like(name, plan->options->without)) {
+        return true;
+    }
     for (size_t i = 0; i < plan->dropped_count; i++) {
         if (span_equal_nocase(name, plan->dropped[i])) {
             return true;
@@ -475,10 +478,12 @@ bool h1_write_response(struct text *out, const struct http_head *head,
     return finish(out, false, fault);
 }
 
-void h1_write_trailers(struct text *out, const struct http_head *trailers)
+void h1_write_trailers(struct text *out, const struct http_head *trailers, struct span without)
 {
     for (size_t i = 0; i < trailers->field_count; i++) {
-        put_field(out, trailers->fields[i].name, trailers->fields[i].value);
+        if (!field_is_like(trailers->fields[i].name, without)) {
+            put_field(out, trailers->fields[i].name, trailers->fields[i].value);
+        }
     }
     text_string(out, "\r\n");
 }

@@ -19,6 +19,7 @@ struct h1_rewrite_options {
     enum http_framing framing;      /* how we frame what follows */
     uint64_t content_length;        /* HTTP_LENGTH */
     enum http_version peer_version; /* responses: the client's version */
+    struct span without; /* fields like this name (field_is_like()) are left out; empty: none */
 };
 
 /*
@@ -43,8 +44,8 @@ bool h1_write_request(struct text *out, const struct http_head *head,
 bool h1_write_response(struct text *out, const struct http_head *head,
                        const struct h1_rewrite_options *options, struct http_fault *fault);
 
-/* The trailer section after a last chunk, with its blank line. */
-void h1_write_trailers(struct text *out, const struct http_head *trailers);
+/* The trailer section after a last chunk, with its blank line; `without` as above. */
+void h1_write_trailers(struct text *out, const struct http_head *trailers, struct span without);
 
 /* "1a2b\r\n": the line before a chunk's payload. At most 18 bytes. */
 void h1_write_chunk_head(struct text *out, uint64_t len);

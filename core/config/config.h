@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 
 enum decision { DECISION_INTERCEPT, DECISION_TUNNEL, DECISION_REFUSE };
+/* To whom the field with the verdict goes: bits. */
+enum header_to { HEADER_TO_SERVER = 1, HEADER_TO_CLIENT = 2, HEADER_TO_BOTH = 3 };
 enum log_format { LOG_FORMAT_JSON };
 
 /* How a listener's clients say where they want to go. */
@@ -126,6 +128,8 @@ struct config {
         bool compatible;
         uint32_t age_max_s;
         uint32_t verdict_count; /* remembered */
+        char *header;           /* the name of the field with the verdict; empty: none */
+        enum header_to header_to;
     } detect;
 
     struct {

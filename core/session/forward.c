@@ -233,6 +233,14 @@ static bool is_idempotent(struct span method)
            span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
 }
 
+/* Nothing is judged here, and so nobody may send the field with the verdict to that side. */
+static struct span forbidden_field(const struct session *s, enum header_to to)
+{
+    const struct config *config = session_config(s);
+
+    return span_from_string(config->detect.header_to & to ? config->detect.header : "");
+}
+
 static bool write_head(struct session *s, const struct http_head *head,
                        const struct http_authority *authority, struct span path,
                        struct http_fault *fault)
@@ -246,6 +254,7 @@ static bool write_head(struct session *s, const struct http_head *head,
         .upgrade = head->upgrade,
         .framing = head->framing,
         .content_length = head->content_length,
+        .without = forbidden_field(s, HEADER_TO_SERVER),
     };
 
     if (!h1_write_request(&t, head, authority, HTTP_SCHEME_HTTP, path, &options, fault)) {
@@ -481,7 +490,8 @@ static enum body_flow pass_trailers(struct session *s, struct h1_body *body, str
         trailers.field_count = 0;
     }
     text_string(&t, "0\r\n");
-    h1_write_trailers(&t, &trailers);
+    h1_write_trailers(&t, &trailers,
+                      forbidden_field(s, from == s->server ? HEADER_TO_CLIENT : HEADER_TO_SERVER));
     buf_queue_consume(&from->rx, bufs_of(s), trailers.len);
     if (chunked && !conn_write(to, text_view(&t))) {
         return BODY_NO_MEMORY;
@@ -614,6 +624,7 @@ static bool write_response(struct session *s, const struct http_head *head, bool
         .framing = head->framing,
         .content_length = head->content_length,
         .peer_version = f->client_version,
+        .without = forbidden_field(s, HEADER_TO_CLIENT),
     };
 
     if (is_final) {

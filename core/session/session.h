@@ -185,6 +185,7 @@ struct session {
     struct session_talk *talk; /* null while relaying */
     struct forward *forward;   /* explicit HTTP; null otherwise */
     struct http_tap *tap;      /* null: blind */
+    int64_t leave_ns;          /* draining: when the client was told to leave; 0: not yet */
     struct pipe up;            /* client to server */
     struct pipe down;          /* server to client */
 };
@@ -195,7 +196,9 @@ void session_accept(struct worker *engine, struct listener *listener, int fd);
 /* Gives the reason (the first one wins), logs, closes both connections, frees the session. */
 void session_close(struct session *session, enum close_reason reason);
 
-/* Draining: ends the session if nothing is under way on it. */
+/* Draining, at times: tells the client to leave. */
+void session_ask_to_leave(struct session *session);
+/* The same, and ends the session if nothing is under way on it. */
 void session_end_if_idle(struct session *session);
 
 /* Sentence and RFC 9209 type of a fault, kept for the log and the page; the first one wins. */

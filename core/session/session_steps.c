@@ -24,6 +24,7 @@
 #include "core/session/authorize.h"
 #include "core/session/detection.h"
 #include "core/session/forward.h"
+#include "core/session/reading.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
 
@@ -580,17 +581,8 @@ static enum step client_tls_timed_out(struct session *s)
 
 /* ---- ERROR_PAGE is in error_page.c; RELAY ---- */
 
-static void read_along(struct session *s, enum http_tap_side side, struct span bytes)
-{
-    struct http_exchange exchange;
-
-    while (http_tap_feed(s->tap, side, session_now(s), &bytes, &exchange)) {
-        access_log_request(s, &exchange);
-    }
-}
-
 /* With the head of the first request more is known of who is between; a rule may refuse that. */
-static bool judge_first_request(struct session *s)
+bool session_judge_request(struct session *s)
 {
     const struct http_first_request *first = http_tap_first_request(s->tap);
     bool is_judged = first && detection_take_request(s, first);
@@ -612,47 +604,15 @@ static bool judge_first_request(struct session *s)
     return false;
 }
 
-static bool look_up(void *context, struct span bytes)
-{
-    struct session *s = context;
-
-    read_along(s, HTTP_TAP_CLIENT, bytes);
-    return judge_first_request(s);
-}
-
-static bool look_down(void *context, struct span bytes)
-{
-    read_along(context, HTTP_TAP_SERVER, bytes);
-    return true;
-}
-
-static bool is_http(const struct session *s)
-{
-    if (s->client->tls) {
-        return s->alpn[0] == '\0' || strcmp(s->alpn, "h2") == 0 ||
-               strcmp(s->alpn, "http/1.1") == 0 || strcmp(s->alpn, "http/1.0") == 0;
-    }
-    return s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_HTTP1;
-}
-
-static void begin_relay(struct session *s)
+static bool begin_relay(struct session *s)
 {
     bool clear = !s->client->tls && !s->server->tls;
 
     s->relaying = true;
     pipe_init(&s->up, s->client, s->server);
     pipe_init(&s->down, s->server, s->client);
-    if (is_http(s) && s->is_connect) {
-        s->tap = http_tap_new(span_from_string(s->alpn));
-        if (s->tap && !s->detection) {
-            http_tap_drop_first(s->tap); /* nobody will ask */
-        }
-    }
-    if (s->tap) {
-        s->up.look = look_up;
-        s->up.look_context = s;
-        s->down.look = look_down;
-        s->down.look_context = s;
+    if (!reading_begin(s)) {
+        return false;
     }
     if (clear && !s->tap) {
         s->up.splice_after = session_config(s)->limits.splice_bytes;
@@ -663,22 +623,7 @@ static void begin_relay(struct session *s)
     }
     talk_free(s);
     session_set_deadline(s, session_config(s)->limits.send_stall_ms);
-}
-
-/* A tap that lost track looks no further; the bytes go on without it. */
-static void drop_blind_tap(struct session *s)
-{
-    if (!http_tap_is_blind(s->tap)) {
-        return;
-    }
-    struct http_exchange exchange;
-    while (http_tap_finish(s->tap, session_now(s), &exchange)) {
-        access_log_request(s, &exchange);
-    }
-    http_tap_free(s->tap);
-    s->tap = NULL;
-    s->up.look = NULL;
-    s->down.look = NULL;
+    return true;
 }
 
 static enum step relay_failed(struct session *s)
@@ -703,10 +648,11 @@ static bool has_ended(const struct pipe *p)
     return p->end == PIPE_ENDED || p->end == PIPE_TRUNCATED;
 }
 
-/* Nothing of the request was passed on. HTTP/1 can be told why. */
+/* The client's bytes stop here. HTTP/1 can be told why, as long as nothing was answered. */
 static enum step relay_refused(struct session *s)
 {
-    const struct answer answer = {.status = 403,
+    bool by_rule = s->decision == DECISION_REFUSE;
+    const struct answer answer = {.status = by_rule ? 403 : 400,
                                   .error = s->error,
                                   .detail = span_from_string(s->fault ? s->fault : ""),
                                   .target = span_from_string(s->sni ? s->sni : s->target),
@@ -715,24 +661,25 @@ static enum step relay_refused(struct session *s)
     if (strcmp(s->alpn, "h2") != 0 && s->down.bytes == 0 && !session_answer(s, &answer)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    return session_end(s, CLOSE_REFUSED);
+    return session_end(s, by_rule ? CLOSE_REFUSED : CLOSE_BAD_REQUEST);
 }
 
 static enum step step_relay(struct session *s)
 {
-    if (!s->relaying) {
-        begin_relay(s);
+    if (!s->relaying && !begin_relay(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     pipe_run(&s->up);
     pipe_run(&s->down);
     if (s->times.first_byte == 0 && s->down.bytes) {
         s->times.first_byte = session_now(s);
     }
-    if (s->tap) {
-        drop_blind_tap(s);
-    }
+    reading_look(s);
     if (s->up.end == PIPE_STOPPED) {
         return relay_refused(s);
+    }
+    if (s->down.end == PIPE_STOPPED) {
+        return session_end(s, CLOSE_BAD_RESPONSE);
     }
     if (s->up.end == PIPE_FAILED || s->down.end == PIPE_FAILED) {
         return relay_failed(s);

@@ -38,6 +38,10 @@ enum step step_proxy_header(struct session *session);
 enum step proxy_header_timed_out(struct session *session);
 enum step step_opening(struct session *session);
 
+/* Judges the first request, once its head was read along; a rule may refuse that: false, with the
+ * session's fault. */
+bool session_judge_request(struct session *session);
+
 /* request.c */
 enum step step_request(struct session *session);
 enum step request_timed_out(struct session *session);

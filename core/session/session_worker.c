@@ -82,18 +82,20 @@ void session_worker_publish(struct session_worker *w, struct snapshot *snapshot)
     idle_pool_close_all(w->engine.idle);
 }
 
-static void end_sessions(struct session_worker *w, bool only_idle)
+/* Draining: what each session is told, or how it ends. */
+static void visit_sessions(struct session_worker *w, void (*visit)(struct session *))
 {
     struct session *s;
     uint32_t at = 0;
 
     while ((s = pool_next(&w->sessions, &at))) {
-        if (only_idle) {
-            session_end_if_idle(s);
-        } else {
-            session_close(s, CLOSE_GRACE_OVER);
-        }
+        visit(s);
     }
+}
+
+static void cut_off(struct session *s)
+{
+    session_close(s, CLOSE_GRACE_OVER);
 }
 
 void session_worker_drain(struct session_worker *w)
@@ -116,7 +118,7 @@ void session_worker_end(struct session_worker *w, uint32_t idle_ms, uint32_t gra
     w->idle_end_ns = worker_now(&w->engine) + idle_ms * NS_PER_MS;
     w->grace_end_ns = worker_now(&w->engine) + grace_ms * NS_PER_MS;
     if (idle_ms == 0) {
-        end_sessions(w, true);
+        visit_sessions(w, session_end_if_idle);
     }
 }
 
@@ -136,17 +138,16 @@ void session_worker_run(struct session_worker *w)
     int64_t next_look_ns = 0;
 
     while (!w->ending || !is_empty(w)) {
-        worker_turn_within(&w->engine, w->ending ? drain_tick_ns : -1);
+        worker_turn_within(&w->engine, w->draining ? drain_tick_ns : -1);
         int64_t now_ns = worker_now(&w->engine);
-        if (!w->ending || now_ns < next_look_ns) {
+        if (!w->draining || now_ns < next_look_ns) {
             continue;
         }
         next_look_ns = now_ns + drain_tick_ns;
-        if (now_ns >= w->idle_end_ns) {
-            end_sessions(w, true);
-        }
-        if (now_ns >= w->grace_end_ns) {
-            end_sessions(w, false);
+        visit_sessions(w, w->ending && now_ns >= w->idle_end_ns ? session_end_if_idle
+                                                                : session_ask_to_leave);
+        if (w->ending && now_ns >= w->grace_end_ns) {
+            visit_sessions(w, cut_off);
         }
     }
 }
@@ -157,7 +158,7 @@ bool session_worker_fini(struct session_worker *w)
 
     w->draining = true;
     w->ending = true;
-    end_sessions(w, false);
+    visit_sessions(w, cut_off);
     clean = worker_fini(&w->engine);
     ticket_store_free(w->tickets);
     verdict_reader_free(w->verdicts);

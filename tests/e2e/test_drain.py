@@ -1,136 +1,229 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of a run behind a load balancer: not ready at once, served on for a while, then closed."""
-import re
+"""SIGTERM: clients of intercepted connections are told to leave, what they asked for before they
+could know is answered, and nothing is kept up longer than that."""
 import signal
 import socket
+import ssl
 import threading
 import time
+import unittest
 
+import h2_client
 import harness
 import origins
-import steady
 
-DELAY_S = 1.5
+LEAVE_S = 1.0  # how long weir waits for requests that are on their way
+BIG = 4 << 20
 
 
-class Drain(harness.WeirCase):
+class DrainCase(harness.WeirCase):
     START_WEIR = False
+    HEADER = {}
 
-    @classmethod
-    def prepare(cls):
-        cls.clear = steady.Origin()
-        cls.secure = steady.Origin(origins.server_context(cls.certificate))
-        cls.ended = threading.Event()
-        cls.never = origins.Server(cls.half)
-        for server in (cls.clear, cls.secure, cls.never):
-            cls.addClassCleanup(server.close)
-
-    @classmethod
-    def half(cls, sock):
-        origins.Reader(sock).until(b"\r\n\r\n")
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
-        cls.ended.wait(60)
-
-    def start(self, **drain):
-        self.ended.clear()
-        self.addCleanup(self.ended.set)
-        self.own = self.new_weir(self._testMethodName, {
-            "admin": {"address": "127.0.0.1:0"}, "drain": drain})
+    def setUp(self):
+        super().setUp()
+        self.own = self.new_weir(self._testMethodName, {"drain": {"grace": "60s"},
+                                                        "detect": self.HEADER})
         self.own.start()
         self.addCleanup(self.own.kill)
-        self.admin_port = self.own.admin_port()
 
-    def ready(self):
-        return steady.admin(self.admin_port, "/readyz").status
-
-    def refuses_new(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.own.port), 1).close()
-            return False
-        except OSError:
-            return True
-
-    def test_phases(self):
-        """SIGTERM: /readyz says no within 100 ms and /livez stays; for drain.delay everybody is
-        served and told to go; then nobody is accepted, downloads end whole, and weir ends."""
-        self.start(delay=f"{int(DELAY_S * 1000)}ms", grace="20s")
-        load = steady.Load(steady.dialler(self.own.port), self.clear, self.secure, self.own.ca)
-        with load:
-            harness.wait_for("load", lambda: load.answers > 50)
-            self.assertEqual(load.closed, 0)
-            self.assertEqual(self.ready(), 200)
-            began = time.monotonic()
-            self.own.signal(signal.SIGTERM)
-            harness.wait_for("/readyz to say no", lambda: self.ready() == 503)
-            self.assertLess(time.monotonic() - began, 1 if harness.SANITIZED else 0.1)
-            self.assertEqual(steady.admin(self.admin_port, "/readyz").body, b"draining\n")
-            before, told = load.answers, load.closed
-            time.sleep(DELAY_S * 0.6)
-            self.assertGreater(load.answers, before + 10)
-            self.assertGreater(load.closed, told)
-            self.assertEqual(steady.admin(self.admin_port, "/livez").status, 200)
-            self.assertFalse(self.refuses_new())
-            load.stopping.set()  # a load balancer has noticed
-        self.assertEqual(load.failures, [])
-        self.assertEqual(self.own.process.wait(harness.WAIT_S), harness.EXIT_OK)
-        self.assertGreater(time.monotonic() - began, DELAY_S)
-        self.assertEqual(self.own.complaints(), [])
-        self.assertRegex(re.sub(r"\n.*?(info|warn) ", "|", self.own.stderr()),
-                         r"draining: not ready any more.*1500 ms"
-                         r".*draining: accepting no more.*20000 ms.*\|ended")
-
-    def test_answers_say_so(self):
-        """A client that stays connected learns from its next answer that it must go."""
-        self.start(delay="10s", grace="1s")
-        sock = self.dial(self.own)
-        reader = origins.Reader(sock)
-        request = (f"GET http://origin.test:{self.clear.port}/bytes/5 HTTP/1.1\r\n"
-                   f"Host: origin.test:{self.clear.port}\r\n\r\n").encode()
-        sock.sendall(request)
-        self.assertNotEqual(harness.read_answer(reader).get("connection"), "close")
+    def terminate(self):
         self.own.signal(signal.SIGTERM)
-        harness.wait_for("/readyz to say no", lambda: self.ready() == 503)
+        self.since = time.monotonic()
 
-        def told():
-            sock.sendall(request)
-            answer = harness.read_answer(reader)
-            self.assertEqual(answer.body, origins.pattern(0, 5))
-            return answer.get("connection") == "close"
+    def wait_draining(self):
+        """Until the listeners of all workers are closed."""
+        def refuses_new():
+            try:
+                socket.create_connection(("127.0.0.1", self.own.port), 1).close()
+                return False
+            except OSError:
+                return True
+        harness.wait_for("the listeners to close", refuses_new)
 
-        harness.wait_for("an answer that says so", told)
+    def expect_end(self, closes=("drained",), seconds=10):
+        self.assertEqual(self.own.process.wait(harness.WAIT_S), harness.EXIT_OK)
+        self.assertLess(time.monotonic() - self.since, seconds)
+        self.assertEqual(self.own.complaints(), [])
+        self.assertEqual({r.close for r in self.own.records() if r.kind == "tunnel"}, set(closes))
+
+
+class Http1(DrainCase):
+    @classmethod
+    def prepare(cls):
+        cls.secure = origins.HttpOrigin(origins.server_context(cls.certificate))
+        cls.addClassCleanup(cls.secure.close)
+        cls.clear = origins.HttpOrigin()
+        cls.addClassCleanup(cls.clear.close)
+
+    def open(self):
+        return self.tls(f"www.origin.test:{self.secure.port}", weir=self.own)
+
+    def test_request_on_its_way(self):
+        """An idle connection: the request that crosses the signal is answered, says that it was the
+        last one, and then the connection ends."""
+        sock = self.open()
+        self.assertEqual(self.get(sock, "/bytes/5").get("connection"), "")
+        self.terminate()
+        self.wait_draining()
+        answer = self.get(sock, "/bytes/100000")
+        self.assertEqual(answer.get("connection"), "close")
+        self.assertEqual(answer.body, origins.pattern(0, 100000))
+        self.assertEqual("weir-verdict" in dict(answer.fields), bool(self.HEADER))
         self.assertEqual(sock.recv(1), b"")
-        self.own.signal(signal.SIGTERM)
-        self.assertEqual(self.own.process.wait(harness.WAIT_S), 128 + signal.SIGTERM)
+        self.expect_end()
 
-    def test_grace(self):
-        """What does not end by itself is cut off when drain.grace is over, and that is no error."""
-        self.start(delay="0s", grace="1s")
-        sock = self.dial(self.own, timeout=30)
-        host = f"origin.test:{self.never.port}"
-        sock.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    def test_response_under_way(self):
+        """A response that has begun goes to its end, unchanged."""
+        sock = self.open()
         reader = origins.Reader(sock)
-        harness.read_head(reader)
-        self.assertEqual(reader.exactly(4), b"half")
-        began = time.monotonic()
-        self.own.signal(signal.SIGTERM)
-        harness.wait_for("the listener to close", self.refuses_new)
-        self.assertEqual(self.own.process.wait(harness.WAIT_S), harness.EXIT_OK)
-        took = time.monotonic() - began
-        self.assertGreater(took, 0.9)
-        self.assertLess(took, 5 if harness.SANITIZED else 2)
-        self.assertEqual(self.own.complaints(), [])
+        sock.sendall(b"GET /sse?count=3&interval=0.4 HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertEqual(harness.read_head(reader).status, 200)
+        self.terminate()
+        body, _ = harness.read_to_end(sock)
+        self.assertEqual((reader.data + body).count(b"data:"), 3)
+        self.assertNotIn(b"Connection", body)
+        self.expect_end(["client_gone"]) # for this client the end without close_notify is an error
 
-    def test_second_signal(self):
-        """A second SIGTERM does not wait for drain.delay either; SIGHUP and SIGUSR2 are none."""
-        self.start(delay="60s", grace="60s")
-        self.own.signal(signal.SIGTERM)
-        harness.wait_for("/readyz to say no", lambda: self.ready() == 503)
-        self.own.signal(signal.SIGHUP)
-        self.own.signal(signal.SIGUSR2)
-        time.sleep(0.3)
-        self.assertTrue(self.own.is_running())
-        self.own.signal(signal.SIGTERM)
-        self.assertEqual(self.own.process.wait(5), 128 + signal.SIGTERM)
+    def test_idle(self):
+        """One that asks nothing more ends by itself, not at once."""
+        sock = self.open()
+        self.get(sock, "/bytes/5")
+        self.terminate()
+        self.assertEqual(sock.recv(1), b"")
+        self.assertGreater(time.monotonic() - self.since, LEAVE_S * 0.8)
+        self.expect_end()
+
+    def test_many(self):
+        """Clients that ask all the time, each on a connection that it keeps as long as it is told:
+        every request is answered whole."""
+        errors, answers, stop = [], [], threading.Event()
+
+        def ask():
+            try:
+                sock = self.open()
+                while not stop.is_set():
+                    answer = self.get(sock, "/bytes/3000")
+                    if answer.status != 200 or answer.body != origins.pattern(0, 3000):
+                        errors.append(answer.status)
+                    answers.append(1)
+                    if answer.get("connection") == "close":
+                        return
+                    time.sleep(0.01)
+            except (OSError, AssertionError, EOFError) as error:
+                errors.append(repr(error))
+
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        harness.wait_for("traffic", lambda: len(answers) > 200)
+        self.terminate()
+        for thread in threads:
+            thread.join(harness.WAIT_S)
+        stop.set()
+        self.assertEqual(errors, [])
+        self.expect_end()
+
+    def test_explicit(self):
+        """Explicit HTTP: the response that comes while weir drains says so too."""
+        sock = self.dial(self.own)
+        url = f"http://origin.test:{self.clear.port}/sse?count=3&interval=0.4"
+        sock.sendall(f"GET {url} HTTP/1.1\r\nHost: origin.test\r\n\r\n".encode())
+        reader = origins.Reader(sock)
+        self.assertEqual(harness.read_head(reader).status, 200)
+        late = self.dial(self.own)
+        url = f"http://origin.test:{self.clear.port}/early"
+        late.sendall(f"GET {url} HTTP/1.1\r\nHost: origin.test\r\n".encode())
+        time.sleep(0.2)
+        self.terminate()
+        self.wait_draining()
+        late.sendall(b"\r\n")
+        self.assertEqual(harness.read_answer(origins.Reader(late)).get("connection"), "close")
+        harness.read_to_end(sock)
+        self.assertEqual(self.own.process.wait(harness.WAIT_S), harness.EXIT_OK)
+
+
+class Http1WithHeader(Http1):
+    """The same where an editor is there already."""
+    HEADER = {"header": "Weir-Verdict", "header_to": "both"}
+
+
+@unittest.skipUnless(origins.Nginx.find(), "nginx is absent: install nginx-light")
+class Http2(DrainCase):
+    @classmethod
+    def prepare(cls):
+        cls.nginx = origins.Nginx(cls.folder, cls.certificate, harness.free_port, "60s")
+        cls.addClassCleanup(cls.nginx.close)
+        cls.nginx.write("big", BIG)
+        cls.nginx.write("small", 1000)
+
+    def open(self):
+        authority = f"www.origin.test:{self.nginx.port['tls']}"
+        sock = self.tls(authority, alpn=["h2"], weir=self.own)
+        self.assertEqual(sock.selected_alpn_protocol(), "h2")
+        return h2_client.Client(sock, authority)
+
+    def expect_eof(self, client):
+        while True:
+            try:
+                client.read()
+            except (EOFError, ssl.SSLError, ConnectionError, AssertionError) as error:
+                self.assertNotIn("reset", str(error))
+                return
+
+    def test_streams(self):
+        """A stream that stands still in its middle, and one that is opened right at the signal: both
+        are served, GOAWAY leaves room for them, and the last one says which were."""
+        client = self.open()
+        big = client.request("/big")
+        client.read_until(lambda: len(client.bodies[big]) == 65535)
+        self.terminate()
+        small = client.request("/small")
+        client.read_until(lambda: client.goaways)
+        self.assertEqual(client.goaways, [h2_client.LAST_ID_MAX])
+        late = client.request("/small")
+        client.open_windows(small, BIG)
+        client.read_until(lambda: {small, late} <= client.ended)
+        time.sleep(2 * LEAVE_S)
+        self.assertTrue(self.own.is_running(), "a stream is under way")
+        client.open_windows(big, BIG)
+        client.read_until(lambda: big in client.ended)
+        self.assertEqual([len(client.bodies[s]) for s in (big, small, late)], [BIG, 1000, 1000])
+        self.assertEqual(set(client.statuses.values()), {h2_client.STATUS_200})
+        self.expect_eof(client)
+        self.assertEqual(client.goaways, [h2_client.LAST_ID_MAX, late])
+        self.expect_end()
+
+    def test_idle(self):
+        """Told to leave, and left."""
+        client = self.open()
+        stream = client.request("/small")
+        client.read_until(lambda: stream in client.ended)
+        self.terminate()
+        self.expect_eof(client)
+        self.assertEqual(client.goaways, [h2_client.LAST_ID_MAX, stream])
+        self.assertGreater(time.monotonic() - self.since, LEAVE_S * 0.8)
+        self.expect_end()
+
+    def test_busy(self):
+        """Requests one after the other across the signal, until GOAWAY comes: none is lost."""
+        client = self.open()
+        streams = []
+        threading.Timer(0.5, self.terminate).start()
+        while not client.goaways:
+            streams.append(client.request("/small"))
+            client.open_windows(streams[-1], 1000)
+            client.read_until(lambda: streams[-1] in client.ended)
+            time.sleep(0.01) # nginx has had enough after 1000
+        self.assertGreater(len(streams), 10)
+        self.assertEqual({len(client.bodies[s]) for s in streams}, {1000})
+        self.expect_eof(client)
+        self.assertEqual(client.goaways, [h2_client.LAST_ID_MAX, streams[-1]])
+        self.expect_end()
+
+
+class Http2WithHeader(Http2):
+    HEADER = {"header": "Weir-Verdict", "header_to": "both"}
 
 
 if __name__ == "__main__":

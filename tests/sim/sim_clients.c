@@ -222,7 +222,8 @@ static void plan_tls(struct visit *v)
     v->with_sni = !v->by_address && !world_chance(world, 10);
     v->resumes = world_chance(world, 70);
     v->distrusts = world_chance(world, 5);
-    v->raw_inside = world_chance(world, 25);
+    /* Edited, bytes that begin like HTTP are held to it. */
+    v->raw_inside = world_chance(world, 25) && !world->edits;
     v->eager = world_chance(world, 20);
     if (v->raw_inside) {
         plan_raw(v);

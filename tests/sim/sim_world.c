@@ -491,6 +491,7 @@ static struct config *make_config(struct world *world)
              "  idle_connections: %u\n"
              "  idle_timeout: %ums\n"
              "log: {access: {path: \"\"}}\n"
+             "detect: {header: \"%s\", header_to: both}\n"
              "limits:\n"
              "  head_bytes: 16KiB\n"
              "  line_bytes: 8KiB\n"
@@ -505,9 +506,9 @@ static struct config *make_config(struct world *world)
              "  buffer_low: %u\n"
              "  splice: %u\n",
              MARK, trust_file, (unsigned)world_below(world, 6),
-             (unsigned)(200 + world_below(world, 5000)), (unsigned)(20 + world_below(world, 30)),
-             (unsigned)(10 + world_below(world, 10)), high, high / 4,
-             world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
+             (unsigned)(200 + world_below(world, 5000)), world->edits ? "Weir-Verdict" : "",
+             (unsigned)(20 + world_below(world, 30)), (unsigned)(10 + world_below(world, 10)), high,
+             high / 4, world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
     config = config_load_text("sim", span_from_string(text), &report);
     ASSERT(config);
     return config;
@@ -796,6 +797,7 @@ static void plan(struct world *world)
     world->idle_fins = world_chance(world, 30);
     world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);
     world->is_crowded = world_chance(world, 12);
+    world->edits = world->seed % 3 == 0;
     world->client_count = 1 + world_below(world, CLIENTS_MAX);
     for (size_t i = 0; i < world->client_count; i++) {
         client_plan(world, (uint32_t)i);

@@ -187,6 +187,7 @@ struct world {
     bool idle_fins;  /* servers end idle connections */
     bool is_crowded; /* few connections are allowed, and they are held up */
     bool is_hungry;  /* memory runs out now and then */
+    bool edits;      /* heads get the field with the verdict */
     uint64_t log_lines;
     char (*last_lines)[1024];
 };

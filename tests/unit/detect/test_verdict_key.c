@@ -14,7 +14,7 @@ static void make(struct verdict_key *to, enum verdict_key_form form, const char 
     struct detect_fault fault;
 
     assert_true(request_fingerprint_parse(&request, span_from_string(text), &fault));
-    assert_true(verdict_key_begin(to, db, &question));
+    assert_true(verdict_key_begin(to, verdict_key_rules(db), &question));
     assert_true(verdict_key_end(to, form, &request.extensions));
 }
 
@@ -104,11 +104,40 @@ static void words_are_whole(void **state)
     }
     make(&key, VERDICT_KEY_AS_SEEN, "303::::::");
     question.without_headers = true;
-    assert_true(verdict_key_begin(&other, db, &question));
+    assert_true(verdict_key_begin(&other, verdict_key_rules(db), &question));
     assert_true(verdict_key_end(&other, VERDICT_KEY_AS_SEEN, &request.extensions));
     assert_false(span_equal(verdict_key_view(&key), verdict_key_view(&other)));
     assert_false(are_alike(VERDICT_KEY_AS_SEEN, "303:::::ab,c:", "303:::::a,bc:"));
     assert_false(are_alike(VERDICT_KEY_AS_SEEN, "303:::::a:b", "303:::::a,b:"));
+}
+
+/* Numbers that fit into 16 bits are kept in that. */
+static void numbers_of_all_sizes_are_told(void **state)
+{
+    static const char *const texts[] = {
+        "1:131.0.0:1:2:10.0.0:1:",      "1:131:1:2:10.0.0:1:",
+        "1:131.0.0:1:2:10.0.1:1:",      "1:65534.0.0:1:2:10.0.0:1:",
+        "1:65535.0.0:1:2:10.0.0:1:",    "1:65536.0.0:1:2:10.0.0:1:",
+        "1:65667.0.0:1:2:10.0.0:1:",    "1:-2.0.0:1:2:10.0.0:1:",
+        "1:131.0.0:1:2:10.0.0:65537:",  "1:9223372036854775807:1:2:10.0.0:1:",
+        "1:131.0.0:1:2:10.0.-65536:1:",
+    };
+    static struct verdict_key keys[COUNT_OF(texts)];
+    struct detect_question question = {&ua, {NULL, 0}, &request, 0, false};
+    struct ua_fingerprint before = ua;
+    struct detect_fault fault;
+
+    (void)state;
+    assert_true(request_fingerprint_parse(&request, SPAN_LITERAL("303:5:0:17:0::"), &fault));
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        assert_true(ua_fingerprint_parse(&ua, span_from_string(texts[i]), &fault));
+        assert_true(verdict_key_begin(&keys[i], verdict_key_rules(db), &question));
+        assert_true(verdict_key_end(&keys[i], VERDICT_KEY_AS_SEEN, &request.extensions));
+        for (size_t k = 0; k < i; k++) {
+            assert_false(span_equal(verdict_key_view(&keys[i]), verdict_key_view(&keys[k])));
+        }
+    }
+    ua = before;
 }
 
 /* Where a word of the raw header stands does not matter, nor what is around it. */
@@ -154,18 +183,18 @@ static void long_questions_have_no_key(void **state)
         /* What is beside the word takes less than 150 bytes. */
         request.headers.count = 0;
         assert_true(word_list_add(&request.headers, span_make(word, len)));
-        done = verdict_key_begin(&key, db, &question) &&
+        done = verdict_key_begin(&key, verdict_key_rules(db), &question) &&
                verdict_key_end(&key, VERDICT_KEY_AS_SEEN, &request.extensions);
         assert_true(!done || key.len <= VERDICT_KEY_MAX);
         assert_true(done || len + 150 > VERDICT_KEY_MAX);
-        assert_false(done && len + 80 > VERDICT_KEY_MAX);
+        assert_false(done && len + 40 > VERDICT_KEY_MAX);
     }
     request.headers.count = 0;
     request.extensions.count = FINGERPRINT_LIST_MAX;
     for (size_t i = 0; i < FINGERPRINT_LIST_MAX; i++) {
         request.extensions.items[i] = (uint16_t)(0xffff - i);
     }
-    assert_true(verdict_key_begin(&key, db, &question));
+    assert_true(verdict_key_begin(&key, verdict_key_rules(db), &question));
     assert_true(verdict_key_end(&key, VERDICT_KEY_SORTED, &request.extensions));
 }
 
@@ -175,6 +204,7 @@ int main(void)
         cmocka_unit_test(grease_is_told_but_not_which),
         cmocka_unit_test(order_counts_unless_it_is_sorted),
         cmocka_unit_test(words_are_whole),
+        cmocka_unit_test(numbers_of_all_sizes_are_told),
         cmocka_unit_test(quirks_of_headers_are_found),
         cmocka_unit_test(long_questions_have_no_key),
     };

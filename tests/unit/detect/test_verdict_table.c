@@ -436,33 +436,41 @@ static void test_late(void **state)
     struct fixture f = begin(WAY_COUNT);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
+    struct verdict_reader *other = verdict_reader_new(f.table);
+    struct signature_set old = {.serial = 1};
+    struct database *db = make_set(1);
     struct entry *late;
 
     (void)state;
     ask_all(asked);
-    publish(f.table, 1);
+    ask(&asked[3], "1:73:1:2:10:1:", "303:1301,c02b,2f:0,a,b:17,18:0:host:"); /* sets differ */
+    old.digest = database_digest(db);
+    assert_true(verdict_table_publish(f.table, db));
+    pin(other); /* keeps the first */
     publish(f.table, 2);
     for (size_t i = 0; i < ASKED_COUNT; i++) {
         assert_true(verdict_lookup(f.reader, &asked[i].question, &report));
     }
     assert_int_equal(f.reader->counts.stored, WAY_COUNT);
-    report.serial = 1;
-    late = make_entry(f.reader, &report);
+    late = make_entry(f.reader, &old, find_part(f.reader, &asked[2].ua), &report);
     assert_non_null(late);
     pin(f.reader);
-    assert_false(place(f.reader, late));
-    sweep_slots(f.reader, 1);
+    assert_false(place(f.reader, &old, late));
+    sweep_slots(f.reader, &old);
     unpin(f.reader);
     free_entry(f.table, late);
     assert_int_equal(verdict_table_figures(f.table).entry_count, WAY_COUNT);
+    unpin(other);
+    verdict_reader_free(other);
     end(&f);
 }
 
 static void test_new_set(void **state)
 {
-    struct fixture f = begin(64);
+    struct fixture f = begin(4096);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
+    uint64_t carried = 0;
 
     (void)state;
     ask_all(asked);
@@ -476,10 +484,34 @@ static void test_new_set(void **state)
         }
         /* Nobody is in, so the old one is gone at once. */
         assert_int_equal(freed_sets, number - 1);
-        assert_int_equal(f.reader->counts.hits, number * ASKED_COUNT);
+        /* The last question's answer is the same in all of them, and known to be; those of the
+         * first two are what they were two sets before. */
+        carried += number > 2 ? 3 : number - 1;
+        assert_int_equal(f.reader->counts.hits, number * ASKED_COUNT + carried);
     }
     end(&f);
     assert_int_equal(freed_sets, 8);
+}
+
+/* A set with the same lines is not another one. */
+static void test_same_set(void **state)
+{
+    struct fixture f = begin(16);
+    struct asked asked[ASKED_COUNT];
+    struct verdict_report report;
+
+    (void)state;
+    ask_all(asked);
+    for (int i = 0; i < 3; i++) {
+        publish(f.table, 1);
+        assert_int_equal(freed_sets, i);
+        assert_true(verdict_lookup(f.reader, &asked[2].question, &report));
+        assert_int_equal(report.serial, 1);
+    }
+    assert_int_equal(f.reader->counts.hits, 2);
+    publish(f.table, 2);
+    assert_int_equal(verdict_table_figures(f.table).serial, 2);
+    end(&f);
 }
 
 static void look_numbered(struct fixture *f, const struct database *db, unsigned number,
@@ -819,7 +851,7 @@ int main(void)
         cmocka_unit_test(test_used_stay),    cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_many_readers), cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_sleeper),      cmocka_unit_test(test_race),
-        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_same_set),     cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

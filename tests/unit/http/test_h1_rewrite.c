@@ -465,8 +465,33 @@ static void test_chunk_heads_and_trailers(void **state)
     trailers.fields[0] = (struct http_field){SPAN_LITERAL("A"), SPAN_LITERAL("b")};
     trailers.fields[1] = (struct http_field){SPAN_LITERAL("C"), {NULL, 0}};
     out = text_make(memory, sizeof(memory));
-    h1_write_trailers(&out, &trailers);
+    h1_write_trailers(&out, &trailers, span_make(NULL, 0));
     assert_true(span_equal(text_view(&out), SPAN_LITERAL("A: b\r\nC: \r\n\r\n")));
+    out = text_make(memory, sizeof(memory));
+    h1_write_trailers(&out, &trailers, SPAN_LITERAL("a"));
+    assert_true(span_equal(text_view(&out), SPAN_LITERAL("C: \r\n\r\n")));
+}
+
+/* A field that is ours alone, whatever it is spelt like. */
+static void test_leaves_a_field_out(void **state)
+{
+    static const struct h1_rewrite_options options = {.keep_alive = true,
+                                                      .framing = HTTP_NO_BODY,
+                                                      .peer_version = HTTP_VERSION_1_1,
+                                                      .without = SPAN_LITERAL("Our-Field")};
+    struct span bytes = SPAN_LITERAL("HTTP/1.1 204 No Content\r\nour-field: a\r\nOur-Fields: b\r\n"
+                                     "OUR_FIELD: c\r\nOur-Fiel: d\r\n\r\n");
+    struct text out = text_make(memory, sizeof(memory));
+    struct http_head head;
+    struct http_fault fault;
+
+    (void)state;
+    assert_int_equal(h1_parse_response(&head, bytes, SPAN_LITERAL("GET"), &wire_limits, &fault),
+                     H1_DONE);
+    assert_true(h1_write_response(&out, &head, &options, &fault));
+    assert_true(
+        span_equal(text_view(&out), SPAN_LITERAL("HTTP/1.1 204 No Content\r\nOur-Fields: b\r\n"
+                                                 "Our-Fiel: d\r\n\r\n")));
 }
 
 int main(void)
@@ -477,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_responses),
         cmocka_unit_test(test_too_little_room),
         cmocka_unit_test(test_chunk_heads_and_trailers),
+        cmocka_unit_test(test_leaves_a_field_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
