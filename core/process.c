@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "core/engine/listener.h"
 #include "core/engine/own_address.h"
+#include "core/notify.h"
 #include "core/pid_file.h"
 #include "core/tools/database_folder.h"
 #include "tls/ca.h"
@@ -474,6 +475,7 @@ static int say_ready(struct process *p)
         status = EXIT_STATUS_CANNOT_CREATE;
     }
     if (status == EXIT_STATUS_OK) {
+        notify_ready();
         inheritance_drop_rest(&p->inheritance);
         inheritance_say_ready(&p->inheritance);
     }

@@ -5,6 +5,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/notify.h"
 #include "core/pid_file.h"
 
 #include <errno.h>
@@ -225,6 +226,7 @@ static void drain(struct process *p)
     struct timespec delay = {.tv_sec = delay_ms / 1000, .tv_nsec = delay_ms % 1000 * NS_PER_MS};
 
     upgrade_cancel(&p->upgrade);
+    notify_stopping();
     if (p->admin) {
         admin_set_state(p->admin, ADMIN_DRAINING);
     }
@@ -372,7 +374,12 @@ void process_serve(struct process *p)
             }
             break;
         default:
-            drain(p);
+            if (p->upgrade.pid && upgrade_look(&p->upgrade) == UPGRADE_DONE) {
+                kill(p->upgrade.pid, SIGTERM); /* it came too late: what was meant is the service */
+                hand_over(p);
+            } else {
+                drain(p);
+            }
             return;
         }
     }

@@ -20,6 +20,7 @@ enum { CLIENTS_MAX = 64 /* one more ends the one that is there longest */ };
 
 #define REQUEST_NS (10 * NS_PER_S) /* for a whole request */
 #define QUIET_NS   (30 * NS_PER_S) /* between requests, or for an answer to be taken */
+#define PARTING_NS NS_PER_S        /* at the end, for requests of who is there */
 #define TURN_NS    (2 * NS_PER_S)  /* a worker that has not turned for so long is stuck */
 
 static const struct h1_limits head_limits = {
@@ -69,6 +70,7 @@ struct client {
     int64_t asked_ns; /* waits for the workers since then; 0: does not */
     bool asked_keep_alive;
     bool asked_head;
+    bool was_answered; /* at least once */
 };
 
 /* ---- answers ---- */
@@ -105,6 +107,7 @@ static bool send_reply(struct client *c, const struct http_reply *reply)
     }
     conn_flush(c->conn);
     set_deadline(c, QUIET_NS);
+    c->was_answered = true;
     return true;
 }
 
@@ -477,13 +480,22 @@ static void look_at_orders(struct letter *letter)
     }
 }
 
-static void close_clients(struct admin *a)
+/* Who was accepted and has not been heard yet still gets an answer, if it asks soon. */
+static void part_with_clients(struct admin *a)
 {
+    int64_t end_ns = worker_now(&a->engine) + PARTING_NS;
     struct client *c;
-    uint32_t at = 0;
 
-    while ((c = pool_next(&a->clients, &at))) {
-        close_client(c, CONN_CLOSE_FLUSH);
+    while (a->clients.live_count) {
+        bool is_over = worker_now(&a->engine) >= end_ns;
+        uint32_t at = 0;
+
+        while ((c = pool_next(&a->clients, &at))) {
+            if (is_over || (c->was_answered && !c->asked_ns && !c->conn->rx.len)) {
+                close_client(c, CONN_CLOSE_FLUSH);
+            }
+        }
+        worker_turn_within(&a->engine, PARTING_NS / 20);
     }
 }
 
@@ -536,7 +548,7 @@ static void *run_admin(void *argument)
     while (!a->stopping) {
         worker_turn(&a->engine);
     }
-    close_clients(a);
+    part_with_clients(a);
     a->clean = worker_fini(&a->engine);
     pool_fini(&a->clients);
     return NULL;

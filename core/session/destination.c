@@ -2,6 +2,7 @@
 #include "core/session/destination.h"
 
 #include "core/session/answer.h"
+#include "core/session/magic_host.h"
 #include "core/session/session_steps.h"
 
 #include <stdlib.h>
@@ -84,7 +85,7 @@ enum step destination_begin_asked(struct session *s)
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
-    if (session_is_magic_host(s, s->target)) {
+    if (magic_host_is(s, s->target)) {
         s->decision = DECISION_REFUSE;
         s->rule = "admin.magic_host";
         session_fault(

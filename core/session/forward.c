@@ -5,6 +5,7 @@
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/magic_host.h"
 #include "http/h1_body.h"
 #include "http/h1_rewrite.h"
 
@@ -355,44 +356,14 @@ static bool set_target(struct session *s, const struct http_authority *authority
     return s->target != NULL;
 }
 
-/* A request for the magic host: `path` and `head` are views of the client's rx. */
+/* A request for the magic host. */
 static enum step answer_page(struct session *s, const struct http_head *head, struct span path)
 {
-    uint8_t *upper = s->worker->engine.scratch + WORKER_SCRATCH_CAP / 2;
-    struct text body = text_make(upper, PAGE_BYTES_MAX);
-    const struct config *config = session_config(s);
-    const struct page *page = page_find(path.len && path.data[0] == '/' ? path : SPAN_LITERAL("/"));
-    char address[ADDRESS_TEXT_MAX] = "";
-    char proxy[PAGE_PROXY_MAX];
-    struct sockaddr_storage local = {0};
-    struct page_facts facts = {.ca = s->worker->shared->page_ca,
-                               .magic_host = config->admin.magic_host};
-    struct answer answer = {.status = 200};
+    struct answer answer;
 
     s->decision = DECISION_INTERCEPT;
     s->rule = "admin.magic_host";
-    if (ring_local_name(s->worker->engine.ring, s->client->fd, &local) >= 0) {
-        struct address reached = address_from_storage(&local);
-        address_format_ip(&reached, address);
-        if (page_name_proxy(config, session_listener(s), &local, span_from_string(address),
-                            proxy)) {
-            facts.proxy = proxy;
-        }
-    }
-    facts.host = head->host;
-    if (!span_equal(head->method, SPAN_LITERAL("GET")) && !s->forward->is_head) {
-        answer.status = 405;
-        answer.allow = "GET, HEAD";
-        answer.detail = SPAN_LITERAL("the pages of this proxy can only be read (GET, HEAD)");
-    } else if (!page) {
-        answer.status = 404;
-        answer.detail = SPAN_LITERAL("this proxy has no such page; its pages begin at /");
-    } else {
-        page->write(&body, &facts);
-        ASSERT(!body.overflow);
-        answer.type = page->type;
-        answer.body = text_view(&body);
-    }
+    magic_host_answer(s, head, path, &answer);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
     return give_answer(s, &answer, CLOSE_ANSWERED);
 }
@@ -430,7 +401,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
         session_close(s, CLOSE_NO_MEMORY);
         return STEP_END;
     }
-    if (session_is_magic_host(s, authority.host)) {
+    if (magic_host_is(s, authority.host)) {
         return answer_page(s, head, path);
     }
     session_ask(s, &question, client);

@@ -23,8 +23,6 @@
 #include "tls/digest.h"
 #include "tls/record.h"
 
-#include <strings.h>
-
 enum step {
     STEP_GREET,        /* who is it, and by which way does it come in */
     STEP_PROXY_HEADER, /* what a load balancer says of it */
@@ -216,14 +214,6 @@ void session_set_deadline(struct session *session, uint32_t ms);
 static inline const struct config *session_config(const struct session *session)
 {
     return session->hold->snapshot->config;
-}
-
-/* Is this the host whose pages weir answers itself? It is never looked up. */
-static inline bool session_is_magic_host(const struct session *session, const char *host)
-{
-    const char *magic_host = session_config(session)->admin.magic_host;
-
-    return session->worker->shared->page_ca && magic_host[0] && strcasecmp(host, magic_host) == 0;
 }
 
 static inline const struct config_listener *session_listener(const struct session *session)

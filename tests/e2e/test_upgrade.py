@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 import unittest
@@ -230,6 +231,22 @@ class Upgrade(harness.WeirCase):
         self.assertIn(b"WEIR_UPGRADE in the environment does not fit", done.stderr)
         self.own.stop()
 
+    def test_supervisor(self):
+        """A supervisor like systemd learns which process is the service, and when it ends."""
+        self.own.stop()
+        path = os.path.join(self.own.folder, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.bind(path)
+            sock.settimeout(harness.WAIT_S)
+            os.environ["NOTIFY_SOCKET"] = path
+            self.addCleanup(os.environ.pop, "NOTIFY_SOCKET")
+            self.own.start()
+            self.assertEqual(sock.recv(100), f"READY=1\nMAINPID={self.own.process.pid}\n".encode())
+            self.own.upgrade()
+            self.assertEqual(sock.recv(100), f"READY=1\nMAINPID={self.own.process.pid}\n".encode())
+            self.own.stop()
+            self.assertEqual(sock.recv(100), b"STOPPING=1\n")
+
     def command(self, *arguments):
         done = harness.run([harness.BINARY, "upgrade", *arguments], cwd=self.folder)
         return done.returncode, (done.stdout + done.stderr).decode()
@@ -247,7 +264,12 @@ class Upgrade(harness.WeirCase):
         code, text = self.command("--pid-file", self.own.pid_path)
         self.assertEqual(code, 1, text)
         self.assertIn(f"{self.own.process.pid} goes on", text)
-        code, text = self.command("--pid", str(os.getpid()))
+        with subprocess.Popen(["sleep", "600"]) as other:
+            try:
+                code, text = self.command("--pid", str(other.pid))
+                self.assertIsNone(other.poll())
+            finally:
+                other.kill()
         self.assertEqual(code, 69, text)
         self.assertIn("does not wait for SIGUSR2", text)
         code, text = self.command("--pid", "4194303")
