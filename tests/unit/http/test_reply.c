@@ -112,8 +112,18 @@ static void test_keep_alive_head_and_no_trace(void **state)
     page = write_and_read(&reply, &head);
     check_field(&head, "Proxy-Status", NULL);
     check_field(&head, "Proxy-Authenticate", "Basic realm=\"weir\", charset=\"UTF-8\"");
+    check_field(&head, "Retry-After", NULL);
     assert_true(contains(page, "user name"));
     assert_false(contains(page, "error type"));
+    reply.error = "http_request_denied"; /* what to do about a 407 comes before what that says */
+    page = write_and_read(&reply, &head);
+    assert_true(contains(page, "user name"));
+
+    reply = sample;
+    reply.status = 503;
+    reply.retry_after_s = 5;
+    write_and_read(&reply, &head);
+    check_field(&head, "Retry-After", "5");
 }
 
 /* No byte of a peer's gets out of its place: not into the fields, not into the markup. */
