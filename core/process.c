@@ -485,10 +485,6 @@ static int say_ready(struct process *p)
 /* With the real port, also where the configuration asked for any (port 0). */
 static void say_listening(const struct process *p)
 {
-    static const char *const modes[] = {[LISTENER_FORWARD] = "forward",
-                                        [LISTENER_SOCKS5] = "socks5",
-                                        [LISTENER_TRANSPARENT] = "transparent",
-                                        [LISTENER_REVERSE] = "reverse"};
     char shown[ADDRESS_TEXT_MAX];
     struct address address;
 
@@ -496,7 +492,7 @@ static void say_listening(const struct process *p)
         address = address_from_storage(&p->bound[j]);
         address_format(&address, shown);
         log_write(LOG_INFO, "listening on %s (%s), %u worker%s", shown,
-                  modes[p->config->listeners[j].mode], p->thread_count,
+                  listener_mode_name(p->config->listeners[j].mode), p->thread_count,
                   p->thread_count == 1 ? "" : "s");
     }
     if (p->admin) {

@@ -452,6 +452,32 @@ static const char *response_life(const struct http_head *head,
     return options->peer_version == HTTP_VERSION_1_0 ? "keep-alive" : NULL;
 }
 
+size_t h1_write_for_proxy(struct text *out, struct span head, struct span authority,
+                          const char *authorization)
+{
+    size_t path = span_find(head, ' ') + 1;
+    size_t fields = span_find(head, '\n') + 1;
+    struct span rest;
+
+    if (path > fields || fields > head.len) {
+        return 0;
+    }
+    rest = span_sub(head, path, fields - path);
+    if (rest.len > 1 && rest.data[0] == '*' && rest.data[1] == ' ') {
+        rest = span_skip(rest, 1);
+    }
+    text_bytes(out, span_sub(head, 0, path));
+    text_string(out, "http://");
+    text_bytes(out, authority);
+    text_bytes(out, rest);
+    if (authorization) {
+        text_string(out, "Proxy-Authorization: ");
+        text_string(out, authorization);
+        text_string(out, "\r\n");
+    }
+    return out->overflow ? 0 : fields;
+}
+
 bool h1_write_response(struct text *out, const struct http_head *head,
                        const struct h1_rewrite_options *options, struct http_fault *fault)
 {

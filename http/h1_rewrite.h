@@ -36,6 +36,16 @@ bool h1_write_request(struct text *out, const struct http_head *head,
                       struct http_fault *fault);
 
 /*
+ * The front of a request that h1_write_request() wrote, as an HTTP proxy wants it: the request line
+ * in absolute-form (RFC 9112 3.2.2; `*` becomes a URL without a path, 3.2.4), and
+ * Proxy-Authorization where there is one. `authority` is what Host says. Returns how many bytes of
+ * `head` that stands for: the fields behind them follow as they are. 0: `head` is no request, or
+ * `out` is too small.
+ */
+size_t h1_write_for_proxy(struct text *out, struct span head, struct span authority,
+                          const char *authorization);
+
+/*
  * A response for a client. False with a fault (502) as above, and for a 101 unless options->upgrade
  * is set and the response names a protocol. An interim response (1xx) says nothing about the
  * connection. With HTTP_NO_BODY, Content-Length is kept where it states a fact (answers to HEAD,

@@ -29,6 +29,8 @@ enum listener_mode {
     LISTENER_REVERSE,     /* not at all: the configuration says */
 };
 
+const char *listener_mode_name(enum listener_mode mode); /* as the file has it; static */
+
 /* Whether a connection begins with a PROXY protocol header. */
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_OPTIONAL, PROXY_PROTOCOL_REQUIRED };
 enum send_proxy_protocol { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };

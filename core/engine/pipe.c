@@ -103,7 +103,7 @@ static ssize_t move_one(struct pipe *p)
 /* The sender is done: pass that on behind the last byte. */
 static void pass_end(struct pipe *p)
 {
-    bool clean = !p->from->tls || tls_engine_status(p->from->tls) == TLS_CLOSED;
+    bool clean = p->from->tls ? tls_engine_status(p->from->tls) == TLS_CLOSED : !p->from->truncated;
 
     if (!show(p, p->edit, span_make(NULL, 0))) {
         return;

@@ -50,6 +50,8 @@ void magic_host_answer(struct session *s, const struct http_head *head, struct s
 {
     const struct page *page = page_find(path.len && path.data[0] == '/' ? path : SPAN_LITERAL("/"));
 
+    s->decision = DECISION_INTERCEPT;
+    s->rule = "admin.magic_host";
     *answer = (struct answer){.status = 200};
     if (!span_equal(head->method, SPAN_LITERAL("GET")) &&
         !span_equal(head->method, SPAN_LITERAL("HEAD"))) {

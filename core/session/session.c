@@ -37,6 +37,7 @@ void session_accept(struct worker *engine, struct listener *listener, int fd)
     s->client_address = s->client->peer;
     s->listener = (uint16_t)listener->index;
     s->rule = "default";
+    s->via = &s->hold->snapshot->upstreams->via;
     s->step = STEP_GREET;
     s->times.begin = worker_now(engine);
     timer_init(&s->deadline, &s->actor);
@@ -95,7 +96,7 @@ void session_ask(const struct session *s, struct policy_question *question,
 
 void session_fault(struct session *s, const char *error, const char *format, ...)
 {
-    char text[256];
+    char text[512];
     va_list arguments;
 
     if (s->fault || s->error) {
@@ -226,4 +227,11 @@ void session_end_if_idle(struct session *s)
     if (idle) {
         session_close(s, CLOSE_DRAINED);
     }
+}
+
+struct span session_forbidden_field(const struct session *s, enum header_to to)
+{
+    const struct config *config = session_config(s);
+
+    return span_from_string(config->detect.header_to & to ? config->detect.header : "");
 }

@@ -40,39 +40,10 @@ enum {
 
 /* ---- HELLO is in hello.c ---- */
 
-/* Is the server there, or will it never be? Takes a finished dial's connection. */
-void session_look_at_dial(struct session *s)
-{
-    struct dial *dial = s->talk->dial;
-
-    if (!dial || dial->state != DIAL_DONE) {
-        return;
-    }
-    s->times.resolved = dial->resolved_ns;
-    s->times.connected = dial->end_ns;
-    s->dialled = dial->address;
-    s->server = dial_take(dial);
-    dial_free(dial);
-    s->talk->dial = NULL;
-}
-
 /* ---- DECIDE ---- */
 
-/* The server that was dialled meanwhile is of no use any more. */
-static void drop_server(struct session *s)
-{
-    if (s->talk->dial) {
-        dial_free(s->talk->dial);
-        s->talk->dial = NULL;
-    }
-    if (s->server) {
-        conn_close(s->server, CONN_CLOSE_NOW);
-        s->server = NULL;
-    }
-}
-
 /* With all that is known by now. */
-static struct policy_answer decide(const struct session *s)
+struct policy_answer session_decide(const struct session *s)
 {
     struct policy_question question;
     char client[ADDRESS_TEXT_MAX];
@@ -84,7 +55,7 @@ static struct policy_answer decide(const struct session *s)
 /* Who is refused is told so in the way that it can still hear. */
 static enum step refuse_decided(struct session *s)
 {
-    drop_server(s);
+    talk_drop_server(s);
     s->talk->error_mode = true;
     s->talk->error_status = 403;
     if (s->protocol == PROTOCOL_TLS) {
@@ -125,7 +96,7 @@ static enum step step_decide(struct session *s)
     if (s->talk->is_refused || destination_is_loop(s)) {
         return refuse_decided(s);
     }
-    policy = decide(s);
+    policy = session_decide(s);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     if (policy.decision == DECISION_REFUSE) {
@@ -133,6 +104,7 @@ static enum step step_decide(struct session *s)
         return refuse_decided(s);
     }
     decide_ends(s);
+    talk_go_by(s, upstreams_via(s->hold->snapshot->upstreams, policy.via_rule));
     return STEP_DIAL;
 }
 
@@ -144,30 +116,15 @@ static enum step decide_timed_out(struct session *s)
 
 /* ---- DIAL ---- */
 
-static uint16_t dial_status(enum dial_error error)
-{
-    switch (error) {
-    case DIAL_PROHIBITED:
-        return 403;
-    case DIAL_TIMEOUT:
-    case DIAL_DNS_TIMEOUT:
-        return 504;
-    case DIAL_LIMIT:
-        return 503;
-    default:
-        return 502;
-    }
-}
-
 /* The server is not to be had: say so in the way that the client can still hear. */
-static enum step dial_failed(struct session *s)
+static enum step route_failed(struct session *s)
 {
     struct session_talk *talk = s->talk;
-    struct dial *dial = talk->dial;
+    const struct route *route = &talk->route;
 
-    s->times.resolved = dial->resolved_ns;
-    session_fault(s, dial_error_type(dial->error), "%s", dial->text);
-    talk->error_status = dial_status(dial->error);
+    s->times.resolved = route->resolved_ns;
+    session_fault(s, route->error, "%s", route->text);
+    talk->error_status = route->status;
     if (talk->tunnel_answer_owed) {
         return session_end(s, session_answer_no_tunnel(s, talk->error_status) ? CLOSE_DIAL_FAILED
                                                                               : CLOSE_NO_MEMORY);
@@ -194,12 +151,12 @@ static enum step step_dial(struct session *s)
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
-    if (!s->server && !s->talk->dial && !destination_dial(s)) {
-        return session_end(s, CLOSE_NO_MEMORY);
-    }
-    session_look_at_dial(s);
+    talk_look(s);
     if (!s->server) {
-        return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
+        if (!route_is_begun(&s->talk->route) && !talk_dial(s)) {
+            return session_end(s, CLOSE_NO_MEMORY);
+        }
+        return route_look(&s->talk->route) == ROUTE_FAILED ? route_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
         if (!session_answer_tunnel(s)) {
@@ -594,7 +551,7 @@ bool session_judge_request(struct session *s)
     if (!is_judged) {
         return true;
     }
-    policy = decide(s);
+    policy = session_decide(s);
     if (policy.decision != DECISION_REFUSE) {
         return true;
     }
@@ -606,7 +563,7 @@ bool session_judge_request(struct session *s)
 
 static bool begin_relay(struct session *s)
 {
-    bool clear = !s->client->tls && !s->server->tls;
+    bool clear = !s->client->tls && !s->server->tls && !s->server->transport;
 
     s->relaying = true;
     pipe_init(&s->up, s->client, s->server);

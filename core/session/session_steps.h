@@ -60,8 +60,8 @@ bool session_is_decided_tunnel(const struct session *session);
 /* Nobody asked for the destination in words: the client knows of no proxy. */
 bool session_is_unasked(const struct session *session);
 
-/* Is the server there, or will it never be? Takes a finished dial's connection. */
-void session_look_at_dial(struct session *session);
+/* What the rules say, with all that is known by now. */
+struct policy_answer session_decide(const struct session *session);
 
 /* error_page.c */
 enum step step_error_page(struct session *session);

@@ -133,6 +133,8 @@ class Weir:
     `port` is the forward listener's; `listeners` are more of them, by a name of the test's own,
     without their addresses: `ports` has those."""
 
+    prefix = ()  # of its command line, as what starts it in a namespace
+
     def __init__(self, folder, config, listeners=None):
         self.folder = folder
         self.more_listeners = listeners or {}
@@ -184,8 +186,8 @@ class Weir:
         environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
-                [self.binary, "run", "--config", self.config_path, "--pid-file", self.pid_path],
-                cwd=self.folder,
+                [*self.prefix, self.binary, "run", "--config", self.config_path,
+                 "--pid-file", self.pid_path], cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
                 env=environment)
 

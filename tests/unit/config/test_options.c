@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { ARGUMENTS_MAX = 8 };
+enum { ARGUMENTS_MAX = 40 };
 
 struct parsed {
     int status;
@@ -286,12 +286,44 @@ static void test_statuses(void **state)
     assert_int_equal(EXIT_STATUS_CONFIG, 78);
 }
 
+static void test_transparent(void **state)
+{
+    struct parsed p =
+        parse("weir transparent setup -c a.yaml --interface x --interface y --ports 80 --local");
+    char line[512] = "weir transparent print";
+
+    (void)state;
+    assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.command, COMMAND_TRANSPARENT_SETUP);
+    assert_int_equal(p.options.interface_count, 2);
+    assert_string_equal(p.options.interfaces[0], "x");
+    assert_string_equal(p.options.interfaces[1], "y");
+    assert_string_equal(p.options.ports, "80");
+    assert_true(p.options.local);
+    parsed_free(&p);
+    p = parse("weir transparent setup -c a.yaml --user x");
+    assert_int_equal(p.status, EXIT_STATUS_USAGE);
+    assert_non_null(strstr(p.err, "weir transparent: --user needs --local\n"));
+    parsed_free(&p);
+    p = parse("weir transparent undo -c a.yaml");
+    assert_int_equal(p.status, EXIT_STATUS_USAGE);
+    parsed_free(&p);
+    for (size_t i = 0, len = strlen(line); i <= OPTIONS_INTERFACES_MAX; i++) {
+        len += (size_t)snprintf(line + len, sizeof(line) - len, " --interface=x");
+    }
+    p = parse(line);
+    assert_int_equal(p.status, EXIT_STATUS_USAGE);
+    assert_non_null(strstr(p.err, "weir transparent: more than 32 interfaces\n"));
+    parsed_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_many_inputs),
-        cmocka_unit_test(test_help),        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_transparent), cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_many_inputs), cmocka_unit_test(test_help),
+        cmocka_unit_test(test_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -440,6 +440,43 @@ static void test_too_little_room(void **state)
     }
 }
 
+static void test_for_proxy(void **state)
+{
+    static const struct {
+        const char *head;
+        const char *authorization;
+        const char *front; /* null: refused */
+    } rows[] = {
+        {"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n", NULL, "GET http://h:8/a?b HTTP/1.1\r\n"},
+        {"GET / HTTP/1.1\r\n\r\n",
+         "Basic eA==", "GET http://h:8/ HTTP/1.1\r\nProxy-Authorization: Basic eA==\r\n"},
+        {"OPTIONS * HTTP/1.1\r\n\r\n", NULL, "OPTIONS http://h:8 HTTP/1.1\r\n"},
+        {"GET /* HTTP/1.1\r\n\r\n", NULL, "GET http://h:8/* HTTP/1.1\r\n"},
+        {"GET *x HTTP/1.1\r\n\r\n", NULL, "GET http://h:8*x HTTP/1.1\r\n"},
+        {"", NULL, NULL},
+        {"GET", NULL, NULL},
+        {"GET / HTTP/1.1", NULL, NULL},
+        {"\r\n", NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct span head = span_from_string(rows[i].head);
+        struct text out = text_make(memory, sizeof(memory));
+        size_t done = h1_write_for_proxy(&out, head, SPAN_LITERAL("h:8"), rows[i].authorization);
+
+        if (done != (rows[i].front ? span_find(head, '\n') + 1 : 0) ||
+            (done && !span_equal(text_view(&out), span_from_string(rows[i].front)))) {
+            fail_msg("rows[%zu]: %zu, %.*s", i, done, SPAN_PRINTF(text_view(&out)));
+        }
+        for (size_t cap = 0; done && cap < out.len; cap++) {
+            struct text small = text_make(memory, cap);
+            assert_int_equal(
+                h1_write_for_proxy(&small, head, SPAN_LITERAL("h:8"), rows[i].authorization), 0);
+        }
+    }
+}
+
 static void test_chunk_heads_and_trailers(void **state)
 {
     static const struct {
@@ -501,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_responses),
         cmocka_unit_test(test_too_little_room),
+        cmocka_unit_test(test_for_proxy),
         cmocka_unit_test(test_chunk_heads_and_trailers),
         cmocka_unit_test(test_leaves_a_field_out),
     };

@@ -258,6 +258,57 @@ static void empty_lists_match_everything(void **state)
     config = NULL;
 }
 
+/* The way to go is known before the hello where all rules that may decide go the same way. */
+static void expect_via_at(int line, const char *host, const char *sni, bool open, const char *rule)
+{
+    const struct policy_question question = {
+        .host = host,
+        .port = 443,
+        .hello_known = sni != NULL,
+        .sni = span_from_string(sni ? sni : ""),
+    };
+    struct policy_answer answer = policy_decide(config, &question);
+    const char *name = answer.via_rule ? answer.via_rule->name : "default";
+
+    if (answer.via_open != open || (!open && strcmp(name, rule) != 0)) {
+        fail_msg("line %d: via of %s%s", line, name, answer.via_open ? ", open" : "");
+    }
+}
+
+#define EXPECT_VIA(host, sni, open, rule) expect_via_at(__LINE__, host, sni, open, rule)
+
+static void ways_are_known_early_where_rules_agree(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: plain, host: [plain.test], action: tunnel, via: [one]}\n"
+         "    - {name: no, host: [same.test], sni: [no.test], action: refuse}\n"
+         "    - {name: same-sni, host: [same.test], sni: [s.test], action: tunnel, via: [one, "
+         "two]}\n"
+         "    - {name: same, host: [same.test], action: intercept, via: [one, two]}\n"
+         "    - {name: order, host: [order.test], sni: [s.test], action: tunnel, via: [one, two]}\n"
+         "    - {name: order-else, host: [order.test], action: tunnel, via: [two, one]}\n"
+         "    - {name: other, host: [other.test], sni: [s.test], action: tunnel, via: [one]}\n"
+         "    - {name: agrees, host: [agrees.test], sni: [s.test], action: tunnel}\n"
+         "upstream:\n"
+         "  proxies:\n"
+         "    - {name: one, url: \"http://one.test:1\"}\n"
+         "    - {name: two, url: \"http://two.test:2\"}\n");
+    EXPECT_VIA("plain.test", NULL, false, "plain");
+    EXPECT_VIA("elsewhere.test", NULL, false, "default");
+    EXPECT_VIA("same.test", NULL, false, "same-sni");
+    EXPECT_VIA("same.test", "s.test", false, "same-sni");
+    EXPECT_VIA("same.test", "x.test", false, "same");
+    EXPECT_VIA("order.test", NULL, true, NULL);
+    EXPECT_VIA("order.test", "x.test", false, "order-else");
+    EXPECT_VIA("other.test", NULL, true, NULL);
+    EXPECT_VIA("other.test", "x.test", false, "default");
+    EXPECT_VIA("agrees.test", NULL, false, "agrees");
+    config->intercept.default_decision = DECISION_REFUSE; /* nobody goes anywhere by that */
+    EXPECT_VIA("other.test", NULL, false, "other");
+}
+
 static void decisions_have_names(void **state)
 {
     (void)state;
@@ -279,6 +330,7 @@ int main(void)
         cmocka_unit_test_teardown(wildcards_mean_what_is_below, tear_down),
         cmocka_unit_test_teardown(addresses_match_as_addresses, tear_down),
         cmocka_unit_test_teardown(rules_ask_for_fingerprints_and_verdicts, tear_down),
+        cmocka_unit_test_teardown(ways_are_known_early_where_rules_agree, tear_down),
         cmocka_unit_test(empty_lists_match_everything),
         cmocka_unit_test(decisions_have_names),
     };
