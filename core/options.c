@@ -7,6 +7,8 @@
 /* What an option does to the options; the value is null where none is taken. */
 enum option_kind {
     OPTION_CONFIG,
+    OPTION_PID,
+    OPTION_PID_FILE,
     OPTION_JSON,
     OPTION_COMPATIBLE,
     OPTION_DATABASE,
@@ -60,6 +62,8 @@ struct option_row {
 
 static const struct option_row option_rows[] = {
     {OPTION_CONFIG, 'c', "config", "FILE", "the configuration; it is YAML"},
+    {OPTION_PID, 0, "pid", "PID", "the process that runs"},
+    {OPTION_PID_FILE, 0, "pid-file", "FILE", "names the process that serves, also after upgrades"},
     {OPTION_JSON, 0, "json", NULL, "JSON instead of text, an object a line"},
     {OPTION_COMPATIBLE, 0, "compatible", NULL, "answer as MITMEngine does, faults included"},
     {OPTION_DATABASE, 0, "database", "DIR", "browser.txt, mitm.txt and badheader.txt are there"},
@@ -116,11 +120,23 @@ struct command_row {
 };
 
 static const struct command_row command_rows[] = {
-    {"run", NULL, COMMAND_RUN, 1ULL << OPTION_CONFIG, 0, "run the proxy",
+    {"run", NULL, COMMAND_RUN, 1ULL << OPTION_CONFIG | 1ULL << OPTION_PID_FILE, 0, "run the proxy",
      "Runs until SIGTERM or SIGINT. Without --config it listens on 127.0.0.1:8080 and makes a\n"
-     "certificate authority in ~/.weir if there is none. SIGHUP reads the file again.\n",
+     "certificate authority in ~/.weir if there is none. SIGHUP reads the file again. SIGUSR2\n"
+     "starts the program anew, which takes the sockets over: weir upgrade.\n",
      "  weir run\n"
      "  weir run --config /etc/weir/weir.yaml\n",
+     NULL},
+    {"upgrade", NULL, COMMAND_UPGRADE, 1ULL << OPTION_PID | 1ULL << OPTION_PID_FILE, 0,
+     "let a new weir take over from the one that runs",
+     "Sends SIGUSR2 to the process: it starts the program that lies at its path now, with the\n"
+     "same arguments and with its listening sockets. When the new one serves, the old one "
+     "finishes\n"
+     "what is under way and ends; no connection is refused. If the new one does not come up, the\n"
+     "old one goes on, and its log says why. With --pid-file it waits for the outcome, and exits\n"
+     "with 1 if the old one still serves; with --pid it only sends.\n",
+     "  weir upgrade --pid-file /run/weir/weir.pid\n"
+     "  weir upgrade --pid 4711\n",
      NULL},
     {"check", NULL, COMMAND_CHECK, 1ULL << OPTION_CONFIG, 1ULL << OPTION_CONFIG,
      "find every mistake in a configuration",
@@ -529,6 +545,11 @@ static bool take_option(struct parse *p, const struct option_row *row)
     case OPTION_CONFIG:
         options->config_file = option_value(p, row);
         return options->config_file != NULL;
+    case OPTION_PID:
+        return option_number(p, row, &options->pid);
+    case OPTION_PID_FILE:
+        options->pid_file = option_value(p, row);
+        return options->pid_file != NULL;
     case OPTION_DATABASE:
         options->database_dir = option_value(p, row);
         return options->database_dir != NULL;
@@ -722,6 +743,10 @@ static bool check_together(const struct parse *p)
     }
     if (!options->product && (options->type || options->grade)) {
         fputs("weir signatures: --type and --grade need --product NAME\n", p->err);
+        return false;
+    }
+    if (p->command->command == COMMAND_UPGRADE && !options->pid == !options->pid_file) {
+        fputs("weir upgrade: one of --pid PID and --pid-file FILE expected\n", p->err);
         return false;
     }
     if (options->user && !options->local) {

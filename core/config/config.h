@@ -197,6 +197,12 @@ struct config {
     } limits;
 
     struct {
+        struct config_address address;
+        char *magic_host; /* "": none */
+        struct config_url pac_proxy;
+    } admin;
+
+    struct {
         uint32_t delay_ms; /* not ready any more, still accepting */
         uint32_t grace_ms;
     } drain;

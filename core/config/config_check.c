@@ -72,6 +72,24 @@ static void check_listeners(const struct check *check)
     }
 }
 
+static void check_admin(const struct check *check)
+{
+    const struct config_address *admin = &check->config->admin.address;
+    const struct sockaddr_in *address = (const struct sockaddr_in *)&admin->socket_address;
+    const struct config_node *node = config_node_find(check->root, "admin.address");
+
+    for (size_t i = 0; node && admin->socket_address_len && address->sin_port != 0 &&
+                       i < check->config->listener_count;
+         i++) {
+        if (memcmp(&admin->socket_address, &check->config->listeners[i].address.socket_address,
+                   sizeof(admin->socket_address)) == 0) {
+            config_error(check->source, node->mark,
+                         "address: listener %zu has this address; give admin one of its own",
+                         i + 1);
+        }
+    }
+}
+
 /* What a listener says that its mode has no use for, or does not say that it needs. */
 static void check_mode(const struct check *check, const struct config_listener *listener,
                        const struct config_node *node)
@@ -424,6 +442,7 @@ void config_check(const struct config *config, const struct config_node *root,
     }
     check_listeners(&check);
     check_modes(&check);
+    check_admin(&check);
     check_proxies(&check);
     check_rules(&check);
     check_files(&check);

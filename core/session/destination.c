@@ -2,6 +2,7 @@
 #include "core/session/destination.h"
 
 #include "core/session/answer.h"
+#include "core/session/magic_host.h"
 #include "core/session/session_steps.h"
 #include "core/session/talk.h"
 
@@ -71,6 +72,15 @@ enum step destination_begin_asked(struct session *s)
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
+    if (magic_host_is(s, s->target)) {
+        s->decision = DECISION_REFUSE;
+        s->rule = "admin.magic_host";
+        session_fault(
+            s, "http_request_denied",
+            "the pages of this proxy are in no tunnel and not behind TLS: open http://%s/",
+            config->admin.magic_host);
+        return refuse_asked(s);
+    }
     if (!port_is_allowed(config, s->port)) {
         s->decision = DECISION_REFUSE;
         s->rule = "connect.ports";

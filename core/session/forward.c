@@ -5,6 +5,7 @@
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/magic_host.h"
 #include "core/session/session_steps.h"
 #include "http/h1_body.h"
 #include "http/h1_rewrite.h"
@@ -122,39 +123,44 @@ static void drop_server(struct session *s)
     }
 }
 
-/*
- * Answers instead of the server. The connection goes on when the request was read to its end, so
- * that the next one can be found.
- */
-static enum step answer_instead(struct session *s, uint16_t status, const char *error,
-                                const char *detail, enum close_reason reason)
+/* Sends an answer whose connection goes on when the request was read to its end, so that the next
+ * one can be found, and ends the exchange. */
+static enum step give_answer(struct session *s, struct answer *answer, enum close_reason reason)
 {
     struct forward *f = s->forward;
-    bool keep_alive =
-        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
-    const struct answer answer = {
-        .status = status,
-        .error = error,
-        .detail = span_from_string(detail),
-        .target = span_from_string(f->exchange.authority),
-        .head_only = f->is_head,
-        .keep_alive = keep_alive,
-        .version = f->client_version,
-    };
 
-    session_fault(s, error, "%s", detail);
+    answer->head_only = f->is_head;
+    answer->version = f->client_version;
+    answer->keep_alive =
+        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
     drop_server(s);
-    f->exchange.status = status;
+    f->exchange.status = answer->status;
+    f->exchange.response_bytes = f->is_head ? 0 : answer->body.len;
     f->answered = true;
-    if (!session_answer(s, &answer)) {
+    if (!session_answer(s, answer)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    if (!keep_alive) {
+    if (!answer->keep_alive) {
         return session_end(s, reason);
     }
     log_exchange(f);
     conn_flush(s->client);
     return next_request(s);
+}
+
+/* Answers instead of the server. */
+static enum step answer_instead(struct session *s, uint16_t status, const char *error,
+                                const char *detail, enum close_reason reason)
+{
+    struct answer answer = {
+        .status = status,
+        .error = error,
+        .detail = span_from_string(detail),
+        .target = span_from_string(s->forward->exchange.authority),
+    };
+
+    session_fault(s, error, "%s", detail);
+    return give_answer(s, &answer, reason);
 }
 
 /* ---- the request ---- */
@@ -201,29 +207,6 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     h1_body_init(&f->up, head->framing, head->content_length);
 }
 
-/* Schemes that authenticate the connection and not the request (RFC 4559 6): then nobody else may
- * use it. */
-static bool binds_connection(const struct http_head *head, struct span name)
-{
-    for (size_t i = 0; i < head->field_count; i++) {
-        struct span value = head->fields[i].value;
-        if (span_equal_nocase(head->fields[i].name, name) &&
-            (span_equal_nocase(span_sub(value, 0, 4), SPAN_LITERAL("NTLM")) ||
-             span_equal_nocase(span_sub(value, 0, 9), SPAN_LITERAL("Negotiate")))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Nothing is judged here, and so nobody may send the field with the verdict to that side. */
-static struct span forbidden_field(const struct session *s, enum header_to to)
-{
-    const struct config *config = session_config(s);
-
-    return span_from_string(config->detect.header_to & to ? config->detect.header : "");
-}
-
 static bool write_head(struct session *s, const struct http_head *head,
                        const struct http_authority *authority, struct span path,
                        struct http_fault *fault)
@@ -237,7 +220,7 @@ static bool write_head(struct session *s, const struct http_head *head,
         .upgrade = head->upgrade,
         .framing = head->framing,
         .content_length = head->content_length,
-        .without = forbidden_field(s, HEADER_TO_SERVER),
+        .without = session_forbidden_field(s, HEADER_TO_SERVER),
     };
 
     if (!h1_write_request(&t, head, authority, HTTP_SCHEME_HTTP, path, &options, fault)) {
@@ -368,6 +351,16 @@ static bool set_target(struct session *s, const struct http_authority *authority
     return s->target != NULL;
 }
 
+/* A request for the magic host. */
+static enum step answer_page(struct session *s, const struct http_head *head, struct span path)
+{
+    struct answer answer;
+
+    magic_host_answer(s, head, path, &answer);
+    buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
+    return give_answer(s, &answer, CLOSE_ANSWERED);
+}
+
 enum step forward_begin(struct session *s, const struct http_head *head)
 {
     const struct config *config = session_config(s);
@@ -399,13 +392,16 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     if (!set_target(s, &authority)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
+    if (magic_host_is(s, authority.host)) {
+        return answer_page(s, head, path);
+    }
     session_ask(s, &question, client);
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
     f->may_retry = f->up_done && http_is_idempotent(head->method);
-    f->bound = binds_connection(head, SPAN_LITERAL("Authorization"));
+    f->bound = http_binds_connection(head, SPAN_LITERAL("Authorization"));
     buf_queue_clear(&f->held, bufs_of(s));
     bool written = write_head(s, head, &authority, path, &fault);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
@@ -457,8 +453,9 @@ static enum body_flow pass_trailers(struct session *s, struct h1_body *body, str
         trailers.field_count = 0;
     }
     text_string(&t, "0\r\n");
-    h1_write_trailers(&t, &trailers,
-                      forbidden_field(s, from == s->server ? HEADER_TO_CLIENT : HEADER_TO_SERVER));
+    h1_write_trailers(
+        &t, &trailers,
+        session_forbidden_field(s, from == s->server ? HEADER_TO_CLIENT : HEADER_TO_SERVER));
     buf_queue_consume(&from->rx, bufs_of(s), trailers.len);
     if (chunked && !conn_write(to, text_view(&t))) {
         return BODY_NO_MEMORY;
@@ -608,7 +605,7 @@ static bool write_response(struct session *s, const struct http_head *head, bool
         .framing = head->framing,
         .content_length = head->content_length,
         .peer_version = f->client_version,
-        .without = forbidden_field(s, HEADER_TO_CLIENT),
+        .without = session_forbidden_field(s, HEADER_TO_CLIENT),
     };
 
     if (is_final) {
@@ -658,7 +655,7 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     if (!interim || head->status == 101) {
         f->exchange.status = head->status;
         f->exchange.first_byte_ns = session_now(s);
-        f->bound |= binds_connection(head, SPAN_LITERAL("WWW-Authenticate"));
+        f->bound |= http_binds_connection(head, SPAN_LITERAL("WWW-Authenticate"));
         buf_queue_clear(&f->held, bufs_of(s));
     }
     /* Interim responses are unknown to HTTP/1.0 (RFC 9110 15.2). */

@@ -285,14 +285,19 @@ static bool tell_to_leave(struct session *s)
     return true;
 }
 
+void reading_ask_to_leave(struct session *s)
+{
+    if (s->tap && !http_tap_is_blind(s->tap) && !s->leave_ns && tell_to_leave(s)) {
+        s->leave_ns = session_now(s);
+    }
+}
+
 bool reading_may_leave(struct session *s)
 {
     if (!s->tap || http_tap_is_blind(s->tap)) {
         return false;
     }
-    if (!s->leave_ns && tell_to_leave(s)) {
-        s->leave_ns = session_now(s);
-    }
+    reading_ask_to_leave(s);
     if (!s->leave_ns || session_now(s) - s->leave_ns < LEAVE_MS * NS_PER_MS ||
         !http_tap_is_idle(s->tap) || s->client->rx.len || s->server->rx.len) {
         return false;

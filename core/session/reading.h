@@ -25,8 +25,10 @@ bool reading_begin(struct session *session) MUST_CHECK;
 /* After bytes have moved: gives the tap up when it can follow no more. */
 void reading_look(struct session *session);
 
-/* Draining: tells the client to leave, at the first call. True: nothing is under way, and requests
- * that were on their way had the time to come. */
+/* Draining: tells the client to leave, at the first call. */
+void reading_ask_to_leave(struct session *session);
+/* The same. True: nothing is under way, and requests that were on their way had the time to come.
+ */
 bool reading_may_leave(struct session *session);
 
 /* The session ends: exchanges under way are logged. Also without a tap. */

@@ -210,6 +210,13 @@ void session_close(struct session *s, enum close_reason reason)
     pool_free(&w->sessions, s);
 }
 
+void session_ask_to_leave(struct session *s)
+{
+    if (s->step == STEP_RELAY) {
+        reading_ask_to_leave(s);
+    }
+}
+
 void session_end_if_idle(struct session *s)
 {
     /* One that was just accepted gets the time to say what it came for. */
@@ -220,4 +227,11 @@ void session_end_if_idle(struct session *s)
     if (idle) {
         session_close(s, CLOSE_DRAINED);
     }
+}
+
+struct span session_forbidden_field(const struct session *s, enum header_to to)
+{
+    const struct config *config = session_config(s);
+
+    return span_from_string(config->detect.header_to & to ? config->detect.header : "");
 }

@@ -196,8 +196,12 @@ void session_accept(struct worker *engine, struct listener *listener, int fd);
 /* Gives the reason (the first one wins), logs, closes both connections, frees the session. */
 void session_close(struct session *session, enum close_reason reason);
 
-/* Draining, at times: ends the session if nothing is under way on it, and else tells the client to
- * leave. */
+/* Where nothing is judged nobody may send the field with the verdict to that side: its name. */
+struct span session_forbidden_field(const struct session *session, enum header_to to);
+
+/* Draining, at times: tells the client to leave. */
+void session_ask_to_leave(struct session *session);
+/* The same, and ends the session if nothing is under way on it. */
 void session_end_if_idle(struct session *session);
 
 /* Sentence and RFC 9209 type of a fault, kept for the log and the page; the first one wins. */

@@ -561,13 +561,21 @@ static void deliver_publish(struct letter *letter)
     free(order);
 }
 
+static void drain(void *context);
+
 static void deliver_drain(struct letter *letter)
 {
     struct order *order = CONTAINER_OF(letter, struct order, letter);
     struct world *world = order->world;
 
-    session_worker_drain(&world->worker, (uint32_t)world_below(world, 5000));
     free(order);
+    if (!world->worker.draining && world_chance(world, 50)) {
+        session_worker_drain(&world->worker);
+        sim_after(world->sim, world_below(world, 2000) * NS_PER_MS, drain, world);
+        return;
+    }
+    session_worker_end(&world->worker, (uint32_t)world_below(world, 1000),
+                       (uint32_t)world_below(world, 5000));
 }
 
 static void post(struct world *world, void (*deliver)(struct letter *letter))
@@ -584,7 +592,7 @@ static void publish(void *context)
 {
     struct world *world = context;
 
-    if (!world->worker.draining) {
+    if (!world->worker.ending) {
         post(world, deliver_publish);
     }
 }
@@ -593,7 +601,7 @@ static void drain(void *context)
 {
     struct world *world = context;
 
-    if (!world->worker.draining) {
+    if (!world->worker.ending) {
         post(world, deliver_drain);
     }
 }
@@ -607,7 +615,7 @@ static void watch(void *context)
     for (size_t i = 0; i < world->client_count; i++) {
         finished &= world->clients[i].finished;
     }
-    if (finished || world->worker.draining) {
+    if (finished || world->worker.ending) {
         drain(world);
         return;
     }
@@ -632,19 +640,19 @@ static void start_worker(struct world *world)
                   {.count = 2u << world_below(world, 4), .size = 4096u << world_below(world, 3)}},
         .without_recv_cap = world->profile->without_recv_cap,
     };
-    const int fd = sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address));
+    const struct listen_socket socket = {
+        sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address)), 0};
     const struct session_worker_options options = {
         .conn_cap = world->is_crowded ? 4 + (uint32_t)world_below(world, 3) : 64,
         .ring = &ring,
         .shared = &world->shared,
         .snapshot = world->snapshot,
-        .listen_fds = &fd,
-        .listen_fd_count = 1,
         .own = world->own,
     };
-    char error[512];
+    char error[512] = "out of memory";
 
-    if (session_worker_init(&world->worker, &options, error, sizeof(error)) < 0) {
+    if (session_worker_init(&world->worker, &options, error, sizeof(error)) < 0 ||
+        worker_listen(&world->worker.engine, &socket, 1) < 0) {
         panic(__FILE__, __LINE__, "%s", error);
     }
 }
