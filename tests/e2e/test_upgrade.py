@@ -59,7 +59,12 @@ class Upgrade(harness.WeirCase):
                 if words[3] == "0A":
                     inodes[words[9]] = int(words[1].split(":")[1], 16)
         folder = f"/proc/{self.own.process.pid}/fd"
-        links = [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+        links = []
+        for name in os.listdir(folder):
+            try:
+                links.append(os.readlink(f"{folder}/{name}"))
+            except FileNotFoundError:
+                pass  # closed since it was listed
         return sorted(inodes[link[8:-1]] for link in links
                       if link.startswith("socket:[") and link[8:-1] in inodes)
 
