@@ -26,7 +26,7 @@ static struct ring_owner ring_owner(const struct conn *c)
     return (struct ring_owner){c->pool.slot, c->pool.generation};
 }
 
-static void run_closing(struct actor *actor);
+static void run_self(struct actor *actor);
 static void watch_end(struct conn *c);
 static void open_received(struct conn *c);
 
@@ -41,11 +41,41 @@ static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
     c->fd = fd;
     c->owner = owner;
     c->tx_wake = SIZE_MAX;
-    actor_init(&c->self, &w->ready, run_closing);
-    timer_init(&c->timer, &c->self);
-    timer_init(&c->retry, &c->self);
-    list_init(&c->starved_link);
     return c;
+}
+
+/* False: out of memory. */
+static bool have_self(struct conn *c)
+{
+    struct conn_self *self = c->self;
+
+    if (self) {
+        return true;
+    }
+    self = calloc(1, sizeof(*self));
+    if (!self) {
+        return false;
+    }
+    self->conn = c;
+    actor_init(&self->actor, &c->worker->ready, run_self);
+    timer_init(&self->timer, &self->actor);
+    timer_init(&self->retry, &self->actor);
+    list_init(&self->starved_link);
+    c->self = self;
+    return true;
+}
+
+static void self_free(struct conn *c)
+{
+    struct conn_self *self = c->self;
+
+    if (self) {
+        ASSERT(!list_is_linked(&self->starved_link));
+        timer_clear(&c->worker->timers, &self->timer);
+        timer_clear(&c->worker->timers, &self->retry);
+        actor_fini(&self->actor);
+        free(self);
+    }
 }
 
 struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
@@ -91,20 +121,21 @@ static int dial_socket(struct worker *w, const struct address *address,
 struct conn *conn_dial(struct worker *w, const struct address *address,
                        const struct address *source, struct actor *owner, int *error)
 {
+    bool is_remembered = own_addresses_remember_dialled(w->own);
+    struct own_dialled *own = is_remembered ? own_dialled_new() : NULL;
     int fd = dial_socket(w, address, source);
-    struct conn *c;
+    struct conn *c = fd < 0 || (is_remembered && !own) ? NULL : conn_new(w, fd, owner);
 
-    if (fd < 0) {
-        *error = fd;
-        return NULL;
-    }
-    c = conn_new(w, fd, owner);
     if (!c) {
-        ring_close(w->ring, fd);
-        *error = -ENOMEM;
+        own_addresses_closed(w->own, own);
+        if (fd >= 0) {
+            ring_close(w->ring, fd);
+        }
+        *error = fd < 0 ? fd : -ENOMEM;
         return NULL;
     }
     c->state = CONN_CONNECTING;
+    c->own = own;
     c->peer = *address;
     c->in_flight++;
     ring_connect(w->ring, fd, ring_owner(c), &address->u.any, address->len);
@@ -118,9 +149,9 @@ static void remember_dialled(struct conn *c)
     struct worker *w = c->worker;
     struct sockaddr_storage name;
 
-    if (own_addresses_remember_dialled(w->own) && ring_local_name(w->ring, c->fd, &name) == 0) {
+    if (c->own && ring_local_name(w->ring, c->fd, &name) == 0) {
         struct address local = address_from_storage(&name);
-        own_addresses_opened(w->own, &c->own, &local, &c->peer);
+        own_addresses_opened(w->own, c->own, &local, &c->peer);
     }
 }
 
@@ -180,8 +211,8 @@ static void on_broken(struct conn *c, int poll_mask)
 
 static void leave_starved(struct conn *c)
 {
-    list_remove(&c->starved_link);
-    timer_clear(&c->worker->timers, &c->timer);
+    list_remove(&c->self->starved_link);
+    timer_clear(&c->worker->timers, &c->self->timer);
 }
 
 static void arm_receive(struct conn *c, size_t cap, bool poll_first)
@@ -228,7 +259,6 @@ static void take_received(struct conn *c, struct buf *b)
     struct buf *last = c->rx.last;
     size_t len = b->end - b->start;
 
-    c->received_bytes += len;
     c->arm_bytes += (uint32_t)len;
     c->arm_count++;
     if (c->transport) {
@@ -266,10 +296,14 @@ static void starve(struct conn *c)
 {
     struct worker *w = c->worker;
 
-    c->receiving = CONN_RECV_STARVED;
     w->stats.starved++;
-    list_push_back(&w->starved, &c->starved_link);
-    timer_set(&w->timers, &c->timer, worker_now(w) + STARVED_NS);
+    if (!have_self(c)) {
+        receive_failed(c, ENOMEM);
+        return;
+    }
+    c->receiving = CONN_RECV_STARVED;
+    list_push_back(&w->starved, &c->self->starved_link);
+    timer_set(&w->timers, &c->self->timer, worker_now(w) + STARVED_NS);
 }
 
 static void on_receive(struct conn *c, const struct ring_event *event)
@@ -302,9 +336,9 @@ static void on_receive(struct conn *c, const struct ring_event *event)
 
 static void on_private_receive(struct conn *c, const struct ring_event *event)
 {
-    struct buf *b = c->private_buf;
+    struct buf *b = c->self->private_buf;
 
-    c->private_buf = NULL;
+    c->self->private_buf = NULL;
     c->receiving = CONN_RECV_IDLE;
     if (event->res > 0) {
         b->end = (uint32_t)event->res;
@@ -332,7 +366,7 @@ static void receive_privately(struct conn *c)
         return;
     }
     c->worker->stats.private_receives++;
-    c->private_buf = b;
+    c->self->private_buf = b;
     c->receiving = CONN_RECV_PRIVATE;
     c->in_flight++;
     ring_recv_into(c->worker->ring, c->fd, ring_owner(c), b->data, b->cap);
@@ -341,7 +375,7 @@ static void receive_privately(struct conn *c)
 void conn_serve_starved(struct worker *w)
 {
     for (int served = 0; served < STARVED_REARM_MAX && !list_is_empty(&w->starved); served++) {
-        struct conn *c = CONTAINER_OF(w->starved.next, struct conn, starved_link);
+        struct conn *c = CONTAINER_OF(w->starved.next, struct conn_self, starved_link)->conn;
         enum ring_group group = c->bulk ? RING_GROUP_BULK : RING_GROUP_SMALL;
         if (ring_group_free(w->ring, group) * 4 < ring_group_size(w->ring, group)) {
             return;
@@ -610,7 +644,6 @@ static void on_send(struct conn *c, const struct ring_event *event)
             c->error = -event->res;
         }
     } else {
-        c->sent_bytes += (uint64_t)event->res;
         c->sent_ns = worker_now(c->worker);
         if (c->transport) {
             consume_sealed(c, (size_t)event->res);
@@ -619,7 +652,7 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
         if (c->state == CONN_FLUSHING) {
             /* The limit is for a peer that takes nothing, not for a slow one. */
-            timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + FLUSH_NS);
+            timer_set(&c->worker->timers, &c->self->timer, worker_now(c->worker) + FLUSH_NS);
         }
         conn_flush(c);
     }
@@ -640,8 +673,11 @@ void conn_poll(struct conn *c, bool in)
     }
     if (!in && (c->half_open || c->eof)) {
         /* The poll would end at once, for the FIN, and so would the next: look again in a while. */
-        if (c->retry.deadline_ns == 0) {
-            timer_set(&c->worker->timers, &c->retry, worker_now(c->worker) + RETRY_NS);
+        if (!have_self(c)) {
+            c->error = c->error ? c->error : ENOMEM;
+            actor_ready(c->owner);
+        } else if (c->self->retry.deadline_ns == 0) {
+            timer_set(&c->worker->timers, &c->self->retry, worker_now(c->worker) + RETRY_NS);
         }
         return;
     }
@@ -715,7 +751,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
     default:
         panic(__FILE__, __LINE__, "event of kind %d on a connection", (int)event->kind);
     }
-    if (wake_owner || c->owner == &c->self) {
+    if (wake_owner || c->state > CONN_OPEN) {
         actor_ready(c->owner);
     }
 }
@@ -726,16 +762,23 @@ static void conn_free(struct conn *c)
 {
     struct worker *w = c->worker;
 
-    ASSERT(c->in_flight == 0 && !list_is_linked(&c->starved_link));
-    own_addresses_closed(w->own, &c->own);
+    ASSERT(c->in_flight == 0);
+    own_addresses_closed(w->own, c->own);
     ring_close(w->ring, c->fd);
     transport_free(c);
     buf_queue_clear(&c->rx, &w->bufs);
     buf_queue_clear(&c->tx, &w->bufs);
-    timer_clear(&w->timers, &c->timer);
-    timer_clear(&w->timers, &c->retry);
-    actor_fini(&c->self);
+    self_free(c);
     pool_free(&w->conns, c);
+}
+
+/* The watchdog of the last act. */
+static void watch_closing(struct conn *c)
+{
+    struct worker *w = c->worker;
+
+    timer_set(&w->timers, c->self ? &c->self->timer : &w->reaper.timer,
+              worker_now(w) + CLOSE_OVERDUE_NS);
 }
 
 static void stop(struct conn *c, bool reset)
@@ -760,7 +803,7 @@ static void stop(struct conn *c, bool reset)
     if (reset || connecting || c->error || ring_shutdown(ring, c->fd, SHUT_RDWR) < 0) {
         ring_cancel_fd(ring, c->fd);
     }
-    timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + CLOSE_OVERDUE_NS);
+    watch_closing(c);
 }
 
 /* What arrives after the end is read and dropped, so that the kernel sends no RST that would make
@@ -768,7 +811,7 @@ static void stop(struct conn *c, bool reset)
 static void linger(struct conn *c)
 {
     buf_queue_clear(&c->rx, &c->worker->bufs);
-    if (c->error || c->receiving == CONN_RECV_ENDED || c->timer.fired) {
+    if (c->error || c->receiving == CONN_RECV_ENDED || c->self->timer.fired) {
         stop(c, false);
         return;
     }
@@ -780,7 +823,7 @@ static void linger(struct conn *c)
 static void flush_rest(struct conn *c)
 {
     buf_queue_clear(&c->rx, &c->worker->bufs);
-    if (c->error || c->timer.fired) {
+    if (c->error || c->self->timer.fired) {
         stop(c, true);
         return;
     }
@@ -788,7 +831,7 @@ static void flush_rest(struct conn *c)
     conn_finish(c);
     if (c->fin_sent) {
         c->state = CONN_LINGERING;
-        timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + LINGER_NS);
+        timer_set(&c->worker->timers, &c->self->timer, worker_now(c->worker) + LINGER_NS);
         linger(c);
     }
 }
@@ -804,24 +847,25 @@ static void closing_overdue(struct conn *c)
                 c->worker->index, c->fd, c->in_flight, c->receiving, c->sending, c->polling_in,
                 c->polling_out);
     ring_cancel_fd(c->worker->ring, c->fd);
-    timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + CLOSE_OVERDUE_NS);
+    watch_closing(c);
 }
 
-/* The conn as its own actor: while it waits for a buffer, and after its owner let go of it. */
-static void run_closing(struct actor *actor)
+/* The conn as its own actor: see struct conn_self. */
+static void run_self(struct actor *actor)
 {
-    struct conn *c = CONTAINER_OF(actor, struct conn, self);
+    struct conn_self *self = CONTAINER_OF(actor, struct conn_self, actor);
+    struct conn *c = self->conn;
 
-    if (c->retry.fired) {
-        c->retry.fired = false;
-        if (on_room(c, 0) && c->owner != &c->self) {
+    if (self->retry.fired) {
+        self->retry.fired = false;
+        if (on_room(c, 0) && c->owner != actor) {
             actor_ready(c->owner);
         }
     }
     switch ((enum conn_state)c->state) {
     case CONN_CONNECTING:
     case CONN_OPEN:
-        if (c->receiving == CONN_RECV_STARVED && c->timer.fired) {
+        if (c->receiving == CONN_RECV_STARVED && self->timer.fired) {
             receive_privately(c);
         }
         break;
@@ -834,21 +878,56 @@ static void run_closing(struct actor *actor)
     case CONN_CLOSING:
         if (c->in_flight == 0) {
             conn_free(c);
-        } else if (c->timer.fired) {
+        } else if (self->timer.fired) {
             closing_overdue(c);
         }
         break;
     }
 }
 
+static void run_reaper(struct actor *actor)
+{
+    struct worker *w = CONTAINER_OF(actor, struct worker, reaper.actor);
+    bool is_overdue = w->reaper.timer.fired;
+    bool is_done = true;
+    uint32_t at = 0;
+    struct conn *c;
+
+    w->reaper.timer.fired = false;
+    while ((c = pool_next(&w->conns, &at))) {
+        if (c->owner != actor) {
+            continue;
+        }
+        if (c->in_flight == 0) {
+            conn_free(c);
+            continue;
+        }
+        is_done = false;
+        if (is_overdue) {
+            closing_overdue(c);
+        }
+    }
+    if (is_done) {
+        timer_clear(&w->timers, &w->reaper.timer);
+    }
+}
+
+void conn_reaper_init(struct worker *w)
+{
+    actor_init(&w->reaper.actor, &w->ready, run_reaper);
+    timer_init(&w->reaper.timer, &w->reaper.actor);
+}
+
 void conn_close(struct conn *c, enum conn_close_how how)
 {
+    bool can_flush = have_self(c);
+
     ASSERT(c->state <= CONN_OPEN);
-    c->owner = &c->self;
+    c->owner = can_flush ? &c->self->actor : &c->worker->reaper.actor;
     c->tx_wake = SIZE_MAX;
     tls_engine_free(c->tls);
     c->tls = NULL;
-    if (how != CONN_CLOSE_FLUSH || c->state != CONN_OPEN || c->error) {
+    if (how != CONN_CLOSE_FLUSH || c->state != CONN_OPEN || c->error || !can_flush) {
         stop(c, how == CONN_CLOSE_RESET);
         return;
     }
@@ -858,6 +937,6 @@ void conn_close(struct conn *c, enum conn_close_how how)
     }
     c->state = CONN_FLUSHING;
     c->tx_wake = 0;
-    timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + FLUSH_NS);
+    timer_set(&c->worker->timers, &c->self->timer, worker_now(c->worker) + FLUSH_NS);
     flush_rest(c);
 }

@@ -39,21 +39,30 @@ struct conn_transport {
     bool is_finished;    /* close_notify was written */
 };
 
+/*
+ * What a conn needs to act by itself: while it waits for a buffer, or for room after the peer's
+ * FIN, and while it closes. Few do so at a time.
+ */
+struct conn_self {
+    struct conn *conn;
+    struct actor actor;
+    struct timer retry; /* while half_open: instead of a poll for room */
+    struct timer timer; /* starvation while open, time limits while closing */
+    struct list_node starved_link;
+    struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
+};
+
 struct conn {
     struct pool_slot pool;
     struct worker *worker;
-    struct actor *owner; /* never null: the conn itself after conn_close() */
-    struct actor self;
+    struct actor *owner; /* never null: after conn_close() it is `self`, or the worker's reaper */
+    struct conn_self *self;           /* null: it did not act by itself yet; owned */
     struct tls_engine *tls;           /* null: clear text; owned */
     struct conn_transport *transport; /* null: rx and tx are what is on the wire; owned */
     struct buf_queue rx;              /* received, not consumed; ciphertext when tls */
     struct buf_queue tx;              /* to be sent; the front may be in flight */
-    struct timer retry;               /* while half_open: instead of a poll for room */
-    struct timer timer;               /* starvation while open, time limits while closing */
-    struct list_node starved_link;
-    struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
+    struct own_dialled *own;          /* while it is one that was dialled, and that matters */
     struct address peer;
-    struct own_dialled own; /* while it is one that was dialled, and that matters */
 
     int fd;
     int error; /* 0, or the errno that ended it */
@@ -81,8 +90,6 @@ struct conn {
     size_t tx_wake;        /* make the owner ready when tx is down to this; SIZE_MAX: never */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
     int64_t sent_ns;       /* when a send last came back; 0: none did */
-    uint64_t received_bytes;
-    uint64_t sent_bytes;
 };
 
 /* Both return null when the pool is full or no descriptor is to be had (*error: -errno). `source`:
@@ -144,5 +151,8 @@ static inline bool conn_is_drained(const struct conn *conn)
 
 /* The worker's, once a turn: gives buffers to conns that had none. */
 void conn_serve_starved(struct worker *worker);
+
+/* Ends the conns that were closed when there was no memory for their `self`. In the worker. */
+void conn_reaper_init(struct worker *worker);
 
 #endif

@@ -2,11 +2,17 @@
 #include "core/engine/own_address.h"
 
 #include "core/base/hash.h"
+#include "core/base/table.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 enum { DIALLED_EXPECTED = 1024 };
+
+struct own_dialled {
+    struct table_node node;
+    bool is_listed;
+};
 
 struct own_addresses {
     struct address listening[OWN_ADDRESSES_MAX]; /* unmapped */
@@ -117,12 +123,14 @@ bool own_addresses_remember_dialled(const struct own_addresses *own)
     return own && own->remembers_dialled;
 }
 
+struct own_dialled *own_dialled_new(void)
+{
+    return calloc(1, sizeof(struct own_dialled));
+}
+
 void own_addresses_opened(struct own_addresses *own, struct own_dialled *dialled,
                           const struct address *local, const struct address *peer)
 {
-    if (!own_addresses_remember_dialled(own)) {
-        return;
-    }
     pthread_mutex_lock(&own->lock);
     table_insert(&own->dialled, &dialled->node, flow_hash(local, peer));
     pthread_mutex_unlock(&own->lock);
@@ -131,13 +139,12 @@ void own_addresses_opened(struct own_addresses *own, struct own_dialled *dialled
 
 void own_addresses_closed(struct own_addresses *own, struct own_dialled *dialled)
 {
-    if (!dialled->is_listed) {
-        return;
+    if (dialled && dialled->is_listed) {
+        pthread_mutex_lock(&own->lock);
+        table_remove(&own->dialled, &dialled->node);
+        pthread_mutex_unlock(&own->lock);
     }
-    pthread_mutex_lock(&own->lock);
-    table_remove(&own->dialled, &dialled->node);
-    pthread_mutex_unlock(&own->lock);
-    dialled->is_listed = false;
+    free(dialled);
 }
 
 bool own_addresses_dialled(struct own_addresses *own, const struct address *client,

@@ -10,19 +10,13 @@
 #ifndef WEIR_ENGINE_OWN_ADDRESS_H
 #define WEIR_ENGINE_OWN_ADDRESS_H
 
-#include "core/base/table.h"
 #include "core/engine/address.h"
 #include "core/engine/ring.h"
 
 enum { OWN_ADDRESSES_MAX = 128 };
 
 struct own_addresses;
-
-/* A dialled connection in the set; embedded by whoever has the connection. All zero: not in it. */
-struct own_dialled {
-    struct table_node node;
-    bool is_listed;
-};
+struct own_dialled; /* a dialled connection in the set, or soon in it */
 
 /* remembers_dialled: a listener is transparent. Null: no memory. */
 struct own_addresses *own_addresses_new(bool remembers_dialled) MUST_CHECK;
@@ -36,9 +30,12 @@ bool own_addresses_add(struct own_addresses *own, const struct sockaddr_storage 
 bool own_addresses_listen_on(const struct own_addresses *own, struct ring *ring,
                              const struct address *address);
 
-/* A connection that was dialled, from `local` to `peer`, is open; and it is about to be closed. */
+/* For a connection that is going to be dialled; owned by the caller. Null: no memory. */
+struct own_dialled *own_dialled_new(void) MUST_CHECK;
+/* It is open, from `local` to `peer`. */
 void own_addresses_opened(struct own_addresses *own, struct own_dialled *dialled,
                           const struct address *local, const struct address *peer);
+/* It is about to be closed: out of the set, and freed. Null is fine. */
 void own_addresses_closed(struct own_addresses *own, struct own_dialled *dialled);
 
 /* Whether a connection from `client` that was on its way to `target` is one that was dialled here.

@@ -15,13 +15,6 @@ enum {
 void pipe_init(struct pipe *p, struct conn *from, struct conn *to)
 {
     *p = (struct pipe){.from = from, .to = to};
-    p->moved_ns = worker_now(from->worker);
-}
-
-static void moved(struct pipe *p, size_t len)
-{
-    p->bytes += len;
-    p->moved_ns = worker_now(p->from->worker);
 }
 
 /* ---- copying: open, look, seal ---- */
@@ -37,9 +30,10 @@ bool pipe_write(struct pipe *p, struct span bytes)
 }
 
 /* False: nothing more is to go on, and p->end says so. */
-static bool show(struct pipe *p, bool (*to)(void *context, struct span bytes), struct span bytes)
+static bool show(struct pipe *p, bool (*to)(struct pipe *pipe, struct span bytes),
+                 struct span bytes)
 {
-    if (to && !to(p->context, bytes)) {
+    if (to && !to(p, bytes)) {
         if (p->end == PIPE_FLOWS) {
             p->end = PIPE_STOPPED;
         }
@@ -54,7 +48,7 @@ static bool may_pass(struct pipe *p, struct span bytes)
     if (!show(p, p->look, bytes)) {
         return false;
     }
-    moved(p, bytes.len);
+    p->bytes += bytes.len;
     return true;
 }
 
@@ -62,7 +56,7 @@ static bool may_pass(struct pipe *p, struct span bytes)
 static bool pass_plaintext(struct pipe *p, struct span bytes)
 {
     if (p->edit) {
-        moved(p, bytes.len);
+        p->bytes += bytes.len;
         return show(p, p->edit, bytes);
     }
     return may_pass(p, bytes) && pipe_write(p, bytes);
@@ -212,10 +206,9 @@ static void switch_when_flushed(struct pipe *p)
 
 static void give_kernel_pipe(struct pipe *p)
 {
-    if (p->has_kernel_pipe) {
-        worker_give_splice_pipe(p->from->worker, &p->kernel_pipe, p->in_kernel_pipe == 0);
-        p->has_kernel_pipe = false;
-        p->in_kernel_pipe = 0;
+    if (p->kernel_pipe) {
+        worker_give_splice_pipe(p->from->worker, p->kernel_pipe);
+        p->kernel_pipe = NULL;
     }
 }
 
@@ -236,14 +229,18 @@ static void splice_failed(struct pipe *p, struct conn *c, ssize_t result)
     p->end = PIPE_FAILED;
 }
 
-/* Kernel pipe to socket. True: it is empty. */
+/* Kernel pipe to socket. True: it is empty. For the receiver that is a send like any other. */
 static bool splice_out(struct pipe *p)
 {
-    struct ring *ring = p->from->worker->ring;
+    struct worker *w = p->from->worker;
+    struct splice_pipe *pipe = p->kernel_pipe;
 
-    while (p->in_kernel_pipe) {
-        ssize_t len = ring_splice(ring, p->kernel_pipe.fds[0], p->to->fd, p->in_kernel_pipe);
+    while (pipe->filled) {
+        ssize_t len = ring_splice(w->ring, pipe->fds[0], p->to->fd, pipe->filled);
         if (len == -EAGAIN) {
+            if (p->to->send_since_ns == 0) {
+                p->to->send_since_ns = worker_now(w);
+            }
             conn_poll(p->to, false);
             return false;
         }
@@ -251,10 +248,11 @@ static bool splice_out(struct pipe *p)
             splice_failed(p, p->to, len ? len : -EPIPE);
             return false;
         }
-        p->in_kernel_pipe -= (size_t)len;
-        p->to->sent_bytes += (uint64_t)len;
-        p->from->worker->stats.spliced_bytes += (uint64_t)len;
-        moved(p, (size_t)len);
+        pipe->filled -= (size_t)len;
+        p->bytes += (uint64_t)len;
+        p->to->send_since_ns = 0;
+        p->to->sent_ns = worker_now(w);
+        w->stats.spliced_bytes += (uint64_t)len;
     }
     return true;
 }
@@ -270,10 +268,10 @@ static void splice_bytes(struct pipe *p)
 {
     struct ring *ring = p->from->worker->ring;
 
-    if (!p->has_kernel_pipe) {
-        p->has_kernel_pipe = worker_take_splice_pipe(p->from->worker, &p->kernel_pipe);
+    if (!p->kernel_pipe) {
+        p->kernel_pipe = worker_take_splice_pipe(p->from->worker);
     }
-    if (!p->has_kernel_pipe) {
+    if (!p->kernel_pipe) {
         p->splice_after = 0;
         back_to_copying(p);
         return;
@@ -283,7 +281,7 @@ static void splice_bytes(struct pipe *p)
             return;
         }
         ssize_t len =
-            ring_splice(ring, p->from->fd, p->kernel_pipe.fds[1], p->kernel_pipe.capacity);
+            ring_splice(ring, p->from->fd, p->kernel_pipe->fds[1], p->kernel_pipe->capacity);
         if (len == -EAGAIN) {
             /* Only a blocked direction keeps a pipe: there are few. */
             give_kernel_pipe(p);
@@ -301,8 +299,7 @@ static void splice_bytes(struct pipe *p)
             splice_failed(p, p->from, len);
             return;
         }
-        p->from->received_bytes += (uint64_t)len;
-        p->in_kernel_pipe = (size_t)len;
+        p->kernel_pipe->filled = (size_t)len;
         if (has_gone_small(p, len)) {
             if (splice_out(p)) {
                 back_to_copying(p);

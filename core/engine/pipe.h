@@ -28,21 +28,17 @@ struct pipe {
     struct conn *to;
     /* Sees each run of plaintext before it goes on; null: blind. Must not change or keep it. False:
      * neither this run nor anything behind it goes on. */
-    bool (*look)(void *context, struct span bytes);
+    bool (*look)(struct pipe *pipe, struct span bytes);
     /* Sees each run of plaintext instead, and passes on with pipe_write() what is to go on of it,
      * now or later; an empty run: the input is over. Null: all goes on, untouched. False: nothing
      * more goes on. */
-    bool (*edit)(void *context, struct span bytes);
-    void *context;    /* of both */
-    uint64_t bytes;   /* payload moved */
-    int64_t moved_ns; /* when something last moved */
-    enum pipe_end end;
-    uint64_t splice_after; /* bytes moved before this may be spliced; 0: never */
-    enum pipe_splice splice;
-    uint8_t small_splices; /* in a row */
-    bool has_kernel_pipe;
-    struct splice_pipe kernel_pipe;
-    size_t in_kernel_pipe; /* bytes */
+    bool (*edit)(struct pipe *pipe, struct span bytes);
+    uint64_t bytes;                  /* payload moved */
+    struct splice_pipe *kernel_pipe; /* the worker's, while this direction is blocked; or null */
+    uint32_t splice_after;           /* bytes moved before this may be spliced; 0: never */
+    uint8_t end;                     /* enum pipe_end */
+    uint8_t splice;                  /* enum pipe_splice */
+    uint8_t small_splices;           /* in a row */
 };
 
 void pipe_init(struct pipe *pipe, struct conn *from, struct conn *to);

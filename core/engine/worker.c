@@ -43,6 +43,10 @@ int worker_init(struct worker *w, const struct worker_options *options, char *er
         pool_init(&w->dials, "dials", sizeof(struct dial), options->dial_cap) < 0) {
         goto no_memory;
     }
+    conn_reaper_init(w);
+    for (size_t i = COUNT_OF(w->splice_pipes); i-- > 0;) {
+        worker_give_splice_pipe(w, &w->splice_pipes[i]);
+    }
     w->idle = idle_pool_new(w, options->idle_cap, options->idle_ns);
     if (!w->idle) {
         goto no_memory;
@@ -194,6 +198,36 @@ void worker_turn_within(struct worker *w, int64_t limit_ns)
     }
 }
 
+struct splice_pipe *worker_take_splice_pipe(struct worker *w)
+{
+    struct splice_pipe *pipe = w->free_splice_pipe;
+
+    if (!pipe || (!pipe->capacity && ring_pipe(w->ring, pipe->fds, &pipe->capacity) < 0)) {
+        return NULL;
+    }
+    w->free_splice_pipe = pipe->next_free;
+    return pipe;
+}
+
+static void splice_pipe_close(struct worker *w, struct splice_pipe *pipe)
+{
+    if (pipe->capacity) {
+        ring_close(w->ring, pipe->fds[0]);
+        ring_close(w->ring, pipe->fds[1]);
+        pipe->capacity = 0;
+        pipe->filled = 0;
+    }
+}
+
+void worker_give_splice_pipe(struct worker *w, struct splice_pipe *pipe)
+{
+    if (pipe->filled) {
+        splice_pipe_close(w, pipe);
+    }
+    pipe->next_free = w->free_splice_pipe;
+    w->free_splice_pipe = pipe;
+}
+
 bool worker_fini(struct worker *w)
 {
     bool clean;
@@ -216,10 +250,8 @@ bool worker_fini(struct worker *w)
         }
         worker_turn(w);
     }
-    while (w->splice_pipe_count > 0) {
-        w->splice_pipe_count--;
-        ring_close(w->ring, w->splice_pipes[w->splice_pipe_count].fds[0]);
-        ring_close(w->ring, w->splice_pipes[w->splice_pipe_count].fds[1]);
+    for (size_t i = 0; i < COUNT_OF(w->splice_pipes); i++) {
+        splice_pipe_close(w, &w->splice_pipes[i]);
     }
     while (atomic_load_explicit(&w->posting, memory_order_acquire)) {
         sched_yield();
@@ -242,29 +274,4 @@ bool worker_is_own_client(struct worker *w, const struct address *client,
                           const struct address *target)
 {
     return own_addresses_dialled(w->own, client, target);
-}
-
-bool worker_take_splice_pipe(struct worker *w, struct splice_pipe *pipe)
-{
-    if (w->splice_pipe_count > 0) {
-        *pipe = w->splice_pipes[--w->splice_pipe_count];
-        return true;
-    }
-    if (w->splice_pipes_made >= WORKER_SPLICE_PIPES_MAX ||
-        ring_pipe(w->ring, pipe->fds, &pipe->capacity) < 0) {
-        return false;
-    }
-    w->splice_pipes_made++;
-    return true;
-}
-
-void worker_give_splice_pipe(struct worker *w, const struct splice_pipe *pipe, bool empty)
-{
-    if (empty) {
-        w->splice_pipes[w->splice_pipe_count++] = *pipe;
-        return;
-    }
-    w->splice_pipes_made--;
-    ring_close(w->ring, pipe->fds[0]);
-    ring_close(w->ring, pipe->fds[1]);
 }

@@ -34,10 +34,12 @@ struct letter {
     void (*deliver)(struct letter *letter);
 };
 
-/* A pooled pipe(2) pair for splicing. Only an empty one is in the pool. */
+/* A pipe(2) pair for splicing. */
 struct splice_pipe {
+    struct splice_pipe *next_free; /* while nobody has it */
     int fds[2];
-    size_t capacity; /* bytes */
+    size_t capacity; /* bytes; 0: there are no descriptors yet */
+    size_t filled;   /* bytes */
 };
 
 struct worker_stats {
@@ -61,6 +63,10 @@ struct worker {
     struct list_node ready;   /* actors */
     struct list_node starved; /* conns that wait for a receive buffer, longest first */
     struct pool conns;
+    struct {
+        struct actor actor;
+        struct timer timer;
+    } reaper; /* conn_reaper_init() */
     struct pool dials;
     struct resolver *resolver;
     struct idle_pool *idle;
@@ -68,8 +74,7 @@ struct worker {
     size_t listener_count;
     uint32_t conn_cap; /* accepting pauses when this many conns are live */
     struct splice_pipe splice_pipes[WORKER_SPLICE_PIPES_MAX];
-    uint32_t splice_pipe_count; /* in the pool now */
-    uint32_t splice_pipes_made; /* in all */
+    struct splice_pipe *free_splice_pipe; /* null: all are taken */
     struct worker_stats stats;
 
     /* Marks of back-pressure a direction, bytes. */
@@ -146,8 +151,9 @@ static inline int64_t worker_now(const struct worker *worker)
 bool worker_is_own_client(struct worker *worker, const struct address *client,
                           const struct address *target);
 
-/* Pooled pipes for splicing: false when there are none to be had, then bytes are copied. */
-bool worker_take_splice_pipe(struct worker *worker, struct splice_pipe *pipe);
-void worker_give_splice_pipe(struct worker *worker, const struct splice_pipe *pipe, bool empty);
+/* An empty pipe for splicing; null when there are none to be had, then bytes are copied. Given back
+ * with bytes in it, it is closed. */
+struct splice_pipe *worker_take_splice_pipe(struct worker *worker) MUST_CHECK;
+void worker_give_splice_pipe(struct worker *worker, struct splice_pipe *pipe);
 
 #endif

@@ -21,17 +21,27 @@ static void read_along(struct session *s, enum http_tap_side side, struct span b
     }
 }
 
-static bool look_up(void *context, struct span bytes)
+static struct session *session_of_up(struct pipe *up)
 {
-    struct session *s = context;
+    return CONTAINER_OF(up, struct session, up);
+}
+
+static struct session *session_of_down(struct pipe *down)
+{
+    return CONTAINER_OF(down, struct session, down);
+}
+
+static bool look_up(struct pipe *up, struct span bytes)
+{
+    struct session *s = session_of_up(up);
 
     read_along(s, HTTP_TAP_CLIENT, bytes);
     return session_judge_request(s);
 }
 
-static bool look_down(void *context, struct span bytes)
+static bool look_down(struct pipe *down, struct span bytes)
 {
-    read_along(context, HTTP_TAP_SERVER, bytes);
+    read_along(session_of_down(down), HTTP_TAP_SERVER, bytes);
     return true;
 }
 
@@ -168,14 +178,14 @@ static bool edit(struct session *s, enum http_tap_side side, struct span bytes)
     return false;
 }
 
-static bool edit_up(void *context, struct span bytes)
+static bool edit_up(struct pipe *up, struct span bytes)
 {
-    return edit(context, HTTP_TAP_CLIENT, bytes);
+    return edit(session_of_up(up), HTTP_TAP_CLIENT, bytes);
 }
 
-static bool edit_down(void *context, struct span bytes)
+static bool edit_down(struct pipe *down, struct span bytes)
 {
-    return edit(context, HTTP_TAP_SERVER, bytes);
+    return edit(session_of_down(down), HTTP_TAP_SERVER, bytes);
 }
 
 /* ---- the life of it ---- */
@@ -224,9 +234,7 @@ bool reading_begin(struct session *s)
         http_tap_drop_first(s->tap); /* nobody will ask */
     }
     s->up.look = look_up;
-    s->up.context = s;
     s->down.look = look_down;
-    s->down.context = s;
     return name.len == 0 ||
            ((!(config->detect.header_to & HEADER_TO_SERVER) || edit_requests(s, name)) &&
             (!(config->detect.header_to & HEADER_TO_CLIENT) || edit_responses(s, name)));

@@ -657,18 +657,11 @@ static int64_t latest(int64_t a_ns, int64_t b_ns)
     return a_ns > b_ns ? a_ns : b_ns;
 }
 
-/* A spliced direction has no send: what waits is in its kernel pipe. */
-static bool splice_is_stalled(const struct session *s, const struct pipe *pipe)
-{
-    return pipe->in_kernel_pipe &&
-           session_now(s) - pipe->moved_ns >= session_config(s)->limits.send_stall_ms * NS_PER_MS;
-}
-
 static enum step relay_timed_out(struct session *s)
 {
     const struct config *config = session_config(s);
     /* What was moved leaves with its sends, of which the last ones may take long. */
-    int64_t moved_ns = latest(latest(s->up.moved_ns, s->down.moved_ns), session_sent_ns(s));
+    int64_t moved_ns = latest(session_sent_ns(s), s->times.connected);
     uint32_t idle_ms = config->limits.tunnel_idle_ms;
 
     if ((has_ended(&s->up) || has_ended(&s->down)) && idle_ms > HALF_CLOSED_IDLE_MS) {
@@ -677,8 +670,7 @@ static enum step relay_timed_out(struct session *s)
     if (session_now(s) - moved_ns >= idle_ms * NS_PER_MS) {
         return session_end(s, CLOSE_IDLE);
     }
-    if (session_send_is_stalled(s) || splice_is_stalled(s, &s->up) ||
-        splice_is_stalled(s, &s->down)) {
+    if (session_send_is_stalled(s)) {
         return session_end(s, CLOSE_SEND_STALLED);
     }
     session_set_deadline(s, config->limits.send_stall_ms < idle_ms ? config->limits.send_stall_ms
