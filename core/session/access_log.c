@@ -4,7 +4,7 @@
 #include "core/base/clock.h"
 #include "core/session/detection.h"
 
-enum { LINE_CAP = 32 * 1024 };
+enum { LINE_CAP = 32 * 1024, SESSION_BEGIN = 1 /* as session_moment() says it */ };
 
 static void key(struct text *t, const char *name)
 {
@@ -40,13 +40,13 @@ static void address_value(struct text *t, const char *name, const struct address
 {
     char shown[ADDRESS_TEXT_MAX];
 
-    if (address->len) {
+    if (address && address->len) {
         address_format(address, shown);
         string_value(t, name, shown);
     }
 }
 
-static void tls_value(struct text *t, const char *name, const struct session_tls *tls)
+static void tls_value(struct text *t, const char *name, const struct session_tls_end *tls)
 {
     if (!tls->version) {
         return;
@@ -104,11 +104,18 @@ static void detection_value(struct text *t, const struct session *s)
     text_char(t, '}');
 }
 
-/* Microseconds between two moments; nothing when one of them never came. */
-static void phase(struct text *t, const char *name, int64_t from, int64_t to)
+/* Microseconds between two times, or moments of the session; nothing when one never came. */
+static void times_value(struct text *t, const char *name, int64_t from_ns, int64_t to_ns)
+{
+    if (from_ns && to_ns >= from_ns) {
+        number_value(t, name, (uint64_t)((to_ns - from_ns) / NS_PER_US));
+    }
+}
+
+static void phase(struct text *t, const char *name, uint32_t from, uint32_t to)
 {
     if (from && to >= from) {
-        number_value(t, name, (uint64_t)((to - from) / NS_PER_US));
+        number_value(t, name, to - from);
     }
 }
 
@@ -125,15 +132,17 @@ static const char *leaf_name(const struct session *s)
 }
 
 /* What the load balancer in front said. */
-static void balancer_value(struct text *t, const struct session_balancer *b)
+static void balancer_value(struct text *t, const struct session *s)
 {
+    const struct session_balancer *b = s->balancer;
+
     if (!b) {
         return;
     }
     key(t, "balancer");
     text_char(t, '{');
     number_value(t, "version", b->version);
-    address_value(t, "peer", &b->peer);
+    address_value(t, "peer", &s->client->peer);
     address_value(t, "destination", &b->destination);
     string_value(t, "authority", b->authority);
     string_value(t, "alpn", b->alpn);
@@ -153,11 +162,11 @@ static void begin_line(struct text *t, const struct session *s, const char *kind
     key(t, "session");
     text_printf(t, "\"%llx\"", (unsigned long long)s->id);
     string_value(t, "kind", kind);
-    address_value(t, "client", &s->client_address);
-    string_value(t, "user", s->user);
+    address_value(t, "client", session_client(s));
+    string_value(t, "user", s->user ? s->user->name : NULL);
     string_value(t, "listener", session_config(s)->listeners[s->listener].address.text);
     string_value(t, "mode", listener_mode_name(session_listener(s)->mode));
-    balancer_value(t, s->balancer);
+    balancer_value(t, s);
     string_value(t, "decision", decision_name((enum decision)s->decision));
     string_value(t, "rule", s->rule);
 }
@@ -177,22 +186,26 @@ static void target_value(struct text *t, const struct session *s)
 static void connection_values(struct text *t, const struct session *s)
 {
     target_value(t, s);
-    address_value(t, "dialled", &s->dialled);
+    address_value(t, "dialled", session_dialled(s));
     string_value(t, "upstream", s->upstream);
-    string_value(t, "sni", s->sni);
-    if (s->sni_invalid) {
+    string_value(t, "sni", session_sni(s));
+    if (s->hello && s->hello->sni_invalid) {
         bool_value(t, "sni_invalid", true);
     }
     if (s->sni_mismatch || s->host_mismatch) {
         string_value(t, "mismatch", s->sni_mismatch ? "sni" : "host");
     }
     string_value(t, "http_host", s->http_host);
-    string_value(t, "alpn", s->alpn);
-    string_value(t, "ja3", s->ja3);
-    string_value(t, "ja4", s->ja4);
+    string_value(t, "alpn", session_alpn(s));
+    if (s->hello) {
+        string_value(t, "ja3", s->hello->ja3);
+        string_value(t, "ja4", s->hello->ja4);
+    }
     detection_value(t, s);
-    tls_value(t, "server_tls", &s->server_tls);
-    tls_value(t, "client_tls", &s->client_tls);
+    if (s->tls) {
+        tls_value(t, "server_tls", &s->tls->server);
+        tls_value(t, "client_tls", &s->tls->client);
+    }
     string_value(t, "leaf", leaf_name(s));
 }
 
@@ -200,7 +213,7 @@ static void connection_phases(struct text *t, const struct session *s)
 {
     const struct session_times *at = &s->times;
 
-    phase(t, "hello", at->begin, at->hello);
+    phase(t, "hello", SESSION_BEGIN, at->hello);
     phase(t, "dns", at->dial_begin, at->resolved);
     phase(t, "connect", at->resolved, at->connected);
     phase(t, "server_tls", at->server_tls_begin, at->server_tls_end);
@@ -282,8 +295,8 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
     if (s->requests == 1) {
         connection_phases(&t, s); /* its price was paid for the first request */
     }
-    phase(&t, "first_byte", exchange->begin_ns, exchange->first_byte_ns);
-    phase(&t, "total", exchange->begin_ns, exchange->end_ns);
+    times_value(&t, "first_byte", exchange->begin_ns, exchange->first_byte_ns);
+    times_value(&t, "total", exchange->begin_ns, exchange->end_ns);
     text_char(&t, '}');
     if (exchange->upgraded) {
         bool_value(&t, "upgraded", true);
@@ -294,7 +307,7 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
     end_line(&t, s);
 }
 
-void access_log_tunnel(struct session *s)
+void access_log_tunnel(struct session *s, int64_t end_ns)
 {
     char line[LINE_CAP];
     struct text t = text_make(line, sizeof(line));
@@ -317,8 +330,8 @@ void access_log_tunnel(struct session *s)
     key(&t, "phases_us");
     text_char(&t, '{');
     connection_phases(&t, s);
-    phase(&t, "first_byte", s->times.begin, s->times.first_byte);
-    phase(&t, "total", s->times.begin, s->times.end);
+    phase(&t, "first_byte", SESSION_BEGIN, s->times.first_byte);
+    times_value(&t, "total", s->times.begin_ns, end_ns);
     text_char(&t, '}');
     string_value(&t, "close", close_reason_name((enum close_reason)s->reason));
     string_value(&t, "error", s->error);

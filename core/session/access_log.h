@@ -10,6 +10,6 @@
 #include "core/session/session.h"
 
 void access_log_request(struct session *session, const struct http_exchange *exchange);
-void access_log_tunnel(struct session *session);
+void access_log_tunnel(struct session *session, int64_t end_ns);
 
 #endif

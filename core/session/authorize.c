@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/forward.h"
 #include "core/session/session_steps.h"
 #include "http/credentials.h"
 #include "tls/digest.h"
@@ -32,29 +33,42 @@ static struct user_file *users_of(const struct session *s)
 
 bool session_needs_user(const struct session *s)
 {
-    return users_of(s) != NULL;
+    return s->user != NULL;
+}
+
+bool session_meet_user(struct session *s)
+{
+    if (users_of(s)) {
+        s->user = calloc(1, sizeof(*s->user));
+        return s->user != NULL;
+    }
+    return true;
 }
 
 static void forget_user(struct session *s)
 {
-    free(s->user);
-    s->user = NULL;
+    free(s->user->name);
+    s->user->name = NULL;
 }
 
 void session_drop_user(struct session *s)
 {
-    if (s->user_check) {
-        user_check_drop(s->user_check);
-        s->user_check = NULL;
+    if (!s->user) {
+        return;
+    }
+    if (s->user->check) {
+        user_check_drop(s->user->check);
     }
     forget_user(s);
+    free(s->user);
+    s->user = NULL;
 }
 
 /* It was right when the file had that generation. */
 static enum user_answer keep_user(struct session *s, struct span name,
                                   const uint8_t digest[DIGEST_LEN])
 {
-    bool same = s->user && span_equal(span_from_string(s->user), name);
+    bool same = s->user->name && span_equal(span_from_string(s->user->name), name);
 
     if (!same && s->server) {
         /* Kept for the user before by authentication there. */
@@ -63,23 +77,23 @@ static enum user_answer keep_user(struct session *s, struct span name,
     }
     if (!same) {
         forget_user(s);
-        s->user = strndup((const char *)name.data, name.len);
+        s->user->name = strndup((const char *)name.data, name.len);
     }
-    memcpy(s->user_digest, digest, DIGEST_LEN);
-    return s->user ? USER_RIGHT : USER_BUSY;
+    memcpy(s->user->digest, digest, DIGEST_LEN);
+    return s->user->name ? USER_RIGHT : USER_BUSY;
 }
 
 /* True: the check that was under way is over, and is dropped; *is_right is its answer. */
 static bool take_check(struct session *s, bool *is_right)
 {
-    struct user_check *check = s->user_check;
+    struct user_check *check = s->user->check;
 
     if (!check || !check->done) {
         return false;
     }
     *is_right = check->is_right;
     user_check_drop(check);
-    s->user_check = NULL;
+    s->user->check = NULL;
     return true;
 }
 
@@ -92,31 +106,32 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
     uint8_t digest[DIGEST_LEN];
     bool is_right;
 
-    if (s->user_check && !s->user_check->done) {
+    if (s->user->check && !s->user->check->done) {
         return USER_CHECKING;
     }
     if (name.len > USER_NAME_MAX || password.len > USER_PASSWORD_MAX) {
-        s->wrong_tries++;
+        s->user->wrong_tries++;
         forget_user(s);
         return USER_WRONG;
     }
     doorman_digest(doorman, digest, name, password);
     if (take_check(s, &is_right)) {
         answer = is_right ? USER_RIGHT : USER_WRONG;
-    } else if (s->user && s->user_generation == generation &&
-               digest_equal(span_make(digest, DIGEST_LEN), span_make(s->user_digest, DIGEST_LEN))) {
+    } else if (s->user->name && s->user->generation == generation &&
+               digest_equal(span_make(digest, DIGEST_LEN),
+                            span_make(s->user->digest, DIGEST_LEN))) {
         return USER_RIGHT;
     } else {
-        memset(s->user_digest, 0, DIGEST_LEN); /* what was right is no longer known to be */
-        s->user_generation = generation;
+        memset(s->user->digest, 0, DIGEST_LEN); /* what was right is no longer known to be */
+        s->user->generation = generation;
         answer = user_check_ask(doorman, file, &s->worker->engine, &s->actor, name, password,
-                                &s->user_check);
+                                &s->user->check);
     }
     switch (answer) {
     case USER_RIGHT:
         return keep_user(s, name, digest);
     case USER_WRONG:
-        s->wrong_tries++;
+        s->user->wrong_tries++;
         forget_user(s);
         break;
     case USER_CHECKING:
@@ -167,7 +182,9 @@ static void log_denied(struct session *s, const struct http_head *head, uint16_t
     s->rule = "listeners.users";
     free(s->target); /* of the request before */
     s->target = NULL;
-    s->dialled = (struct address){0};
+    if (s->forward) {
+        forward_forget_dialled(s->forward);
+    }
     access_log_request(s, &x);
     /* A fault belongs to the exchange it was found in. */
     s->error = NULL;
@@ -183,7 +200,7 @@ static enum step deny(struct session *s, const struct http_head *head, uint16_t 
     bool keep_alive = status == 407 && head->keep_alive &&
                       (head->framing == HTTP_NO_BODY ||
                        (head->framing == HTTP_LENGTH && head->content_length == 0)) &&
-                      s->wrong_tries < AUTHORIZE_TRIES_MAX && !s->worker->draining;
+                      s->user->wrong_tries < AUTHORIZE_TRIES_MAX && !s->worker->draining;
     const struct answer answer = {
         .status = status,
         .error = status == 407 ? "http_request_denied" : "proxy_internal_error",
@@ -226,7 +243,7 @@ bool authorize_request(struct session *s, const struct http_head *head, enum ste
     const char *detail = "the user name or the password is wrong";
     struct http_basic basic;
 
-    if (!users_of(s) || asks_for_nothing(head)) {
+    if (!session_needs_user(s) || asks_for_nothing(head)) {
         return true;
     }
     switch (http_read_basic(&basic, head, memory, sizeof(memory))) {
@@ -236,7 +253,7 @@ bool authorize_request(struct session *s, const struct http_head *head, enum ste
     case HTTP_CREDENTIALS_BAD:
         detail = "Proxy-Authorization cannot be used: expected Basic and, in base64, name:password "
                  "of at most 255 bytes each";
-        s->wrong_tries++;
+        s->user->wrong_tries++;
         break;
     case HTTP_CREDENTIALS_BASIC:
         answer = session_check_user(s, basic.name, basic.password);
@@ -265,7 +282,7 @@ enum step step_authorize(struct session *s)
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
-    if (!s->user_check->done) {
+    if (!s->user->check->done) {
         conn_receive(s->client, session_config(s)->limits.head_bytes + 1);
         return STEP_WAIT;
     }
@@ -283,8 +300,8 @@ enum step authorize_timed_out(struct session *s)
     struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
     struct http_fault fault;
 
-    user_check_drop(s->user_check);
-    s->user_check = NULL;
+    user_check_drop(s->user->check);
+    s->user->check = NULL;
     if (h1_parse_request(&head, bytes, &limits, &fault) != H1_DONE) {
         return session_end(s, CLOSE_NO_MEMORY); /* it was read before: nothing else is in the way */
     }

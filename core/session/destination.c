@@ -125,8 +125,10 @@ enum step destination_begin_unasked(struct session *s)
 
 bool destination_is_loop(struct session *s)
 {
-    if (s->original.len == 0 ||
-        !worker_is_own_client(&s->worker->engine, &s->client->peer, &s->original)) {
+    struct address original;
+
+    if (!session_original(s, &original) ||
+        !worker_is_own_client(&s->worker->engine, &s->client->peer, &original)) {
         return false;
     }
     s->decision = DECISION_REFUSE;
@@ -141,12 +143,14 @@ bool destination_is_loop(struct session *s)
 
 static const char *name_of(const struct session *s)
 {
-    return s->sni ? s->sni : s->http_host;
+    const char *sni = session_sni(s);
+
+    return sni ? sni : s->http_host;
 }
 
 static void note_mismatch(struct session *s)
 {
-    *(s->sni ? &s->sni_mismatch : &s->host_mismatch) = true;
+    *(session_sni(s) ? &s->sni_mismatch : &s->host_mismatch) = true;
 }
 
 void destination_compare_names(struct session *s)

@@ -87,10 +87,12 @@ static struct request_fingerprint *request_room(void)
 }
 
 /* The report stays; what was kept to judge once more goes. */
-static void settle(struct detection *d)
+void detection_settle(struct session *s)
 {
-    free(d->hello);
-    d->hello = NULL;
+    if (s->detection) {
+        free(s->detection->hello);
+        s->detection->hello = NULL;
+    }
 }
 
 void detection_take_hello(struct session *s, const struct client_hello *hello,
@@ -128,16 +130,18 @@ bool detection_take_request(struct session *s, const struct http_first_request *
     }
     found =
         look_up(s, request, span_make(first->user_agent, first->user_agent_len), DETECTION_REQUEST);
-    settle(s->detection);
+    detection_settle(s);
     return found;
 }
 
 void detection_ask(const struct session *s, struct policy_question *question)
 {
     question->hello_known = true;
-    question->sni = s->sni ? span_from_string(s->sni) : span_make(NULL, 0);
-    question->ja3 = span_from_string(s->ja3);
-    question->ja4 = span_from_string(s->ja4);
+    if (s->hello) {
+        question->sni = span_from_string(s->hello->sni);
+        question->ja3 = span_from_string(s->hello->ja3);
+        question->ja4 = span_from_string(s->hello->ja4);
+    }
     if (s->detection) {
         const struct verdict_report *report = &s->detection->report;
         question->verdict = span_from_string(detect_verdict_name(report->verdict));
@@ -147,11 +151,9 @@ void detection_ask(const struct session *s, struct policy_question *question)
 
 void detection_free(struct session *s)
 {
-    if (s->detection) {
-        settle(s->detection);
-        free(s->detection);
-        s->detection = NULL;
-    }
+    detection_settle(s);
+    free(s->detection);
+    s->detection = NULL;
 }
 
 const char *detection_basis_name(enum detection_basis basis)

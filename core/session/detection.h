@@ -29,6 +29,9 @@ void detection_take_hello(struct session *session, const struct client_hello *he
 /* False: nothing is judged, or that was settled before. */
 bool detection_take_request(struct session *session, const struct http_first_request *first);
 
+/* No request will be read: the report is the last one. */
+void detection_settle(struct session *session);
+
 /* Fills what is known of the hello into the question. */
 void detection_ask(const struct session *session, struct policy_question *question);
 

@@ -9,6 +9,7 @@
 #include "core/config/host_pattern.h"
 #include "core/engine/own_address.h"
 #include "core/session/answer.h"
+#include "core/session/authorize.h"
 #include "core/session/destination.h"
 #include "core/session/proxy_protocol.h"
 #include "core/session/talk.h"
@@ -40,7 +41,7 @@ static enum step turn_away(struct session *s, enum close_reason reason)
 
 /* Where the client wanted to go before the kernel sent it here: after TPROXY the socket itself has
  * that address. False: nowhere else. */
-static bool find_original(struct session *s)
+static bool find_original(const struct session *s, struct address *found)
 {
     struct worker *engine = &s->worker->engine;
     const struct conn *client = s->client;
@@ -53,23 +54,24 @@ static bool find_original(struct session *s)
     if (result < 0) {
         return false;
     }
-    s->original = address_from_storage(&original);
-    return !own_addresses_listen_on(engine->own, engine->ring, &s->original);
+    *found = address_from_storage(&original);
+    return !own_addresses_listen_on(engine->own, engine->ring, found);
 }
 
 static enum step begin_transparent(struct session *s)
 {
     char host[ADDRESS_TEXT_MAX];
+    struct address original;
 
-    if (!find_original(s)) {
+    if (!find_original(s, &original)) {
         session_fault(s, "proxy_loop_detected",
                       "the client connected to this transparent listener itself, and not to a "
                       "server: the kernel has to send connections here (weir transparent)");
         return turn_away(s, CLOSE_REFUSED);
     }
     s->is_connect = true;
-    address_format_ip(&s->original, host);
-    if (!talk_new(s) || !destination_set(s, host, address_port(&s->original), true)) {
+    address_format_ip(&original, host);
+    if (!talk_new(s) || !destination_set(s, host, address_port(&original), true)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     return destination_begin_unasked(s);
@@ -96,7 +98,7 @@ static enum step let_in(struct session *s)
     const struct config_listener *listener = session_listener(s);
 
     if (listener->client_count &&
-        !is_in(listener->clients, listener->client_count, &s->client_address)) {
+        !is_in(listener->clients, listener->client_count, session_client(s))) {
         session_fault(s, "http_request_denied",
                       "the client is in none of the listener's networks (clients)");
         return turn_away(s, CLOSE_REFUSED);
@@ -120,6 +122,9 @@ enum step step_greet(struct session *s)
 {
     const struct config_listener *listener = session_listener(s);
 
+    if (!session_meet_user(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     if (listener->proxy_protocol == PROXY_PROTOCOL_OFF) {
         return let_in(s);
     }
@@ -145,22 +150,24 @@ static char *copy_of(struct span text)
     return len ? strndup((const char *)text.data, len) : NULL;
 }
 
-/* What the load balancer says, for the log; without memory the log has less. */
-static void keep_balancer(struct session *s, const struct proxy_header *header)
+/* What the load balancer says; without memory for a text the log has less. */
+static bool keep_balancer(struct session *s, const struct proxy_header *header)
 {
     struct session_balancer *b = calloc(1, sizeof(*b));
 
-    if (b) {
-        b->version = header->version;
-        b->peer = s->client->peer;
-        b->destination = header->to;
-        b->authority = copy_of(header->authority);
-        b->alpn = copy_of(header->alpn);
-        b->unique_id = copy_of(header->unique_id);
-        b->tls_version = copy_of(header->ssl.version);
-        b->common_name = copy_of(header->ssl.common_name);
+    if (!b) {
+        return false;
     }
+    b->version = header->version;
+    b->client = header->from;
+    b->destination = header->to;
+    b->authority = copy_of(header->authority);
+    b->alpn = copy_of(header->alpn);
+    b->unique_id = copy_of(header->unique_id);
+    b->tls_version = copy_of(header->ssl.version);
+    b->common_name = copy_of(header->ssl.common_name);
     s->balancer = b;
+    return true;
 }
 
 void session_balancer_free(struct session_balancer *b)
@@ -177,9 +184,8 @@ void session_balancer_free(struct session_balancer *b)
 
 static enum step take_header(struct session *s, const struct proxy_header *header)
 {
-    if (header->has_addresses) {
-        keep_balancer(s, header);
-        s->client_address = header->from;
+    if (header->has_addresses && !keep_balancer(s, header)) {
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     buf_queue_consume(&s->client->rx, bufs_of(s), header->len);
     return let_in(s);

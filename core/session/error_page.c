@@ -39,7 +39,7 @@ static enum step answer_page(struct session *s, const struct http_head *head,
         .detail = span_from_string(fault      ? fault->what
                                    : s->fault ? s->fault
                                               : ""),
-        .target = span_from_string(s->sni ? s->sni : s->target),
+        .target = span_from_string(session_sni(s) ? session_sni(s) : s->target),
         .head_only = head && span_equal(head->method, SPAN_LITERAL("HEAD")),
         .version = head ? head->version : HTTP_VERSION_1_1,
     };
@@ -76,7 +76,7 @@ enum step step_error_page(struct session *s)
     struct span bytes;
     size_t want;
 
-    if (strcmp(s->alpn, "h2") == 0) {
+    if (strcmp(session_alpn(s), "h2") == 0) {
         /* HTTP/2 was promised by an earlier visit; the page is in HTTP/1. The client tries again,
          * and that time nothing is recalled. */
         return session_end(s, CLOSE_SERVER_CHANGED);

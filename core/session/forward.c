@@ -53,14 +53,25 @@ struct forward {
     uint8_t place;          /* of the way to the server in the list of upstream proxies */
     enum http_version client_version;
     size_t key_len;
-    char key[KEY_MAX]; /* of the server connection, for the idle pool */
-    int64_t moved_ns;  /* when a byte last moved, either way */
+    char key[KEY_MAX];      /* of the server connection, for the idle pool */
+    int64_t moved_ns;       /* when a byte last moved, either way */
+    struct address dialled; /* len 0: nothing for this exchange */
     struct http_exchange exchange;
 };
 
 size_t forward_size(void)
 {
     return sizeof(struct forward);
+}
+
+const struct address *forward_dialled(const struct forward *f)
+{
+    return &f->dialled;
+}
+
+void forward_forget_dialled(struct forward *f)
+{
+    f->dialled = (struct address){0};
 }
 
 bool forward_was_answered(const struct forward *f)
@@ -319,7 +330,7 @@ static enum step find_server(struct session *s)
         return dial_server(s);
     }
     f->reused = true;
-    s->dialled = s->server->peer;
+    f->dialled = s->server->peer;
     s->upstream = f->place == UPSTREAM_DIRECT ? NULL : upstream_name(upstreams, f->place);
     send_request(s);
     return STEP_FORWARD;
@@ -815,12 +826,12 @@ static enum step take_dialled(struct session *s)
         return answer_instead(s, status, error, s->fault ? s->fault : "", CLOSE_DIAL_FAILED);
     }
     if (s->times.dial_begin == 0) {
-        s->times.dial_begin = route->begin_ns;
-        s->times.resolved = route->resolved_ns;
-        s->times.connected = route->end_ns;
+        s->times.dial_begin = session_moment(s, route->begin_ns);
+        s->times.resolved = session_moment(s, route->resolved_ns);
+        s->times.connected = session_moment(s, route->end_ns);
     }
     s->server = route_take(route);
-    s->dialled = route->address;
+    f->dialled = route->address;
     s->upstream = route_upstream(route);
     f->place = route->place;
     f->bound |= route_is_personal(s, f->place);

@@ -192,9 +192,11 @@ static bool edit_down(struct pipe *down, struct span bytes)
 
 static bool is_http(const struct session *s)
 {
+    const char *alpn = session_alpn(s);
+
     if (s->client->tls) {
-        return s->alpn[0] == '\0' || strcmp(s->alpn, "h2") == 0 ||
-               strcmp(s->alpn, "http/1.1") == 0 || strcmp(s->alpn, "http/1.0") == 0;
+        return alpn[0] == '\0' || strcmp(alpn, "h2") == 0 || strcmp(alpn, "http/1.1") == 0 ||
+               strcmp(alpn, "http/1.0") == 0;
     }
     return s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_HTTP1;
 }
@@ -226,7 +228,7 @@ bool reading_begin(struct session *s)
     if (!is_http(s) || !s->is_connect) {
         return true;
     }
-    s->tap = http_tap_new(span_from_string(s->alpn));
+    s->tap = http_tap_new(span_from_string(session_alpn(s)));
     if (!s->tap) {
         return name.len == 0; /* unread, without a line for each request */
     }

@@ -36,7 +36,7 @@ static enum step refuse_malformed(struct session *s, const struct http_fault *fa
     struct http_exchange exchange = {.status = fault->status,
                                      .http_major = 1,
                                      .http_minor = 1,
-                                     .begin_ns = s->times.begin,
+                                     .begin_ns = s->times.begin_ns,
                                      .end_ns = session_now(s)};
 
     session_fault(s, fault->error, "%s (at byte %zu)", fault->what, fault->offset);

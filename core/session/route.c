@@ -111,9 +111,10 @@ static void announce_client(const struct route *r, struct conn *c)
 {
     const struct session *s = r->session;
     enum send_proxy_protocol how = header_for(s, r->place);
-    const struct address *to = s->original.len ? &s->original : &c->peer;
-    const struct proxy_header_options options = {.authority =
-                                                     span_from_string(s->sni ? s->sni : "")};
+    struct address original;
+    const struct address *to = session_original(s, &original) ? &original : &c->peer;
+    const char *sni = session_sni(s);
+    const struct proxy_header_options options = {.authority = span_from_string(sni ? sni : "")};
     char memory[PROXY_HEADER_WRITE_MAX];
     struct text t = text_make(memory, sizeof(memory));
 
@@ -121,9 +122,9 @@ static void announce_client(const struct route *r, struct conn *c)
         return;
     }
     if (how == SEND_PROXY_V1) {
-        proxy_header_write_v1(&t, &s->client_address, to);
+        proxy_header_write_v1(&t, session_client(s), to);
     } else {
-        proxy_header_write_v2(&t, &s->client_address, to, &options);
+        proxy_header_write_v2(&t, session_client(s), to, &options);
     }
     if (!conn_write(c, text_view(&t))) {
         actor_ready(c->owner);

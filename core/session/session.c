@@ -34,15 +34,41 @@ void session_accept(struct worker *engine, struct listener *listener, int fd)
     s->hold = w->hold;
     snapshot_hold_get(s->hold);
     s->id = w->next_id++;
-    s->client_address = s->client->peer;
     s->listener = (uint16_t)listener->index;
     s->rule = "default";
     s->via = &s->hold->snapshot->upstreams->via;
     s->step = STEP_GREET;
-    s->times.begin = worker_now(engine);
+    s->times.begin_ns = worker_now(engine);
     timer_init(&s->deadline, &s->actor);
     w->stats.sessions++;
     actor_ready(&s->actor);
+}
+
+uint32_t session_moment(const struct session *s, int64_t time_ns)
+{
+    int64_t since_us = (time_ns - s->times.begin_ns) / NS_PER_US;
+
+    if (time_ns < s->times.begin_ns) {
+        return 0;
+    }
+    return since_us < UINT32_MAX ? (uint32_t)since_us + 1 : UINT32_MAX;
+}
+
+const struct address *session_dialled(const struct session *s)
+{
+    if (s->forward) {
+        return forward_dialled(s->forward);
+    }
+    if (s->talk) {
+        return &s->talk->dialled;
+    }
+    return s->server ? &s->server->peer : NULL;
+}
+
+bool session_original(const struct session *s, struct address *original)
+{
+    return session_listener(s)->mode == LISTENER_TRANSPARENT && s->target &&
+           address_parse_ip(original, span_from_string(s->target), s->port);
 }
 
 int64_t session_sent_ns(const struct session *s)
@@ -79,14 +105,15 @@ void session_set_deadline(struct session *s, uint32_t ms)
 void session_ask(const struct session *s, struct policy_question *question,
                  char client[ADDRESS_TEXT_MAX])
 {
-    const char *name = s->sni ? s->sni : s->http_host;
+    const char *sni = session_sni(s);
+    const char *name = sni ? sni : s->http_host;
     enum listener_mode mode = session_listener(s)->mode;
 
     *question = (struct policy_question){.host = s->target,
                                          .port = s->port,
                                          .sni_mismatch = s->sni_mismatch,
                                          .host_mismatch = s->host_mismatch};
-    address_format_ip(&s->client_address, client);
+    address_format_ip(session_client(s), client);
     question->client = span_from_string(client);
     if (name && (mode == LISTENER_TRANSPARENT || mode == LISTENER_REVERSE)) {
         question->name = span_from_string(name);
@@ -176,7 +203,6 @@ void session_close(struct session *s, enum close_reason reason)
 
     ASSERT(s->reason == CLOSE_NONE && reason != CLOSE_NONE);
     s->reason = (uint8_t)reason;
-    s->times.end = session_now(s);
     w->stats.closed[reason]++;
     if (s->relaying) {
         pipe_fini(&s->up);
@@ -187,7 +213,7 @@ void session_close(struct session *s, enum close_reason reason)
         forward_log_unfinished(s->forward);
     }
     if (s->is_connect) {
-        access_log_tunnel(s);
+        access_log_tunnel(s, session_now(s));
     }
     close_client(s, reason);
     if (s->server) {
@@ -202,7 +228,8 @@ void session_close(struct session *s, enum close_reason reason)
     timer_clear(&w->engine.timers, &s->deadline);
     actor_fini(&s->actor);
     free(s->target);
-    free(s->sni);
+    free(s->hello);
+    free(s->tls);
     free(s->http_host);
     session_balancer_free(s->balancer);
     free(s->fault);
@@ -220,7 +247,7 @@ void session_ask_to_leave(struct session *s)
 void session_end_if_idle(struct session *s)
 {
     /* One that was just accepted gets the time to say what it came for. */
-    bool used = s->requests > 0 || session_now(s) - s->times.begin > NS_PER_S;
+    bool used = s->requests > 0 || session_now(s) - s->times.begin_ns > NS_PER_S;
     bool idle = (s->step == STEP_REQUEST && s->client->rx.len == 0 && used) ||
                 (s->step == STEP_RELAY && reading_may_leave(s));
 

@@ -46,29 +46,54 @@ enum step {
 
 enum { SESSION_TRAIL_LEN = 16 };
 
-/* Times of a session, nanoseconds of ring_now(); 0: did not happen. */
+/* Times of a session. All but its begin are session_moment(); 0: did not happen. */
 struct session_times {
-    int64_t begin;
-    int64_t hello; /* ClientHello whole */
-    int64_t dial_begin;
-    int64_t resolved;
-    int64_t connected;
-    int64_t server_tls_begin;
-    int64_t server_tls_end;
-    int64_t mint_begin;
-    int64_t mint_end;
-    int64_t client_tls_begin;
-    int64_t client_tls_end;
-    int64_t first_byte; /* first byte of the server's that the client was sent */
-    int64_t end;
+    int64_t begin_ns; /* of ring_now() */
+    uint32_t hello;   /* ClientHello whole */
+    uint32_t dial_begin;
+    uint32_t resolved;
+    uint32_t connected;
+    uint32_t server_tls_begin;
+    uint32_t server_tls_end;
+    uint32_t mint_begin;
+    uint32_t mint_end;
+    uint32_t client_tls_begin;
+    uint32_t client_tls_end;
+    uint32_t first_byte; /* first byte of the server's that the client was sent */
 };
 
 /* What one end of TLS turned out to be; static strings. */
-struct session_tls {
+struct session_tls_end {
     const char *version;
     const char *cipher;
     const char *group;
     bool resumed;
+};
+
+/* Of a session whose TLS is ended here, on either side. */
+struct session_tls {
+    struct session_tls_end server;
+    struct session_tls_end client;
+    char alpn[VISIT_ALPN_MAX + 1];
+};
+
+/* What a client's hello said; for what is needed until the relay see the talk. */
+struct session_hello {
+    char ja3[JA3_LEN + 1]; /* empty: lists too long for any real client */
+    char ja4[JA4_LEN + 1];
+    bool sni_invalid;
+    char sni[]; /* empty: none */
+};
+
+struct user_check;
+
+/* Of a session whose listener asks who its clients are. */
+struct session_user {
+    char *name;                 /* owned; null: nobody yet */
+    struct user_check *check;   /* of a password, under way */
+    uint64_t generation;        /* of the file that was looked into */
+    uint8_t digest[DIGEST_LEN]; /* of the credentials of `name` */
+    uint8_t wrong_tries;
 };
 
 enum leaf_source { LEAF_NONE, LEAF_FROM_CACHE, LEAF_MINTED, LEAF_RECALLED, LEAF_FOR_ERROR };
@@ -77,6 +102,7 @@ enum leaf_source { LEAF_NONE, LEAF_FROM_CACHE, LEAF_MINTED, LEAF_RECALLED, LEAF_
 struct session_talk {
     struct record_scan record_scan;
     struct route route;
+    struct address dialled; /* len 0: nothing yet */
     struct mint *mint;
     struct leaf *leaf;
     bool tunnel_answer_owed; /* CONNECT is answered when the server is there */
@@ -110,7 +136,7 @@ enum { SESSION_BALANCER_TEXT_MAX = 255 /* bytes; longer ones are cut */ };
  */
 struct session_balancer {
     uint8_t version;
-    struct address peer;        /* who sent it */
+    struct address client;      /* who connected there */
     struct address destination; /* where the client connected to */
     char *authority;
     char *alpn;
@@ -143,8 +169,6 @@ struct session {
     bool relaying;
     bool told; /* the client was given an answer of our own */
 
-    struct address client_address; /* of the peer, or what its PROXY header says */
-    struct address original;       /* transparent: where the client wanted to go; len 0: not so */
     uint16_t listener;
     uint8_t decision; /* enum decision */
     uint8_t protocol; /* enum protocol: what the client speaks inside */
@@ -152,42 +176,30 @@ struct session {
     uint16_t status; /* of our own answer to CONNECT; 0: none */
     uint16_t port;
     bool target_is_ip;
-    bool sni_invalid;
     bool sni_mismatch;  /* it is not, or does not resolve to, where the client wanted to go */
     bool host_mismatch; /* the same of the Host of clear HTTP */
 
     char *target;                   /* host as asked for; owned */
-    char *sni;                      /* owned; null: none */
+    struct session_hello *hello;    /* owned; null: no TLS was seen */
     char *http_host;                /* the name in Host, of clear HTTP that was sent here; owned */
     const char *rule;               /* lives as long as the hold, as the next two */
     const struct upstream_via *via; /* the ways to the target that may be tried */
     const char *upstream;           /* the proxy that was gone through; null: none */
     const char *error;              /* RFC 9209 error type; static; null: none */
     char *fault;                    /* a sentence about what went wrong; owned; null: none */
-    struct address dialled;
-    char alpn[VISIT_ALPN_MAX + 1];
-    char ja3[JA3_LEN + 1]; /* of the client's hello; empty: none */
-    char ja4[JA4_LEN + 1];
-    struct session_tls server_tls;
-    struct session_tls client_tls;
     struct session_times times;
     uint64_t requests; /* logged for this session */
 
+    struct session_tls *tls;           /* owned; null: all TLS goes through */
     struct session_balancer *balancer; /* owned; null: there was no PROXY protocol header */
+    struct session_user *user;         /* owned; null: nobody is asked */
     struct detection *detection;       /* null: nothing is judged */
-
-    char *user;                      /* who the client is; owned; null: nobody was asked */
-    struct user_check *user_check;   /* of a password, under way */
-    uint64_t user_generation;        /* of the file that was looked into */
-    uint8_t user_digest[DIGEST_LEN]; /* of the credentials of `user` */
-    uint8_t wrong_tries;
-
-    struct session_talk *talk; /* null while relaying */
-    struct forward *forward;   /* explicit HTTP; null otherwise */
-    struct http_tap *tap;      /* null: blind */
-    int64_t leave_ns;          /* draining: when the client was told to leave; 0: not yet */
-    struct pipe up;            /* client to server */
-    struct pipe down;          /* server to client */
+    struct session_talk *talk;         /* null while relaying */
+    struct forward *forward;           /* explicit HTTP; null otherwise */
+    struct http_tap *tap;              /* null: blind */
+    int64_t leave_ns;                  /* draining: when the client was told to leave; 0: not yet */
+    struct pipe up;                    /* client to server */
+    struct pipe down;                  /* server to client */
 };
 
 /* The worker's `accepted`. */
@@ -226,6 +238,30 @@ static inline const struct config_listener *session_listener(const struct sessio
     return &session_config(session)->listeners[session->listener];
 }
 
+/* The client's address: of the peer, or what its PROXY header says. */
+static inline const struct address *session_client(const struct session *session)
+{
+    return session->balancer ? &session->balancer->client : &session->client->peer;
+}
+
+/* The name in the client's hello; null: none. */
+static inline const char *session_sni(const struct session *session)
+{
+    return session->hello && session->hello->sni[0] ? session->hello->sni : NULL;
+}
+
+/* What is spoken in TLS that is ended here; "": it was not said, or is none. */
+static inline const char *session_alpn(const struct session *session)
+{
+    return session->tls ? session->tls->alpn : "";
+}
+
+/* The address that was connected to for what the session is doing; null: none. */
+const struct address *session_dialled(const struct session *session);
+
+/* Transparent: where the client wanted to go. False: it is not so, or not known. */
+bool session_original(const struct session *session, struct address *original);
+
 /* All that rules can ask. `client` has room for what the question views. */
 void session_ask(const struct session *session, struct policy_question *question,
                  char client[ADDRESS_TEXT_MAX]);
@@ -233,6 +269,15 @@ void session_ask(const struct session *session, struct policy_question *question
 static inline int64_t session_now(const struct session *session)
 {
     return worker_now(&session->worker->engine);
+}
+
+/* A time of ring_now() as session_times has it: microseconds since the begin, and one more. 0 for a
+ * time before it. Ends at UINT32_MAX, after 71 minutes. */
+uint32_t session_moment(const struct session *session, int64_t time_ns);
+
+static inline uint32_t session_moment_now(const struct session *session)
+{
+    return session_moment(session, session_now(session));
 }
 
 /* The step table's driver; defined in session_steps.c. */

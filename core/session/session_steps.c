@@ -122,7 +122,7 @@ static enum step route_failed(struct session *s)
     struct session_talk *talk = s->talk;
     const struct route *route = &talk->route;
 
-    s->times.resolved = route->resolved_ns;
+    s->times.resolved = session_moment(s, route->resolved_ns);
     session_fault(s, route->error, "%s", route->text);
     talk->error_status = route->status;
     if (talk->tunnel_answer_owed) {
@@ -170,12 +170,20 @@ static enum step step_dial(struct session *s)
 
 /* ---- SERVER_TLS ---- */
 
-static void note_tls(struct session_tls *noted, const struct tls_engine *engine)
+static bool have_tls(struct session *s)
+{
+    if (!s->tls) {
+        s->tls = calloc(1, sizeof(*s->tls));
+    }
+    return s->tls != NULL;
+}
+
+static void note_tls(struct session_tls_end *noted, const struct tls_engine *engine)
 {
     struct tls_info info;
 
     tls_engine_read_info(engine, &info);
-    *noted = (struct session_tls){info.version, info.cipher, info.group, info.resumed};
+    *noted = (struct session_tls_end){info.version, info.cipher, info.group, info.resumed};
 }
 
 static void note_alpn(struct session *s, struct span alpn)
@@ -183,9 +191,9 @@ static void note_alpn(struct session *s, struct span alpn)
     size_t len = alpn.len < VISIT_ALPN_MAX ? alpn.len : VISIT_ALPN_MAX;
 
     if (len) {
-        memcpy(s->alpn, alpn.data, len);
+        memcpy(s->tls->alpn, alpn.data, len);
     }
-    s->alpn[len] = '\0';
+    s->tls->alpn[len] = '\0';
 }
 
 /* Last time's leaf and ALPN for exactly this visit: then the client need not wait. */
@@ -208,8 +216,10 @@ static void recall_visit(struct session *s)
  * listener's target has its own name, whatever its clients call it. */
 static const char *server_name(const struct session *s)
 {
-    if (s->sni && session_listener(s)->mode != LISTENER_REVERSE) {
-        return s->sni;
+    const char *sni = session_sni(s);
+
+    if (sni && session_listener(s)->mode != LISTENER_REVERSE) {
+        return sni;
     }
     return s->target_is_ip ? "" : s->target;
 }
@@ -237,6 +247,9 @@ static bool start_server_tls(struct session *s)
      * listener does not know the address. */
     bool verifies_ip = sni.len == 0 && session_listener(s)->mode == LISTENER_REVERSE;
 
+    if (!have_tls(s)) {
+        return false;
+    }
     if (s->talk->opens_client) {
         recall_visit(s);
     } else {
@@ -252,7 +265,7 @@ static bool start_server_tls(struct session *s)
         .ticket_key = talk->visit,
     };
 
-    s->times.server_tls_begin = session_now(s);
+    s->times.server_tls_begin = session_moment_now(s);
     session_set_deadline(s, session_config(s)->limits.handshake_ms);
     server->tls =
         tls_engine_connect(s->hold->snapshot->tls, &options, &server->rx, &server->tx, bufs_of(s));
@@ -280,7 +293,7 @@ static enum step server_tls_failed(struct session *s, const char *error, const c
                                              : session_end(s, CLOSE_SERVER_TLS_FAILED);
     }
     s->talk->was_recalled = false;
-    s->alpn[0] = '\0';
+    s->tls->alpn[0] = '\0';
     if (s->talk->leaf) {
         leaf_put(s->talk->leaf);
         s->talk->leaf = NULL;
@@ -294,8 +307,8 @@ static enum step server_is_open(struct session *s)
     struct tls_info info;
     uint8_t digest[LEAF_DIGEST_LEN];
 
-    s->times.server_tls_end = session_now(s);
-    note_tls(&s->server_tls, s->server->tls);
+    s->times.server_tls_end = session_moment_now(s);
+    note_tls(&s->tls->server, s->server->tls);
     tls_engine_read_info(s->server->tls, &info);
     digest_sha256(digest, tls_engine_peer_certificate(s->server->tls));
     if (talk->was_recalled && memcmp(digest, talk->server_digest, sizeof(digest)) != 0) {
@@ -303,7 +316,7 @@ static enum step server_is_open(struct session *s)
     }
     if (!talk->was_recalled) {
         note_alpn(s, info.alpn);
-    } else if (!span_equal(info.alpn, span_from_string(s->alpn))) {
+    } else if (!span_equal(info.alpn, span_from_string(s->tls->alpn))) {
         leaf_cache_forget(s->worker->shared->leaves, talk->visit);
         session_fault(s, "tls_protocol_error",
                       "the server chose another ALPN protocol than on the last visit, which the "
@@ -387,10 +400,14 @@ static enum step ask_for_leaf(struct session *s)
     /* Names that nobody has verified are not copied: then the leaf is for what was asked alone. */
     bool copies_names =
         !talk->error_mode && talk->opens_server && session_config(s)->upstream.verify;
-    const char *name = s->sni ? s->sni : s->target_is_ip && copies_names ? "" : s->target;
+    const char *sni = session_sni(s);
+    const char *name = sni ? sni : s->target_is_ip && copies_names ? "" : s->target;
     struct leaf_key key = {.asked_name = span_from_string(name), .kind = talk->leaf_kind};
     bool is_ip = false;
 
+    if (!have_tls(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     if (copies_names) {
         certificate = tls_engine_peer_certificate(s->server->tls);
         memcpy(key.server_digest, talk->server_digest, sizeof(key.server_digest));
@@ -402,7 +419,7 @@ static enum step ask_for_leaf(struct session *s)
     if (!talk->error_mode && !talk->opens_server && offers_protocol(s, SPAN_LITERAL("http/1.1"))) {
         note_alpn(s, SPAN_LITERAL("http/1.1")); /* no server could choose */
     }
-    s->times.mint_begin = session_now(s);
+    s->times.mint_begin = session_moment_now(s);
     talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
                             session_config(s)->intercept.leaf_days, certificate);
     return talk->mint ? STEP_LEAF : session_end(s, CLOSE_NO_MEMORY);
@@ -411,10 +428,10 @@ static enum step ask_for_leaf(struct session *s)
 static void remember_visit(struct session *s)
 {
     struct session_talk *talk = s->talk;
-    struct leaf_visit seen = {.alpn_len = (uint8_t)strlen(s->alpn)};
+    struct leaf_visit seen = {.alpn_len = (uint8_t)strlen(s->tls->alpn)};
 
     memcpy(seen.server_digest, talk->server_digest, sizeof(seen.server_digest));
-    memcpy(seen.alpn, s->alpn, seen.alpn_len);
+    memcpy(seen.alpn, s->tls->alpn, seen.alpn_len);
     leaf_cache_remember(s->worker->shared->leaves, talk->visit, &seen, talk->leaf);
 }
 
@@ -434,7 +451,7 @@ static enum step step_leaf(struct session *s)
     if (!talk->mint->done) {
         return STEP_WAIT;
     }
-    s->times.mint_end = talk->mint->end_ns;
+    s->times.mint_end = session_moment(s, talk->mint->end_ns);
     s->leaf_source = talk->error_mode  ? LEAF_FOR_ERROR
                      : talk->mint->hit ? LEAF_FROM_CACHE
                                        : LEAF_MINTED;
@@ -457,7 +474,7 @@ static enum step step_leaf(struct session *s)
 /* For a page of our own HTTP/1.1 is spoken, if the client has it. */
 static struct span client_alpn(const struct session *s)
 {
-    return s->talk->error_mode ? SPAN_LITERAL("http/1.1") : span_from_string(s->alpn);
+    return s->talk->error_mode ? SPAN_LITERAL("http/1.1") : span_from_string(s->tls->alpn);
 }
 
 static bool start_client_tls(struct session *s)
@@ -469,7 +486,7 @@ static bool start_client_tls(struct session *s)
         .without_tickets = s->talk->error_mode,
     };
 
-    s->times.client_tls_begin = session_now(s);
+    s->times.client_tls_begin = session_moment_now(s);
     session_set_deadline(s, session_config(s)->limits.handshake_ms);
     client->tls =
         tls_engine_accept(s->hold->snapshot->tls, &options, &client->rx, &client->tx, bufs_of(s));
@@ -486,8 +503,8 @@ static bool pump_client_tls(struct session *s, enum step *next)
     conn_flush(client);
     if (status == TLS_OPEN || status == TLS_CLOSED) {
         if (s->times.client_tls_end == 0) {
-            s->times.client_tls_end = session_now(s);
-            note_tls(&s->client_tls, client->tls);
+            s->times.client_tls_end = session_moment_now(s);
+            note_tls(&s->tls->client, client->tls);
         }
         return true;
     }
@@ -575,6 +592,9 @@ static bool begin_relay(struct session *s)
         s->up.splice_after = session_config(s)->limits.splice_bytes;
         s->down.splice_after = s->up.splice_after;
     }
+    if (!s->tap) {
+        detection_settle(s);
+    }
     if (s->talk) {
         destination_names_are_compared(s);
     }
@@ -612,10 +632,11 @@ static enum step relay_refused(struct session *s)
     const struct answer answer = {.status = by_rule ? 403 : 400,
                                   .error = s->error,
                                   .detail = span_from_string(s->fault ? s->fault : ""),
-                                  .target = span_from_string(s->sni ? s->sni : s->target),
+                                  .target =
+                                      span_from_string(session_sni(s) ? session_sni(s) : s->target),
                                   .version = HTTP_VERSION_1_1};
 
-    if (strcmp(s->alpn, "h2") != 0 && s->down.bytes == 0 && !session_answer(s, &answer)) {
+    if (strcmp(session_alpn(s), "h2") != 0 && s->down.bytes == 0 && !session_answer(s, &answer)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     return session_end(s, by_rule ? CLOSE_REFUSED : CLOSE_BAD_REQUEST);
@@ -629,7 +650,7 @@ static enum step step_relay(struct session *s)
     pipe_run(&s->up);
     pipe_run(&s->down);
     if (s->times.first_byte == 0 && s->down.bytes) {
-        s->times.first_byte = session_now(s);
+        s->times.first_byte = session_moment_now(s);
     }
     reading_look(s);
     if (s->up.end == PIPE_STOPPED) {
@@ -660,8 +681,9 @@ static int64_t latest(int64_t a_ns, int64_t b_ns)
 static enum step relay_timed_out(struct session *s)
 {
     const struct config *config = session_config(s);
-    /* What was moved leaves with its sends, of which the last ones may take long. */
-    int64_t moved_ns = latest(session_sent_ns(s), s->times.connected);
+    /* What is moved leaves with sends; before the first one it counts from the server's begin. */
+    int64_t connected_ns = s->times.begin_ns + s->times.connected * NS_PER_US;
+    int64_t moved_ns = latest(session_sent_ns(s), connected_ns);
     uint32_t idle_ms = config->limits.tunnel_idle_ms;
 
     if ((has_ended(&s->up) || has_ended(&s->down)) && idle_ms > HALF_CLOSED_IDLE_MS) {

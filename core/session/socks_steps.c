@@ -209,7 +209,7 @@ enum step step_socks(struct session *s)
     if (client->eof && client->rx.len == 0 && !s->talk) {
         return session_end(s, CLOSE_CLIENT_DONE);
     }
-    if (client->eof && !s->user_check) {
+    if (client->eof && !(s->user && s->user->check)) {
         return socks_failed(s, "the connection ended in the middle of it", client->rx.len);
     }
     conn_receive(client, SOCKS_BYTES_MAX);

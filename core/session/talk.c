@@ -40,7 +40,7 @@ void talk_free(struct session *s)
 bool talk_dial(struct session *s)
 {
     s->talk->waits_to_dial = false;
-    s->times.dial_begin = session_now(s);
+    s->times.dial_begin = session_moment_now(s);
     return route_begin(&s->talk->route, s, s->via, false);
 }
 
@@ -51,9 +51,9 @@ void talk_look(struct session *s)
     if (!route_is_begun(route) || route_look(route) != ROUTE_DONE) {
         return;
     }
-    s->times.resolved = route->resolved_ns;
-    s->times.connected = route->end_ns;
-    s->dialled = route->address;
+    s->times.resolved = session_moment(s, route->resolved_ns);
+    s->times.connected = session_moment(s, route->end_ns);
+    s->talk->dialled = route->address;
     s->upstream = route_upstream(route);
     s->server = route_take(route);
     route_end(route);
@@ -80,21 +80,34 @@ void talk_go_by(struct session *s, const struct upstream_via *via)
     }
 }
 
+static struct session_hello *keep_facts(const struct client_hello *hello)
+{
+    struct session_hello *kept = malloc(sizeof(*kept) + hello->sni.len + 1);
+
+    if (!kept) {
+        return NULL;
+    }
+    if (!ja3_compute(kept->ja3, hello) || !ja4_compute(kept->ja4, hello)) {
+        kept->ja3[0] =
+            '\0'; /* lists too long for any real client: itself worth a look in the log */
+        kept->ja4[0] = '\0';
+    }
+    kept->sni_invalid = hello->sni_invalid;
+    if (hello->sni.len) {
+        memcpy(kept->sni, hello->sni.data, hello->sni.len);
+    }
+    kept->sni[hello->sni.len] = '\0';
+    return kept;
+}
+
 bool talk_keep_hello(struct session *s, const struct client_hello *hello)
 {
     struct session_talk *talk = s->talk;
 
-    s->times.hello = session_now(s);
-    s->sni_invalid = hello->sni_invalid;
-    if (!ja3_compute(s->ja3, hello) || !ja4_compute(s->ja4, hello)) {
-        s->ja3[0] = '\0'; /* lists too long for any real client: itself worth a look in the log */
-        s->ja4[0] = '\0';
-    }
-    if (hello->sni.len) {
-        s->sni = strndup((const char *)hello->sni.data, hello->sni.len);
-        if (!s->sni) {
-            return false;
-        }
+    s->times.hello = session_moment_now(s);
+    s->hello = keep_facts(hello);
+    if (!s->hello) {
+        return false;
     }
     if (hello->alpn.len <= sizeof(talk->alpn_offers)) {
         talk->alpn_offers_len = hello->alpn.len;
@@ -116,7 +129,7 @@ void talk_digest_visit(struct session *s)
     text_string(&t, s->target);
     text_printf(&t, "\n%u\n%d\n%llu\n", s->port, (int)talk->leaf_kind,
                 (unsigned long long)s->hold->snapshot->serial);
-    text_string(&t, s->sni ? s->sni : "");
+    text_string(&t, session_sni(s) ? session_sni(s) : "");
     text_char(&t, '\n');
     text_string(&t, s->upstream ? s->upstream : "");
     text_char(&t, '\n');

@@ -12,7 +12,7 @@ import origins
 
 COUNT = 200 if harness.SANITIZED else 4000
 WARM_UP = 64
-TUNNEL_BYTES = 2 * 1024
+TUNNEL_BYTES = 1024
 INTERCEPTED_BYTES = 24 * 1024
 SLOW_BYTES = 64 << 20
 SLOW_GROWTH_BYTES = 4 << 20
@@ -57,7 +57,7 @@ class Idle(harness.WeirCase):
             self.assertLessEqual(each, bound)
 
     def test_idle_tunnels(self):
-        """Thousands of tunnels that have carried bytes and now idle: 2 KiB each at most."""
+        """Thousands of tunnels that have carried bytes and now idle: 1 KiB each at most."""
         def open_one():
             sock = self.tunnel(f"tunnel.origin.test:{self.echo.port}")
             sock.sendall(b"hello" * 100)

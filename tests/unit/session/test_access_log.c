@@ -33,6 +33,11 @@ static struct snapshot snapshot;
 static struct snapshot_hold hold;
 static struct conn client;
 static struct session session;
+static struct conn server;
+static struct session_tls tls;
+static struct session_hello hello = {.sni_invalid = true, .sni = "www.example.com"};
+
+enum { END_NS = 2000000 };
 static struct http_exchange exchange;
 
 static char lines[4][LINE_CAP + 1];
@@ -63,7 +68,7 @@ static const char *request_line(void)
 static const char *tunnel_line(void)
 {
     line_count = 0;
-    access_log_tunnel(&session);
+    access_log_tunnel(&session, END_NS);
     assert_int_equal(line_count, 1);
     return lines[0];
 }
@@ -90,7 +95,9 @@ static int set_up(void **state)
     hold.snapshot = &snapshot;
     memset(&client, 0, sizeof(client));
     memset(&session, 0, sizeof(session));
-    session.client_address = make_address("192.0.2.7", 51000);
+    client.peer = make_address("192.0.2.7", 51000);
+    memset(&server, 0, sizeof(server));
+    memset(&tls, 0, sizeof(tls));
     session.worker = &worker;
     session.hold = &hold;
     session.client = &client;
@@ -134,12 +141,13 @@ static void fill_session(void)
     session.rule = "banks";
     session.target = (char *)"example.com";
     session.port = 443;
-    session.dialled = make_address("203.0.113.9", 443);
-    session.sni = (char *)"www.example.com";
-    session.sni_invalid = true;
-    SET(session.alpn, "h2");
-    session.server_tls = (struct session_tls){"TLSv1.3", "AES", "X25519", true};
-    session.client_tls = (struct session_tls){.version = "TLSv1.2"};
+    server.peer = make_address("203.0.113.9", 443);
+    session.server = &server;
+    session.hello = &hello;
+    session.tls = &tls;
+    SET(tls.alpn, "h2");
+    tls.server = (struct session_tls_end){"TLSv1.3", "AES", "X25519", true};
+    tls.client = (struct session_tls_end){.version = "TLSv1.2"};
     session.leaf_source = LEAF_MINTED;
     session.protocol = PROTOCOL_TLS;
     session.status = 200;
@@ -149,19 +157,18 @@ static void fill_session(void)
     session.up.bytes = 12;
     session.down.bytes = UINT64_MAX;
     session.times = (struct session_times){
-        .begin = 1000000,
-        .hello = 1002000,
-        .dial_begin = 1003000,
-        .resolved = 1006999,
-        .connected = 1011999,
-        .server_tls_begin = 1012000,
-        .server_tls_end = 1018000,
-        .mint_begin = 1020000,
-        .mint_end = 1027000,
-        .client_tls_begin = 1030000,
-        .client_tls_end = 1038000,
-        .first_byte = 1050000,
-        .end = 2000000,
+        .begin_ns = 1000000,
+        .hello = 3,
+        .dial_begin = 4,
+        .resolved = 7,
+        .connected = 12,
+        .server_tls_begin = 13,
+        .server_tls_end = 19,
+        .mint_begin = 21,
+        .mint_end = 28,
+        .client_tls_begin = 31,
+        .client_tls_end = 39,
+        .first_byte = 51,
     };
 }
 
@@ -226,12 +233,12 @@ static void a_request_says_all_it_knows(void **state)
 static void a_phase_without_an_end_or_before_its_begin_is_left_out(void **state)
 {
     (void)state;
-    session.times.begin = 5000;
-    session.times.hello = 4999; /* never, by any clock */
-    session.times.dial_begin = 6000;
-    session.times.resolved = 6000;
-    session.times.server_tls_begin = 7000;
-    session.times.end = 9000;
+    session.times.begin_ns = END_NS - 4000;
+    session.times.server_tls_begin = 3;
+    session.times.server_tls_end = 2;
+    session.times.dial_begin = 2;
+    session.times.resolved = 2;
+    session.times.mint_begin = 3;
     assert_non_null(strstr(tunnel_line(), "\"phases_us\":{\"dns\":0,\"total\":4}"));
 }
 
@@ -254,8 +261,9 @@ static void addresses_stand_as_they_are_written(void **state)
     session.target = (char *)"2001:db8::1";
     session.target_is_ip = true;
     session.port = 8443;
-    session.dialled = make_address("2001:db8::1", 8443);
-    session.client_address = make_address("::1", 9);
+    server.peer = make_address("2001:db8::1", 8443);
+    session.server = &server;
+    client.peer = make_address("::1", 9);
     assert_non_null(strstr(tunnel_line(), "\"target\":\"[2001:db8::1]:8443\","
                                           "\"dialled\":\"[2001:db8::1]:8443\""));
     assert_non_null(strstr(lines[0], "\"client\":\"[::1]:9\""));
@@ -308,36 +316,41 @@ static void credentials_of_an_authority_are_not_written(void **state)
  * most room. */
 static void the_longest_line_fits(void **state)
 {
-    static char host[HTTP_HOST_MAX + 1], sni[256], rule[65], fault[256], address[65];
-    static char user[USER_NAME_MAX + 1];
+    static char host[HTTP_HOST_MAX + 1], rule[65], fault[256], address[65];
+    static char name[USER_NAME_MAX + 1];
+    struct session_user user = {.name = name};
+    struct session_hello *long_hello = calloc(1, sizeof(*long_hello) + 256);
 
     (void)state;
     fill_session();
     fill_exchange();
     memset(host, 0xff, sizeof(host) - 1);
-    memset(sni, 0xff, sizeof(sni) - 1);
+    assert_non_null(long_hello);
+    memset(long_hello->ja3, 0xff, JA3_LEN);
+    memset(long_hello->ja4, 0xff, JA4_LEN);
+    memset(long_hello->sni, 0xff, 255);
+    long_hello->sni_invalid = true;
     memset(rule, 0xff, sizeof(rule) - 1);
     memset(fault, 0xff, sizeof(fault) - 1);
-    memset(user, 0xff, sizeof(user) - 1);
+    memset(name, 0xff, sizeof(name) - 1);
     memset(address, 0xff, sizeof(address) - 1);
-    memset(session.alpn, 0xff, sizeof(session.alpn) - 1);
+    memset(tls.alpn, 0xff, sizeof(tls.alpn) - 1);
     memset(exchange.method, 0xff, sizeof(exchange.method) - 1);
     memset(exchange.authority, 0xff, sizeof(exchange.authority) - 1);
     memset(exchange.path, 0xff, sizeof(exchange.path) - 1);
     memset(exchange.user_agent, 0xff, sizeof(exchange.user_agent) - 1);
     session.target = host;
-    session.sni = sni;
+    session.hello = long_hello;
     session.rule = rule;
     session.fault = fault;
-    session.user = user;
+    session.user = &user;
     listener.address.text = address;
     session.port = 65535;
     session.id = UINT64_MAX;
-    session.client_address = session.dialled =
-        make_address("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
-    session.client_tls = session.server_tls = (struct session_tls){
+    client.peer = server.peer = make_address("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
+    tls.client = tls.server = (struct session_tls_end){
         "TLSv1.3", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "X25519MLKEM768", false};
-    session.times.end = INT64_MAX;
+    session.times.begin_ns = END_NS - INT64_MAX;
     exchange.status = 65535;
     exchange.http_major = exchange.http_minor = 255;
     exchange.request_bytes = exchange.response_bytes = UINT64_MAX;
@@ -346,6 +359,7 @@ static void the_longest_line_fits(void **state)
     session.requests = UINT64_MAX;
     session.up.bytes = UINT64_MAX;
     assert_true(strlen(tunnel_line()) > 4000);
+    free(long_hello);
 }
 
 /* Any byte in any text: still one line of JSON, which keep_line() checks. */
@@ -357,7 +371,7 @@ static void any_byte_leaves_a_line_of_json(void **state)
     fill_session();
     for (int round = 0; round < 2000; round++) {
         char *const text[] = {exchange.method, exchange.authority, exchange.path,
-                              exchange.user_agent, session.alpn};
+                              exchange.user_agent, tls.alpn};
         for (size_t i = 0; i < COUNT_OF(text); i++) {
             seed = seed * 1664525 + 1013904223;
             size_t len = (seed >> 9) % 20;
@@ -376,7 +390,7 @@ static void without_a_taker_requests_are_counted_still(void **state)
     (void)state;
     shared.on_log_line = NULL;
     access_log_request(&session, &exchange);
-    access_log_tunnel(&session);
+    access_log_tunnel(&session, END_NS);
     assert_int_equal(line_count, 0);
     assert_int_equal(session.requests, 1);
     assert_int_equal(worker.stats.requests, 1);
