@@ -55,7 +55,7 @@ struct forward {
     size_t key_len;
     char key[KEY_MAX];      /* of the server connection, for the idle pool */
     int64_t moved_ns;       /* when a byte last moved, either way */
-    struct address dialled; /* len 0: nothing for this exchange */
+    struct address dialled; /* of the last exchange that needed a server; len 0: none */
     struct http_exchange exchange;
 };
 

@@ -22,7 +22,7 @@ enum step forward_timed_out(struct session *session);
 
 /* Was an answer of our own given, so that the client knows what happened? */
 bool forward_was_answered(const struct forward *forward);
-/* The address that the exchange went to, see session_dialled(); the next one begins without. */
+/* The address that the last exchange which needed a server went to, see session_dialled(). */
 const struct address *forward_dialled(const struct forward *forward);
 void forward_forget_dialled(struct forward *forward);
 void forward_log_unfinished(struct forward *forward);
