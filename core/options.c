@@ -301,6 +301,14 @@ static const struct command_row command_rows[] = {
      "  weir bench detect\n"
      "  weir bench detect --database /usr/share/weir --mix requests.jsonl --seconds 60 --json\n",
      NULL},
+    {"bench", "run", COMMAND_BENCH_RUN, 0, 0, "measure a proxy under load",
+     "weir bench run --help lists its options.\n", "  weir bench run\n", "OPTION..."},
+    {"bench", "origin", COMMAND_BENCH_ORIGIN, 0, 0, "be the origin of the load harness",
+     "weir bench origin --help lists its options.\n", "  weir bench origin --ca-dir origin-ca\n",
+     "OPTION..."},
+    {"bench", "compare", COMMAND_BENCH_COMPARE, 0, 0, "tell whether one result beats another",
+     "weir bench compare --help explains it.\n", "  weir bench compare before.json after.json\n",
+     "FILE..."},
 };
 
 /* One parse. */
@@ -733,10 +741,23 @@ static bool check_together(const struct parse *p)
     return true;
 }
 
+/* Commands whose arguments are read elsewhere. */
+static bool is_handed_over(enum command command)
+{
+    return command == COMMAND_BENCH_RUN || command == COMMAND_BENCH_ORIGIN ||
+           command == COMMAND_BENCH_COMPARE;
+}
+
 static int parse_options(struct parse *p)
 {
     bool has_ended = false; /* the options have, with "--" */
 
+    if (is_handed_over(p->command->command)) {
+        p->options->command = p->command->command;
+        p->options->rest = p->argv + p->at;
+        p->options->rest_count = (size_t)(p->argc - p->at);
+        return -1;
+    }
     for (; p->at < p->argc; p->at++) {
         const char *argument = p->argv[p->at];
         int status;
