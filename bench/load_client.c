@@ -26,6 +26,7 @@ enum {
 
 #define TURN_NS_MAX   (20 * NS_PER_MS)
 #define RETRY_NS      (20 * NS_PER_MS)
+#define ENDING_NS     NS_PER_S
 #define SETTLE_NS     (300 * NS_PER_MS)
 #define IDLE_LIMIT_NS (60 * NS_PER_S)
 
@@ -36,6 +37,7 @@ enum lane_step {
     LANE_HANDSHAKE,
     LANE_ANSWER, /* the request was said, or is being said */
     LANE_BODY,
+    LANE_ENDING, /* the last answer was had, and the connection is to be closed by the origin */
     LANE_FAILED, /* waits a little */
 };
 
@@ -49,7 +51,8 @@ struct lane {
     struct timer timer;
     enum lane_step step;
     bool is_slow;
-    bool closes;    /* behind this request */
+    bool closes;    /* behind this request: says so, and the origin closes. The ports of whoever
+                       closes first are in TIME-WAIT, and those of a server never run out. */
     bool is_upload; /* this request */
     bool is_pausing;
     int64_t intended_ns, sent_ns;
@@ -223,7 +226,8 @@ static void say_request(struct lane *lane)
         text_printf(&words, "/bytes/%llu HTTP/1.1\r\nHost: %s\r\n", (unsigned long long)bytes,
                     authority);
     }
-    text_printf(&words, "User-Agent: weir-bench/%s\r\nAccept: */*\r\n\r\n", WEIR_VERSION);
+    text_printf(&words, "User-Agent: weir-bench/%s\r\nAccept: */*\r\n%s\r\n", WEIR_VERSION,
+                lane->closes ? "Connection: close\r\n" : "");
     lane->asked = bytes;
     lane->at = 0;
     lane->piece_at = 0;
@@ -270,14 +274,12 @@ static void connection_is_there(struct lane *lane)
 {
     struct client *c = lane->client;
 
-    if (is_measuring(c)) {
-        c->result->connections++;
-    }
     if (load_modes[c->plan->mode].has_tls) {
         begin_tls(lane);
-    } else {
-        say_request(lane);
+        return;
     }
+    c->result->connections += is_measuring(c);
+    say_request(lane);
 }
 
 static void say_connect(struct lane *lane)
@@ -322,8 +324,18 @@ static void answered(struct lane *lane)
         return;
     }
     if (lane->closes) {
-        load_stream_close(&lane->stream, CONN_CLOSE_FLUSH);
+        lane->step = LANE_ENDING;
+        timer_set(&c->worker.timers, &lane->timer, client_now(c) + ENDING_NS);
+        return;
     }
+    lane_free(lane);
+}
+
+/* Whoever does not close within a second is not waited for. */
+static void end_connection(struct lane *lane)
+{
+    timer_clear(&lane->client->worker.timers, &lane->timer);
+    load_stream_close(&lane->stream, CONN_CLOSE_FLUSH);
     lane_free(lane);
 }
 
@@ -334,7 +346,7 @@ static void read_tunnel(struct lane *lane)
     enum h1_result result = load_stream_head(&lane->stream, SPAN_LITERAL("CONNECT"), &head, &fault);
 
     if (result == H1_MORE) {
-        if (lane->stream.is_over) {
+        if (load_stream_is_over(&lane->stream)) {
             fail(lane, false, "CONNECT: closed without an answer");
         }
         return;
@@ -357,9 +369,8 @@ static void read_handshake(struct lane *lane)
         return;
     }
     tls_engine_read_info(lane->stream.conn->tls, &info);
-    if (info.resumed && is_measuring(c)) {
-        c->result->resumed++;
-    }
+    c->result->connections += is_measuring(c);
+    c->result->resumed += info.resumed && is_measuring(c);
     say_request(lane);
 }
 
@@ -371,7 +382,7 @@ static void read_answer(struct lane *lane)
     enum h1_result result = load_stream_head(&lane->stream, method, &head, &fault);
 
     if (result == H1_MORE) {
-        if (lane->stream.is_over) {
+        if (load_stream_is_over(&lane->stream)) {
             fail(lane, false, "closed without an answer");
         }
         return;
@@ -385,7 +396,7 @@ static void read_answer(struct lane *lane)
         fail(lane, true, "an upload was answered before it was sent");
         return;
     }
-    lane->closes = lane->closes || !head.keep_alive;
+    lane->closes = lane->closes || !head.keep_alive; /* HTTP/1.0 */
     load_stream_consume(&lane->stream, head.len);
     lane->step = LANE_BODY;
 }
@@ -428,7 +439,7 @@ static void read_body(struct lane *lane)
         lane->piece_at = lane->at;
         timer_set(&lane->client->worker.timers, &lane->timer,
                   client_now(lane->client) + LOAD_SLOW_MS * NS_PER_MS);
-    } else if (lane->stream.is_over) {
+    } else if (load_stream_is_over(&lane->stream)) {
         fail(lane, true, "a body ended after %llu bytes", (unsigned long long)lane->at);
     }
 }
@@ -517,6 +528,11 @@ static void take_step(struct lane *lane)
     case LANE_BODY:
         read_body(lane);
         break;
+    case LANE_ENDING:
+        if (load_stream_is_over(&lane->stream)) {
+            end_connection(lane);
+        }
+        break;
     default:
         break;
     }
@@ -532,12 +548,18 @@ static void run_lane(struct actor *actor)
         lane->is_pausing = false;
         if (lane->step == LANE_FAILED) {
             lane_free(lane);
+        } else if (lane->step == LANE_ENDING) {
+            end_connection(lane);
         }
     }
     if (lane->is_pausing || !lane->stream.conn) {
         return;
     }
     if (lane->stream.conn->state != CONN_CONNECTING && !load_stream_fill(&lane->stream)) {
+        if (lane->step == LANE_ENDING) {
+            end_connection(lane); /* the answer was had */
+            return;
+        }
         fail(lane, false, "%s", load_stream_fault(&lane->stream));
         return;
     }
@@ -550,7 +572,7 @@ static void run_lane(struct actor *actor)
         take_step(lane);
     } while (lane->step != step && lane->stream.conn && lane->stream.conn->state == CONN_OPEN &&
              lane->step != LANE_FREE);
-    if (lane->stream.conn && lane->step == LANE_FREE && lane->stream.is_over) {
+    if (lane->stream.conn && lane->step == LANE_FREE && load_stream_is_over(&lane->stream)) {
         load_stream_close(&lane->stream, CONN_CLOSE_NOW); /* the next request opens another */
     }
     if (lane->stream.conn && lane->stream.conn->state == CONN_OPEN && !lane->is_pausing) {

@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
     {"connections", "N", VALUE_NUMBER, ON_RUN, AT(connections), LOAD_CONNECTIONS_MAX,
      "at the same time (16)"},
     {"idle-connections", "N", VALUE_NUMBER, ON_RUN, AT(idle_connections), LOAD_CONNECTIONS_MAX,
-     "that idle holds (1000)"},
+     "that idle holds (4000)"},
     {"rate", "N", VALUE_NUMBER, ON_RUN, AT(rate_hz), 10000000,
      "requests a second whatever happens (open loop); without it each\n"
      "connection asks again when it was answered (closed loop)"},
@@ -376,7 +376,7 @@ int load_options_parse(enum load_verb verb, char *const *arguments, size_t count
         .has_mode = {[LOAD_FORWARD] = true, [LOAD_CONNECT] = true, [LOAD_INTERCEPT] = true},
         .has_profile = {[LOAD_SMALL] = true, [LOAD_NEW] = true},
         .connections = 16,
-        .idle_connections = 1000,
+        .idle_connections = 4000,
         .seconds = 2,
         .warm_up_ms = 500,
         .rounds = 3,

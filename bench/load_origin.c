@@ -181,7 +181,7 @@ static bool read_request(struct visit *v)
     enum h1_result result = load_stream_head(&v->stream, span_make(NULL, 0), &head, &fault);
 
     if (result != H1_DONE) {
-        return result == H1_MORE && !v->stream.is_over;
+        return result == H1_MORE && !load_stream_is_over(&v->stream);
     }
     v->keeps_alive = head.keep_alive;
     if (span_equal(head.method, SPAN_LITERAL("POST")) &&
@@ -224,7 +224,7 @@ static bool read_upload(struct visit *v)
     if (result == H1_BODY_DONE) {
         answer_upload(v);
     }
-    return result != H1_BODY_BAD && !(result == H1_BODY_MORE && v->stream.is_over);
+    return result != H1_BODY_BAD && !(result == H1_BODY_MORE && load_stream_is_over(&v->stream));
 }
 
 static bool write_piece(struct visit *v, size_t len)

@@ -83,6 +83,30 @@ void load_results_add_warning(struct load_results *results, const char *format, 
     va_end(arguments);
 }
 
+/* A core that is full says more of the client than of the proxy. */
+static void warn_of_busy(struct load_results *results)
+{
+    char names[LOAD_WARNING_MAX / 2];
+    struct text t = text_make(names, sizeof(names));
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        const struct load_case *one = &results->cases[i];
+        double client = load_case_spread(one, FIGURE_CLIENT_BUSY).median;
+        double origin = load_case_spread(one, FIGURE_ORIGIN_BUSY).median;
+
+        if ((results->is_shared_core && !isnan(origin) ? client + origin : client) > BUSY_MAX) {
+            text_printf(&t, "%s%s/%s", t.len ? ", " : "", load_modes[one->mode].name,
+                        load_profiles[one->profile].name);
+        }
+    }
+    if (t.len) {
+        load_results_add_warning(results,
+                                 "the client's core was full: rate and latency are the client's, "
+                                 "CPU time of the proxy stands: %.*s%s",
+                                 (int)t.len, names, t.overflow ? ", ..." : "");
+    }
+}
+
 static void warn_of_case(struct load_results *results, const struct load_case *one)
 {
     const char *mode = load_modes[one->mode].name;
@@ -92,9 +116,6 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     double late_us = load_case_spread(one, FIGURE_LATE_P99_US).median;
     double rate_hz = load_case_spread(one, FIGURE_RATE_HZ).median;
     double dropped = load_case_spread(one, FIGURE_DROPPED).max;
-    double client = load_case_spread(one, FIGURE_CLIENT_BUSY).median;
-    double origin = load_case_spread(one, FIGURE_ORIGIN_BUSY).median;
-    double busy = results->is_shared_core && !isnan(origin) ? client + origin : client;
 
     if (mismatches > 0) {
         load_results_add_warning(results, "%s/%s: a body came as another one than was sent: %s",
@@ -102,17 +123,6 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     } else if (errors > 0) {
         load_results_add_warning(results, "%s/%s: up to %.0f errors a round; the first: %s", mode,
                                  profile, errors, one->first_error);
-    }
-    if (busy > BUSY_MAX && results->options->rate_hz == 0) {
-        load_results_add_warning(results,
-                                 "%s/%s: the core of the client was busy for %.0f %%: rate and "
-                                 "latency are the client's, CPU time of the proxy stands",
-                                 mode, profile, busy * 100);
-    } else if (busy > BUSY_MAX) {
-        load_results_add_warning(results,
-                                 "%s/%s: the core of the client was busy for %.0f %%: latency is "
-                                 "the client's as well",
-                                 mode, profile, busy * 100);
     }
     if (late_us > LATE_US_MAX) {
         load_results_add_warning(results,
@@ -152,6 +162,7 @@ void load_results_warn(struct load_results *results)
     } else if (results->cores[0] < 0) {
         load_results_add_warning(results, "nothing is pinned: CPU times vary more");
     }
+    warn_of_busy(results);
     for (size_t i = 0; i < results->case_count; i++) {
         warn_of_case(results, &results->cases[i]);
     }
@@ -188,8 +199,8 @@ void load_results_sentence(const struct load_results *results, char *text, size_
             double idle = load_case_spread(one, FIGURE_IDLE_BYTES).median;
             double added = load_case_spread(one, FIGURE_ADDED_P50_US).median;
 
-            if (!load_modes[one->mode].has_proxy) {
-                continue;
+            if (!load_modes[one->mode].has_proxy || one->profile != results->cases[0].profile) {
+                continue; /* the others are in the table */
             }
             text_printf(&t, "%s %s/%s", is_first ? " takes for" : ";", load_modes[one->mode].name,
                         load_profiles[one->profile].name);

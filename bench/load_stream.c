@@ -88,7 +88,6 @@ bool load_stream_fill(struct load_stream *s)
     struct conn *conn = s->conn;
 
     if (!conn->tls) {
-        s->is_over = conn_is_drained(conn);
         return !conn->error;
     }
     if (!s->is_open && conn->rx.len) {
@@ -102,9 +101,15 @@ bool load_stream_fill(struct load_stream *s)
     if (s->is_open && !open_records(s)) {
         return false;
     }
-    s->is_over =
-        s->plain.len == 0 && (conn_is_drained(conn) || tls_engine_status(conn->tls) == TLS_CLOSED);
     return !conn->error && (s->is_open || !conn_is_drained(conn));
+}
+
+bool load_stream_is_over(const struct load_stream *s)
+{
+    const struct tls_engine *tls = s->conn->tls;
+
+    return s->plain.len == 0 &&
+           (conn_is_drained(s->conn) || (tls && tls_engine_status(tls) == TLS_CLOSED));
 }
 
 bool load_stream_write(struct load_stream *s, struct span bytes)

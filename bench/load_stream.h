@@ -21,7 +21,6 @@ struct load_stream {
     struct h1_scan scan;    /* of the head that is being received */
     struct h1_body body;
     bool is_open; /* TLS: the handshake is done; clear: always */
-    bool is_over; /* the peer will send no more, and all of it was read */
 };
 
 /* A worker for one end. 0, or -errno with a sentence. `accepted` may be null. */
@@ -36,6 +35,8 @@ void load_stream_close(struct load_stream *stream, enum conn_close_how how);
 
 /* Handshakes and opens what arrived. False: the connection failed, load_stream_fault() says how. */
 bool load_stream_fill(struct load_stream *stream) MUST_CHECK;
+/* The peer will send no more, and all of it was read. */
+bool load_stream_is_over(const struct load_stream *stream);
 const char *load_stream_fault(const struct load_stream *stream);
 
 /* What is there to be read. */
