@@ -723,18 +723,18 @@ static void close_lanes(struct client *c)
     }
 }
 
-/* The same connections come and go first: what the first ones make is not theirs alone. */
+/* Some connections come and go first: what the first ones make is not theirs alone. */
 static void run_idle(struct client *c)
 {
     const struct load_plan *plan = c->plan;
     struct load_result *result = c->result;
-    unsigned warm_up = plan->connections < IDLE_WARM_UP ? plan->connections : IDLE_WARM_UP;
+    unsigned warm_up = plan->connections / 16 + 1;
     struct proc_usage before, after;
     bool is_known;
 
     result->phase = LOAD_WARMING;
     c->holds = true;
-    (void)open_lanes(c, warm_up);
+    (void)open_lanes(c, warm_up < IDLE_WARM_UP ? warm_up : IDLE_WARM_UP);
     close_lanes(c);
     turn_until(c, clock_monotonic_ns() + SETTLE_NS);
     is_known = plan->proxy_pid && proc_read_usage(plan->proxy_pid, &before);

@@ -284,7 +284,7 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
     } else {
         fputs("closed loop", out);
     }
-    fprintf(out, ", %u rounds of %u s.</p>\n", options->rounds, options->seconds);
+    fprintf(out, ", %u rounds of %g s.</p>\n", options->rounds, options->window_ms / 1000.0);
     if (results->warning_count) {
         fputs("<p>With care:</p><ul>\n", out);
         for (size_t i = 0; i < results->warning_count; i++) {

@@ -11,6 +11,7 @@
 enum value_kind {
     VALUE_FLAG,
     VALUE_NUMBER,
+    VALUE_SECONDS,
     VALUE_TEXT,
     VALUE_MODES,
     VALUE_PROFILES,
@@ -35,8 +36,8 @@ struct option_row {
 
 static const struct option_row rows[] = {
     {"modes", "LIST", VALUE_MODES, ON_RUN, 0, 0,
-     "of forward, connect, connect-tls, intercept (forward,connect,intercept); direct and\n"
-     "direct-tls, which they are compared with, are added"},
+     "of forward, connect, connect-tls, intercept (all but connect-tls); direct\n"
+     "and direct-tls, which they are compared with, are added"},
     {"profiles", "LIST", VALUE_PROFILES, ON_RUN, 0, 0,
      "of small, new, resumed, hosts, down, up, idle, slow, mix, or all (small,new)"},
     {"connections", "N", VALUE_NUMBER, ON_RUN, AT(connections), LOAD_CONNECTIONS_MAX,
@@ -48,8 +49,7 @@ static const struct option_row rows[] = {
      "connection asks again when it was answered (closed loop)"},
     {"poisson", NULL, VALUE_FLAG, ON_RUN, AT(is_poisson), 0,
      "with --rate: random times, as of many clients, and not regular ones"},
-    {"seconds", "N", VALUE_NUMBER, ON_RUN, AT(seconds), LOAD_SECONDS_MAX,
-     "that a trial is measured (2)"},
+    {"seconds", "N", VALUE_SECONDS, ON_RUN, 0, 0, "that a trial is measured, as 0.5 (2)"},
     {"warm-up-ms", "N", VALUE_NUMBER, ON_RUN, AT(warm_up_ms), 60000,
      "before that; over the first half connections begin one by one (500)"},
     {"rounds", "N", VALUE_NUMBER, ON_RUN, AT(rounds), LOAD_ROUNDS_MAX,
@@ -77,7 +77,7 @@ static const struct option_row rows[] = {
     {"html", "FILE", VALUE_TEXT, ON_RUN, AT(html_file), 0, "write a page with curves there"},
     {"commit", "TEXT", VALUE_TEXT, ON_RUN, AT(commit), 0, "what is measured, for the results"},
     {"require", "BOUND", VALUE_REQUIRE, ON_RUN, 0, 0,
-     "exit with 99 if it does not hold, as 'p99<5ms' or 'intercept/new/cpu_us<900';\n"
+     "exit with 99 if it does not hold, as 'p99<5ms' or\n'intercept/new/cpu_us<900'; "
      "may be repeated"},
     {"find-max", "BOUND", VALUE_FIND_MAX, ON_RUN, 0, 0,
      "search for the highest rate at which this holds, and nothing else"},
@@ -226,6 +226,20 @@ static bool read_number(const char *text, size_t len, unsigned least, unsigned m
     return len && value >= least && value <= max;
 }
 
+/* With a point, if it is wanted. */
+static bool take_seconds(struct parse *p, const char *value)
+{
+    char *end = NULL;
+    double seconds = value[strspn(value, "0123456789.")] ? 0 : strtod(value, &end);
+
+    if (seconds * 1000 < LOAD_WINDOW_MS_MIN || seconds * 1000 > LOAD_WINDOW_MS_MAX || *end) {
+        fputs("weir bench: --seconds: a number from 0.1 to 600 expected\n", p->err);
+        return false;
+    }
+    p->options->window_ms = (unsigned)(seconds * 1000);
+    return true;
+}
+
 static bool take_ports(struct parse *p, const char *value)
 {
     unsigned ports[3];
@@ -280,6 +294,8 @@ static bool take_value(struct parse *p, const struct option_row *row, const char
             return false;
         }
         return true;
+    case VALUE_SECONDS:
+        return take_seconds(p, value);
     case VALUE_MODES:
         return take_list(p, row, value, mode_name, options->has_mode);
     case VALUE_PROFILES:
@@ -377,7 +393,7 @@ int load_options_parse(enum load_verb verb, char *const *arguments, size_t count
         .has_profile = {[LOAD_SMALL] = true, [LOAD_NEW] = true},
         .connections = 16,
         .idle_connections = 4000,
-        .seconds = 2,
+        .window_ms = 2000,
         .warm_up_ms = 500,
         .rounds = 3,
         .small_bytes = 1024,

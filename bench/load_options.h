@@ -14,7 +14,8 @@
 enum {
     LOAD_REQUIRES_MAX = 32,
     LOAD_ROUNDS_MAX = 50,
-    LOAD_SECONDS_MAX = 600,
+    LOAD_WINDOW_MS_MIN = 100,
+    LOAD_WINDOW_MS_MAX = 600 * 1000,
     LOAD_OPERANDS_MAX = 2,
 };
 
@@ -24,7 +25,7 @@ struct load_options {
     unsigned connections, idle_connections;
     unsigned rate_hz; /* 0: closed loop */
     bool is_poisson;
-    unsigned seconds, warm_up_ms, rounds;
+    unsigned window_ms, warm_up_ms, rounds;
     unsigned small_bytes, bulk_kib;
     struct load_ports ports;
     const char *ca_dir; /* of the origin; null: one that goes again */

@@ -237,7 +237,7 @@ static void print_circumstances(const struct load_results *results, FILE *out)
     } else {
         fputs("closed loop, ", out);
     }
-    fprintf(out, "%u rounds of %u s\n\n", options->rounds, options->seconds);
+    fprintf(out, "%u rounds of %g s\n\n", options->rounds, options->window_ms / 1000.0);
 }
 
 struct column {

@@ -98,7 +98,7 @@ static struct load_plan make_plan(const struct run *run, const struct load_case 
         .is_poisson = o->is_poisson,
         .ramp_ns = o->warm_up_ms * NS_PER_MS / 2,
         .warmup_ns = o->warm_up_ms * NS_PER_MS,
-        .window_ns = o->seconds * NS_PER_S,
+        .window_ns = o->window_ms * NS_PER_MS,
         .body_bytes = is_bulk ? (uint64_t)o->bulk_kib * 1024 : o->small_bytes,
         .seed = run->trial + 1,
         .trial = run->trial,
@@ -194,7 +194,9 @@ static void keep(struct run *run, struct load_case *one)
 {
     const struct load_result *result = &run->processes.shared->result;
 
-    histogram_merge(&one->latency, &result->latency);
+    if (one->profile != LOAD_IDLE) {
+        histogram_merge(&one->latency, &result->latency);
+    }
     one->slot_count = result->slot_count;
     for (unsigned i = 0; i < result->slot_count; i++) {
         double hz = (double)result->slots[i] * (double)NS_PER_S / (double)LOAD_SLOT_NS;

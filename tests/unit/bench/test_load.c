@@ -279,7 +279,10 @@ static void bad_options(void **state)
         {LOAD_VERB_RUN, "--rate", "--rate needs a value\n"},
         {LOAD_VERB_RUN, "--rate 0", "--rate: a number from 1 to 10000000 expected\n"},
         {LOAD_VERB_RUN, "--rate 99999999999999999999", "--rate: a number from 1 to"},
-        {LOAD_VERB_RUN, "--seconds 601", "--seconds: a number from 1 to 600 expected\n"},
+        {LOAD_VERB_RUN, "--seconds 601", "--seconds: a number from 0.1 to 600 expected\n"},
+        {LOAD_VERB_RUN, "--seconds 0.01", "--seconds: a number from"},
+        {LOAD_VERB_RUN, "--seconds 1x", "--seconds: a number from"},
+        {LOAD_VERB_RUN, "--seconds 1.2.3", "--seconds: a number from"},
         {LOAD_VERB_RUN, "--poisson=1", "--poisson takes no value\n"},
         {LOAD_VERB_RUN, "--poisson", "--poisson needs --rate N\n"},
         {LOAD_VERB_RUN, "--ports 1,2", "--ports: three numbers"},
@@ -313,7 +316,7 @@ static void bad_options(void **state)
 static void write_results(const char *path, double cpu_us, double rate_hz)
 {
     static struct load_case one;
-    struct load_options options = {.rounds = 3, .seconds = 1, .connections = 4};
+    struct load_options options = {.rounds = 3, .window_ms = 1000, .connections = 4};
     struct load_results results = {.options = &options,
                                    .proxy = "weir <&>",
                                    .cases = &one,
