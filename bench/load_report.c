@@ -86,7 +86,7 @@ void load_results_add_warning(struct load_results *results, const char *format, 
 /* A core that is full says more of the client than of the proxy. */
 static void warn_of_busy(struct load_results *results)
 {
-    char names[LOAD_WARNING_MAX / 2];
+    char names[LOAD_WARNING_MAX - 128];
     struct text t = text_make(names, sizeof(names));
 
     for (size_t i = 0; i < results->case_count; i++) {
