@@ -155,7 +155,7 @@ static void draw_latency(const struct load_results *results, enum load_profile p
     low = floor(log10(fmax(low, 1)));
     high = fmax(ceil(log10(fmax(high, 10))), low + 1);
     begin_drawing(out, "Latency in &micro;s, by the share of requests that are at most so slow");
-    for (double decade = low; decade <= high; decade++) {
+    for (int decade = (int)low; decade <= (int)high; decade++) {
         char words[32];
 
         snprintf(words, sizeof(words), "%.0f", pow(10, decade));

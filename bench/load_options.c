@@ -229,10 +229,12 @@ static bool read_number(const char *text, size_t len, unsigned least, unsigned m
 /* With a point, if it is wanted. */
 static bool take_seconds(struct parse *p, const char *value)
 {
-    char *end = NULL;
-    double seconds = value[strspn(value, "0123456789.")] ? 0 : strtod(value, &end);
+    char *end;
+    double seconds = strtod(value, &end);
 
-    if (seconds * 1000 < LOAD_WINDOW_MS_MIN || seconds * 1000 > LOAD_WINDOW_MS_MAX || *end) {
+    /* Neither signs nor "inf". */
+    if (*end || value[strspn(value, "0123456789.")] || seconds * 1000 < LOAD_WINDOW_MS_MIN ||
+        seconds * 1000 > LOAD_WINDOW_MS_MAX) {
         fputs("weir bench: --seconds: a number from 0.1 to 600 expected\n", p->err);
         return false;
     }
@@ -280,10 +282,14 @@ static bool take_value(struct parse *p, const struct option_row *row, const char
     struct load_options *options = p->options;
     void *field = (char *)options + row->offset;
 
-    switch (row->kind) {
-    case VALUE_FLAG:
+    if (row->kind == VALUE_FLAG) {
         *(bool *)field = true;
         return true;
+    }
+    ASSERT(value); /* as parse_option() has it of all the others */
+    switch (row->kind) {
+    case VALUE_FLAG:
+        break;
     case VALUE_TEXT:
         *(const char **)field = value;
         return true;
