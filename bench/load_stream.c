@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+enum { BULK_BUFFERS = 256 };
+
 static const struct h1_limits limits = {
     .head_bytes = 16 * 1024, .line_bytes = 8 * 1024, .field_count = HTTP_FIELDS_MAX};
 
@@ -15,6 +17,7 @@ int load_worker_init(struct worker *worker, uint32_t conn_cap,
     static const char *const no_server[] = {"127.0.0.1"}; /* nothing is looked up */
     static const struct resolver_options resolver = {
         .servers = no_server, .server_count = 1, .timeout_ms = 1000};
+    struct ring_options ring = ring_options_default;
     const struct worker_options options = {
         .conn_cap = conn_cap,
         .dial_cap = 1,
@@ -22,10 +25,13 @@ int load_worker_init(struct worker *worker, uint32_t conn_cap,
         .idle_ns = NS_PER_S,
         .buffer_high = LOAD_STREAM_HIGH,
         .buffer_low = LOAD_STREAM_LOW,
+        .ring = &ring,
         .resolver = &resolver,
         .accepted = accepted,
     };
 
+    /* Bulk streams must not wait for each other's buffers: latencies would be ours. */
+    ring.group[RING_GROUP_BULK].count = BULK_BUFFERS;
     *worker = (struct worker){.index = 0};
     return worker_init(worker, &options, error, error_cap);
 }
