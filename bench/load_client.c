@@ -64,6 +64,8 @@ struct lane {
     struct lane *next_free;
 };
 
+/* Times are those of the clock, not of the worker, which stand still during a turn: many requests
+ * are sent in one. */
 struct client {
     struct worker worker;
     const struct load_plan *plan;
@@ -75,18 +77,13 @@ struct client {
     struct load_pace pace;
     int64_t waiting[WAITING_MAX]; /* intended times, a ring */
     uint64_t waiting_first, waiting_end;
-    int64_t window_start_ns, window_end_ns;
+    int64_t window_start_ns;
     uint64_t host_count;
     uint64_t random;
     unsigned answered; /* ever */
     unsigned failed;   /* ever */
     bool holds;        /* idle: answered connections stay as they are */
 };
-
-static int64_t client_now(const struct client *c)
-{
-    return worker_now(&c->worker);
-}
 
 static bool is_measuring(const struct client *c)
 {
@@ -129,7 +126,7 @@ static void fail(struct lane *lane, bool is_mismatch, const char *format, ...)
     }
     load_stream_close(&lane->stream, CONN_CLOSE_NOW);
     lane->step = LANE_FAILED;
-    timer_set(&c->worker.timers, &lane->timer, client_now(c) + RETRY_NS);
+    timer_set(&c->worker.timers, &lane->timer, clock_monotonic_ns() + RETRY_NS);
 }
 
 /* ---- what is said ---- */
@@ -236,7 +233,7 @@ static void say_request(struct lane *lane)
     lane->step = LANE_ANSWER;
     /* A connection that was opened for this request belongs to its time. */
     if (lane->sent_ns == 0) {
-        lane->sent_ns = client_now(lane->client);
+        lane->sent_ns = clock_monotonic_ns();
     }
     if (!load_stream_write(&lane->stream, text_view(&words))) {
         fail(lane, false, "a request could not be sent: %s", load_stream_fault(&lane->stream));
@@ -325,7 +322,7 @@ static void answered(struct lane *lane)
     }
     if (lane->closes) {
         lane->step = LANE_ENDING;
-        timer_set(&c->worker.timers, &lane->timer, client_now(c) + ENDING_NS);
+        timer_set(&c->worker.timers, &lane->timer, clock_monotonic_ns() + ENDING_NS);
         return;
     }
     lane_free(lane);
@@ -438,7 +435,7 @@ static void read_body(struct lane *lane)
         lane->is_pausing = true;
         lane->piece_at = lane->at;
         timer_set(&lane->client->worker.timers, &lane->timer,
-                  client_now(lane->client) + LOAD_SLOW_MS * NS_PER_MS);
+                  clock_monotonic_ns() + LOAD_SLOW_MS * NS_PER_MS);
     } else if (load_stream_is_over(&lane->stream)) {
         fail(lane, true, "a body ended after %llu bytes", (unsigned long long)lane->at);
     }
@@ -458,7 +455,7 @@ static void connect_lane(struct lane *lane)
 
     choose_host(lane);
     lane->step = LANE_CONNECTING;
-    lane->sent_ns = client_now(c);
+    lane->sent_ns = clock_monotonic_ns();
     if (!conn) {
         errno = -error;
         fail(lane, false, "connect: %s", strerror(-error));
@@ -492,7 +489,7 @@ static void lane_free(struct lane *lane)
         return;
     }
     if (c->plan->rate_hz == 0) {
-        begin_request(lane, client_now(c));
+        begin_request(lane, clock_monotonic_ns());
     } else if (c->waiting_first < c->waiting_end) {
         begin_request(lane, c->waiting[c->waiting_first++ % WAITING_MAX]);
     } else {
@@ -707,7 +704,7 @@ static bool open_lanes(struct client *c, unsigned count)
     c->failed = 0;
     while (c->answered + c->failed < count && clock_monotonic_ns() < limit_ns) {
         while (started < count && started < c->answered + c->failed + IDLE_AT_ONCE) {
-            begin_request(&c->lanes[started++], client_now(c));
+            begin_request(&c->lanes[started++], clock_monotonic_ns());
         }
         worker_turn_within(&c->worker, TURN_NS_MAX);
     }

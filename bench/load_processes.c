@@ -392,11 +392,18 @@ static bool make_folder(struct load_processes *p, FILE *err)
     return false;
 }
 
-bool load_processes_begin(struct load_processes *p, const struct load_options *options, FILE *err)
+bool load_processes_init(struct load_processes *p, const struct load_options *options, FILE *err)
 {
+    *p = (struct load_processes){.options = options};
+    return read_cores(options->cores, p->cores, err) &&
+           (!options->proxy || parse_proxy(p, options->proxy, err));
+}
+
+bool load_processes_begin(struct load_processes *p, FILE *err)
+{
+    const struct load_options *options = p->options;
     const struct sigaction action = {.sa_handler = interrupt};
 
-    *p = (struct load_processes){.options = options};
     p->shared =
         mmap(NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p->shared == MAP_FAILED) {
@@ -404,8 +411,7 @@ bool load_processes_begin(struct load_processes *p, const struct load_options *o
         fputs("weir bench: out of memory\n", err);
         return false;
     }
-    if (!read_cores(options->cores, p->cores, err) ||
-        (options->proxy && !parse_proxy(p, options->proxy, err)) || !make_folder(p, err)) {
+    if (!make_folder(p, err)) {
         return false;
     }
     sigaction(SIGINT, &action, NULL);

@@ -32,9 +32,11 @@ struct load_processes {
 /* Set by SIGINT and SIGTERM: the run is to end. */
 extern volatile sig_atomic_t load_is_interrupted;
 
+/* What the options say of cores and of another proxy. False: said what is wrong with it. */
+bool load_processes_init(struct load_processes *p, const struct load_options *options,
+                         FILE *err) MUST_CHECK;
 /* Starts the origin. False: said why on err. */
-bool load_processes_begin(struct load_processes *p, const struct load_options *options,
-                          FILE *err) MUST_CHECK;
+bool load_processes_begin(struct load_processes *p, FILE *err) MUST_CHECK;
 /* Ends what is left and removes the folder. */
 void load_processes_end(struct load_processes *p);
 

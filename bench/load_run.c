@@ -390,7 +390,9 @@ static int run_all(const struct load_options *options, FILE *out, FILE *err)
     snprintf(run->results.proxy, sizeof(run->results.proxy), "%s%.100s",
              options->proxy ? "the proxy at " : "weir ",
              options->proxy ? options->proxy : WEIR_VERSION);
-    if (make_cases(run) && load_processes_begin(&run->processes, options, err)) {
+    if (!load_processes_init(&run->processes, options, err) || !make_cases(run)) {
+        status = EXIT_STATUS_USAGE;
+    } else if (load_processes_begin(&run->processes, err)) {
         memcpy(run->results.cores, run->processes.cores, sizeof(run->results.cores));
         run->results.is_shared_core =
             run->results.cores[1] >= 0 && run->results.cores[1] == run->results.cores[2];

@@ -7,10 +7,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import unittest
+import unittest.mock
 from html.parser import HTMLParser
 
 import harness
@@ -76,6 +78,13 @@ class Page(HTMLParser):
 
 
 class Load(Case):
+    def setUp(self):
+        super().setUp()
+        # Where the harness makes its folder, so that one that is left would be seen.
+        patched = unittest.mock.patch.dict(os.environ, {"TMPDIR": self.folder})
+        patched.start()
+        self.addCleanup(patched.stop)
+
     def bench(self, *arguments, code=0):
         got, out, err = self.weir_command("bench", *arguments)
         self.assertEqual(got, code, out + err)
@@ -236,9 +245,9 @@ class Load(Case):
                                ("[2001:db8::1]:80", "only proxies on loopback"),
                                ("localhost:80", "an IP address and a port expected"),
                                ("127.0.0.1", "an IP address and a port expected")):
-            _, err = self.bench("run", "--proxy", address, "--modes", "forward", code=1)
+            _, err = self.bench("run", "--proxy", address, "--modes", "forward", code=64)
             self.assertIn(words, err)
-        _, err = self.bench("run", "--cores", "0,0,9999", code=1)
+        _, err = self.bench("run", "--cores", "0,0,9999", code=64)
         self.assertIn("--cores: this process may not use core 9999", err)
 
     def test_compare(self):
@@ -258,6 +267,28 @@ class Load(Case):
         self.assertRegex(out, r"\Abetter: 1 figures better, 0 worse")
         _, err = self.bench("compare", before, "absent", code=78)
         self.assertIn("absent", err)
+
+    def test_interrupted(self):
+        """Its processes end with it, and its folder goes."""
+        weir = subprocess.Popen([harness.BINARY, "bench", "run", "--seconds", "60", "--modes",
+                                 "intercept", "--profiles", "small"], cwd=self.folder,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(weir.kill)
+        children = f"/proc/{weir.pid}/task/{weir.pid}/children"
+
+        def started():
+            with open(children, encoding="ascii") as file:
+                return file.read().split()[1:]  # the origin, and a client or a proxy
+        pids = harness.wait_for("a trial", started)
+        weir.send_signal(signal.SIGINT)
+        _, err = weir.communicate(timeout=harness.WAIT_S)
+        self.assertEqual((weir.returncode, err.decode()), (1, "weir bench: interrupted\n"))
+        self.assertEqual([pid for pid in pids if os.path.exists("/proc/" + pid)], [])
+        self.assertEqual([name for name in os.listdir(self.folder) if "weir-bench" in name], [])
+
+    def test_no_case(self):
+        _, err = self.bench("run", "--modes", "forward", "--profiles", "resumed", code=64)
+        self.assertIn("no mode that was named has a profile that was named", err)
 
     def test_files(self):
         """Results that cannot be written are a failure."""
