@@ -609,7 +609,22 @@ struct readings {
     struct proc_usage proxy, origin;
     bool has_proxy, has_origin;
     int64_t own_ns, wall_ns;
+    int64_t cores_ns; /* busy, whoever used them; -1: not known */
 };
+
+/* Of all the cores that the trial was given. */
+static int64_t read_cores(const struct load_plan *plan)
+{
+    int64_t sum_ns = -1;
+
+    for (int i = 0; i < 3; i++) {
+        int64_t busy_ns = plan->cores[i] >= 0 ? proc_core_busy_ns(plan->cores[i]) : -1;
+        if (busy_ns >= 0) {
+            sum_ns = (sum_ns < 0 ? 0 : sum_ns) + busy_ns;
+        }
+    }
+    return sum_ns;
+}
 
 static struct readings take_readings(const struct load_plan *plan)
 {
@@ -617,6 +632,7 @@ static struct readings take_readings(const struct load_plan *plan)
 
     r.has_proxy = plan->proxy_pid && proc_read_cpu(plan->proxy_pid, &r.proxy);
     r.has_origin = plan->origin_pid && proc_read_cpu(plan->origin_pid, &r.origin);
+    r.cores_ns = read_cores(plan);
     r.wall_ns = clock_monotonic_ns();
     return r;
 }
@@ -630,6 +646,14 @@ static void store_growth(struct load_result *result, const struct readings *from
         from->has_proxy && to->has_proxy ? to->proxy.cpu_ns - from->proxy.cpu_ns : -1;
     result->origin_cpu_ns =
         from->has_origin && to->has_origin ? to->origin.cpu_ns - from->origin.cpu_ns : -1;
+    result->others_cpu_ns = -1;
+    if (from->cores_ns >= 0 && result->origin_cpu_ns >= 0) {
+        int64_t ours_ns = result->client_cpu_ns + result->origin_cpu_ns;
+
+        ours_ns += result->proxy_cpu_ns > 0 ? result->proxy_cpu_ns : 0;
+        result->others_cpu_ns = to->cores_ns - from->cores_ns - ours_ns;
+        result->others_cpu_ns = result->others_cpu_ns > 0 ? result->others_cpu_ns : 0;
+    }
 }
 
 static void turn_until(struct client *c, int64_t end_ns)

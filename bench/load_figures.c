@@ -35,6 +35,7 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_PROXY_BUSY] = {"proxy_busy", "", 0},
     [FIGURE_ORIGIN_BUSY] = {"origin_busy", "", 0},
     [FIGURE_CLIENT_BUSY] = {"client_busy", "", 0},
+    [FIGURE_OTHERS_BUSY] = {"others_busy", "", 0},
     [FIGURE_RESUMED] = {"resumed", "", 0},
     [FIGURE_LATE_P99_US] = {"late_p99_us", "us", 0},
     [FIGURE_ERRORS] = {"errors", "", -1},
@@ -88,6 +89,7 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
     figures[FIGURE_PROXY_BUSY] = has_proxy ? ratio(cpu_us / 1e6, seconds) : NAN;
     figures[FIGURE_ORIGIN_BUSY] = ratio((double)r->origin_cpu_ns / NS_PER_S, seconds);
     figures[FIGURE_CLIENT_BUSY] = ratio((double)r->client_cpu_ns / NS_PER_S, seconds);
+    figures[FIGURE_OTHERS_BUSY] = ratio((double)r->others_cpu_ns / NS_PER_S, seconds);
     figures[FIGURE_RESUMED] = load_modes[plan->mode].has_tls && is_new
                                   ? ratio((double)r->resumed, (double)r->connections)
                                   : NAN;

@@ -33,7 +33,8 @@ enum load_figure {
     FIGURE_PROXY_BUSY,  /* shares of the window, 1: all the time */
     FIGURE_ORIGIN_BUSY,
     FIGURE_CLIENT_BUSY,
-    FIGURE_RESUMED, /* share of connections */
+    FIGURE_OTHERS_BUSY, /* of one core; what was not ours on all the trial's cores */
+    FIGURE_RESUMED,     /* share of connections */
     FIGURE_LATE_P99_US,
     FIGURE_ERRORS,
     FIGURE_MISMATCHES,

@@ -87,7 +87,8 @@ struct load_plan {
     const char *trust_file;    /* the authority of whoever ends the client's TLS */
     pid_t proxy_pid;           /* 0: not known */
     pid_t origin_pid;
-    int core; /* for the client; -1: any */
+    int core;     /* for the client; -1: any */
+    int cores[3]; /* that the trial has to itself; -1: none, or said before */
 };
 
 enum load_phase { LOAD_STARTING, LOAD_WARMING, LOAD_MEASURING, LOAD_ENDED };
@@ -108,6 +109,7 @@ struct load_result {
     int64_t proxy_cpu_ns; /* growth; -1: not known */
     int64_t client_cpu_ns;
     int64_t origin_cpu_ns;
+    int64_t others_cpu_ns;  /* of whoever else used the cores of the trial; -1: not known */
     int64_t proxy_idle_kib; /* growth of memory by the idle connections */
     int64_t proxy_kib;      /* memory at the end of the window */
     uint64_t idle_count;

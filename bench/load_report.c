@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define BUSY_MAX        0.9  /* share of a core that a client may use */
+#define OTHERS_MAX      0.1  /* of one core */
 #define LATE_US_MAX     1000 /* of an open loop */
 #define RATE_MISSED_MAX 0.02
 
@@ -81,6 +82,23 @@ void load_results_add_warning(struct load_results *results, const char *format, 
     va_start(arguments, format);
     vsnprintf(results->warnings[results->warning_count++], LOAD_WARNING_MAX, format, arguments);
     va_end(arguments);
+}
+
+/* Who is interrupted works on in smaller pieces, and with cold caches: CPU times grow, too. */
+static void warn_of_others(struct load_results *results)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        double others = load_case_spread(&results->cases[i], FIGURE_OTHERS_BUSY).max;
+        most = others > most ? others : most;
+    }
+    if (most > OTHERS_MAX) {
+        load_results_add_warning(results,
+                                 "others used the cores of the trials, in one of them %.0f %% of a "
+                                 "core: all figures are worse than they should be",
+                                 most * 100);
+    }
 }
 
 /* A core that is full says more of the client than of the proxy. */
@@ -162,6 +180,7 @@ void load_results_warn(struct load_results *results)
     } else if (results->cores[0] < 0) {
         load_results_add_warning(results, "nothing is pinned: CPU times vary more");
     }
+    warn_of_others(results);
     warn_of_busy(results);
     for (size_t i = 0; i < results->case_count; i++) {
         warn_of_case(results, &results->cases[i]);

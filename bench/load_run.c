@@ -108,7 +108,17 @@ static struct load_plan make_plan(const struct run *run, const struct load_case 
         .trust_file =
             one->mode == LOAD_INTERCEPT ? run->processes.proxy_ca : run->processes.origin_ca,
         .core = run->processes.cores[1],
+        .cores = {-1, -1, -1},
     };
+
+    for (int i = 0; i < 3 && !o->proxy; i++) {
+        bool is_said = false; /* client and origin may share one */
+
+        for (int j = 0; j < i; j++) {
+            is_said |= plan.cores[j] == run->processes.cores[i];
+        }
+        plan.cores[i] = is_said ? -1 : run->processes.cores[i];
+    }
 
     if (one->profile == LOAD_IDLE) {
         plan.connections = o->idle_connections;

@@ -183,6 +183,29 @@ bool proc_pin(int core)
     return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 
+int64_t proc_core_busy_ns(int core)
+{
+    FILE *file = fopen("/proc/stat", "re");
+    int64_t busy_ns = -1;
+    char line[256];
+
+    while (file && busy_ns < 0 && fgets(line, sizeof(line), file)) {
+        unsigned long long user, nice, system, idle, wait, irq, softirq;
+        int number;
+
+        if (sscanf(line, "cpu%d %llu %llu %llu %llu %llu %llu %llu", &number, &user, &nice, &system,
+                   &idle, &wait, &irq, &softirq) == 8 &&
+            number == core) {
+            busy_ns =
+                (int64_t)(user + nice + system + irq + softirq) * (NS_PER_S / sysconf(_SC_CLK_TCK));
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return busy_ns;
+}
+
 int proc_cores(int *cores, int cap)
 {
     cpu_set_t set;

@@ -31,6 +31,9 @@ bool proc_read_usage(pid_t root, struct proc_usage *usage) MUST_CHECK;
 /* The calling thread, and what it starts from now on. False: see errno. */
 bool proc_pin(int core) MUST_CHECK;
 
+/* How long a core has been busy, whoever used it, ns; in steps of 10 ms. -1: not known. */
+int64_t proc_core_busy_ns(int core);
+
 /* Cores that this process may use, at most `cap` of them. */
 int proc_cores(int *cores, int cap);
 
