@@ -16,7 +16,7 @@ enum {
     LEFT = 64, /* room for the axes' words */
     BOTTOM = 40,
     TOP = 12,
-    RIGHT = 12,
+    RIGHT = 26,
     PLOT_WIDTH = WIDTH - LEFT - RIGHT,
     PLOT_HEIGHT = HEIGHT - TOP - BOTTOM,
     TICKS = 4,
@@ -68,10 +68,10 @@ static void write_number(FILE *out, double value)
 /* ---- the table ---- */
 
 static const enum load_figure columns[] = {
-    FIGURE_RATE_HZ,     FIGURE_MIB_S,        FIGURE_P50_US,       FIGURE_P99_US,
-    FIGURE_P999_US,     FIGURE_ADDED_P50_US, FIGURE_ADDED_P99_US, FIGURE_ADDED_P999_US,
-    FIGURE_CPU_US,      FIGURE_GIB_CPU_MS,   FIGURE_IDLE_BYTES,   FIGURE_SENT_P99_US,
-    FIGURE_LATE_P99_US, FIGURE_CLIENT_BUSY,  FIGURE_OTHERS_BUSY,  FIGURE_ERRORS,
+    FIGURE_CPU_US,       FIGURE_GIB_CPU_MS,    FIGURE_IDLE_BYTES,  FIGURE_RATE_HZ,
+    FIGURE_P50_US,       FIGURE_P99_US,        FIGURE_P999_US,     FIGURE_ADDED_P50_US,
+    FIGURE_ADDED_P99_US, FIGURE_ADDED_P999_US, FIGURE_MIB_S,       FIGURE_SENT_P99_US,
+    FIGURE_LATE_P99_US,  FIGURE_CLIENT_BUSY,   FIGURE_OTHERS_BUSY, FIGURE_ERRORS,
 };
 
 static void write_table(const struct load_results *results, FILE *out)

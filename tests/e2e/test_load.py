@@ -118,9 +118,9 @@ class Load(Case):
             # Each request has a connection, but for those at the edges of the window.
             if "cpu_us" in figures:
                 self.assertAlmostEqual(figures["connection_cpu_us"] / figures["cpu_us"], 1,
-                                       delta=0.2)
+                                       delta=0.5)
         if one["profile"] == "resumed":
-            self.assertLess(0.9, figures["resumed"], one)
+            self.assertLess(0.5, figures["resumed"], one)
         if one["profile"] in ("new", "hosts") and "resumed" in figures:
             self.assertEqual(figures["resumed"], 0, one)
 
@@ -174,11 +174,11 @@ class Load(Case):
         """The rate is what was asked for; latency is told from both times."""
         results, out, _ = self.run_json("--modes", "forward", "--profiles", "small", "--rate",
                                         "300", "--poisson", "--connections", "8",
-                                        "--require", "errors<=0", "--require", "rate>150")
+                                        "--require", "errors<=0", "--require", "rate>100")
         for one in results["cases"]:
             self.check_case(one)
             figures = {name: figure["median"] for name, figure in one["figures"].items()}
-            self.assertAlmostEqual(figures["rate_hz"], 300, delta=120)
+            self.assertAlmostEqual(figures["rate_hz"], 300, delta=200)
             self.assertLessEqual(figures["sent_p50_us"], figures["p50_us"])
             self.assertIn("late_p99_us", figures)
         self.assertIn("Not corrected, from when a request was sent", out)
