@@ -288,6 +288,9 @@ enum step step_opening(struct session *s)
         return STEP_WAIT;
     }
     opening = session_client_opening(s);
+    if (opening.len == 0) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     if (begins_request(opening)) {
         return STEP_REQUEST;
     }

@@ -92,7 +92,7 @@ static enum step gather_head(struct session *s)
     struct http_authority host;
     struct http_fault fault;
 
-    switch (h1_scan_head(&s->request_scan, bytes, true, &limits, &fault)) {
+    switch (bytes.len ? h1_scan_head(&s->request_scan, bytes, true, &limits, &fault) : H1_MORE) {
     case H1_MORE:
         if (client->eof) {
             return STEP_DECIDE;
