@@ -485,7 +485,7 @@ void load_origin_unbind(struct load_listeners *listeners)
 void load_origin_serve(const struct load_listeners *listeners, const char *ca_dir,
                        _Atomic int *is_ready, char *error, size_t error_cap)
 {
-    const int fds[] = {listeners->clear_fd, listeners->tls_fd};
+    const struct listen_socket sockets[] = {{listeners->clear_fd, 0}, {listeners->tls_fd, 1}};
     int dns_fd = listeners->dns_fd;
     static struct origin origin;
     pthread_t dns;
@@ -496,7 +496,7 @@ void load_origin_serve(const struct load_listeners *listeners, const char *ca_di
         return;
     }
     if (pool_init(&origin.visits, "visits", sizeof(struct visit), VISITS_MAX) < 0 ||
-        worker_listen(&origin.worker, fds, COUNT_OF(fds)) < 0 ||
+        worker_listen(&origin.worker, sockets, COUNT_OF(sockets)) < 0 ||
         pthread_create(&dns, NULL, serve_dns, &dns_fd) != 0) {
         snprintf(error, error_cap, "out of memory");
         return;

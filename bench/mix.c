@@ -19,6 +19,33 @@ struct question_text {
 
 /* ---- questions ---- */
 
+enum { LIST_COUNT = 4, WORDS_COUNT = 3, UA_NUMBERS_LEN = offsetof(struct ua_fingerprint, quirks) };
+
+/* Then words, which point to the text, numbers, and the text: the words' and the raw header. */
+struct mix_question {
+    uint8_t ua[UA_NUMBERS_LEN];
+    struct span raw_ua;
+    int32_t today;
+    bool without_headers;
+    uint16_t version;
+    uint16_t number_counts[LIST_COUNT];
+    uint16_t word_counts[WORDS_COUNT];
+    struct span words[];
+};
+
+/* The lists of a room, in the order in which they are packed. */
+struct room_lists {
+    struct number_list *numbers[LIST_COUNT];
+    struct word_list *words[WORDS_COUNT];
+};
+
+static struct room_lists lists_of(struct ua_fingerprint *ua, struct request_fingerprint *request)
+{
+    return (struct room_lists){
+        {&request->ciphers, &request->extensions, &request->curves, &request->point_formats},
+        {&request->headers, &request->quirks, &ua->quirks}};
+}
+
 static struct span copy_text(char **at, struct span text)
 {
     struct span copy = span_make(*at, text.len);
@@ -30,29 +57,116 @@ static struct span copy_text(char **at, struct span text)
     return copy;
 }
 
+static size_t packed_len(const struct room_lists *lists, struct span raw_ua)
+{
+    size_t len = sizeof(struct mix_question) + raw_ua.len;
+
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        len += lists->numbers[i]->count * sizeof(uint16_t);
+    }
+    for (size_t i = 0; i < WORDS_COUNT; i++) {
+        const struct word_list *list = lists->words[i];
+
+        len += list->count * sizeof(struct span);
+        for (size_t k = 0; k < list->count; k++) {
+            len += list->items[k].len;
+        }
+    }
+    return len;
+}
+
+static void pack(struct mix_question *item, const struct room_lists *lists, struct span raw_ua)
+{
+    struct span *word = item->words;
+    uint16_t *numbers;
+    char *text;
+
+    for (size_t i = 0; i < WORDS_COUNT; i++) {
+        item->word_counts[i] = (uint16_t)lists->words[i]->count;
+        word += lists->words[i]->count;
+    }
+    numbers = (uint16_t *)(void *)word;
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        const struct number_list *list = lists->numbers[i];
+
+        item->number_counts[i] = (uint16_t)list->count;
+        memcpy(numbers, list->items, list->count * sizeof(*numbers));
+        numbers += list->count;
+    }
+    text = (char *)(void *)numbers;
+    item->raw_ua = copy_text(&text, raw_ua);
+    word = item->words;
+    for (size_t i = 0; i < WORDS_COUNT; i++) {
+        for (size_t k = 0; k < lists->words[i]->count; k++) {
+            *word++ = copy_text(&text, lists->words[i]->items[k]);
+        }
+    }
+}
+
+struct mix_question *mix_question_new(const struct detect_question *question)
+{
+    static struct mix_room room;
+    struct room_lists lists = lists_of(&room.ua, &room.request);
+    struct mix_question *item;
+
+    room.ua = *question->ua;
+    room.request = *question->request;
+    item = malloc(packed_len(&lists, question->raw_ua));
+    if (item) {
+        memcpy(item->ua, question->ua, UA_NUMBERS_LEN);
+        item->today = question->today;
+        item->without_headers = question->without_headers;
+        item->version = question->request->version;
+        pack(item, &lists, question->raw_ua);
+    }
+    return item;
+}
+
+void mix_ask(struct mix_room *room, const struct mix_question *item)
+{
+    struct room_lists lists = lists_of(&room->ua, &room->request);
+    const struct span *word = item->words;
+    const uint16_t *numbers;
+
+    for (size_t i = 0; i < WORDS_COUNT; i++) {
+        lists.words[i]->count = item->word_counts[i];
+        memcpy(lists.words[i]->items, word, item->word_counts[i] * sizeof(*word));
+        word += item->word_counts[i];
+    }
+    numbers = (const uint16_t *)(const void *)word;
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        lists.numbers[i]->count = item->number_counts[i];
+        memcpy(lists.numbers[i]->items, numbers, item->number_counts[i] * sizeof(*numbers));
+        numbers += item->number_counts[i];
+    }
+    memcpy(&room->ua, item->ua, UA_NUMBERS_LEN);
+    room->request.version = item->version;
+    room->question = (struct detect_question){.ua = &room->ua,
+                                              .raw_ua = item->raw_ua,
+                                              .request = &room->request,
+                                              .today = item->today,
+                                              .without_headers = item->without_headers};
+}
+
 static bool fail(struct text *error, const char *column, const struct detect_fault *fault)
 {
     text_printf(error, "%s: byte %zu: %s expected", column, fault->offset, fault->expected);
     return false;
 }
 
-static bool read_question(struct mix_question *item, const struct question_text *text,
+static bool read_question(struct mix_room *room, const struct question_text *text,
                           struct text *error)
 {
     struct detect_fault fault;
-    char *at = item->text;
-    struct span ua, request;
 
-    item->question = (struct detect_question){
-        .ua = &item->ua, .raw_ua = copy_text(&at, text->raw_ua), .request = &item->request};
-    ua = copy_text(&at, text->ua);
-    request = copy_text(&at, text->request);
+    room->question = (struct detect_question){
+        .ua = &room->ua, .raw_ua = text->raw_ua, .request = &room->request};
     if (!text->ua.data) {
-        user_agent_parse(&item->ua, item->question.raw_ua, USER_AGENT_DEFAULT);
-    } else if (!ua_fingerprint_parse(&item->ua, ua, &fault)) {
+        user_agent_parse(&room->ua, text->raw_ua, USER_AGENT_DEFAULT);
+    } else if (!ua_fingerprint_parse(&room->ua, text->ua, &fault)) {
         return fail(error, "ua_fingerprint", &fault);
     }
-    return request_fingerprint_parse(&item->request, request, &fault) ||
+    return request_fingerprint_parse(&room->request, text->request, &fault) ||
            fail(error, "request_fingerprint", &fault);
 }
 
@@ -65,19 +179,23 @@ static bool mix_init(struct mix *mix)
 
 static bool add_question(struct mix *mix, const struct question_text *text, struct text *error)
 {
+    static struct mix_room room;
     struct mix_question *item;
 
     if (mix->count == MIX_QUESTIONS_MAX) {
         text_printf(error, "at most %d lines expected", MIX_QUESTIONS_MAX);
         return false;
     }
-    item = malloc(sizeof(*item) + text->raw_ua.len + text->ua.len + text->request.len);
+    if (!read_question(&room, text, error)) {
+        return false;
+    }
+    item = mix_question_new(&room.question);
     if (!item) {
         text_string(error, "out of memory");
         return false;
     }
     mix->items[mix->count++] = item;
-    return read_question(item, text, error);
+    return true;
 }
 
 void mix_fini(struct mix *mix)
@@ -237,13 +355,15 @@ static void print_database(struct text *browsers, struct text *products)
     }
 }
 
-static struct database *make_up_database(enum detect_mode mode)
+static struct database *make_up_database(enum detect_mode mode, const struct database_options *more)
 {
     static char browsers_room[64 * 1024], products_room[16 * 1024];
     struct text browsers = text_make(browsers_room, sizeof(browsers_room));
     struct text products = text_make(products_room, sizeof(products_room));
     struct database_options options = {
-        .mode = mode, .bad_headers = {SPAN_LITERAL("via\nx-forwarded-for\n"), "made up"}};
+        .mode = mode,
+        .bad_headers = {SPAN_LITERAL("via\nx-forwarded-for\n"), "made up"},
+        .more = more};
     struct record_faults faults;
 
     print_database(&browsers, &products);
@@ -253,20 +373,43 @@ static struct database *make_up_database(enum detect_mode mode)
     return database_new(&options, &faults);
 }
 
-struct database *mix_database(const char *dir, enum detect_mode mode, FILE *err)
+static struct database *make_database(const char *dir, enum detect_mode mode,
+                                      const struct database_options *more, FILE *err)
 {
     const struct database_folders folders = {
-        .command = "bench", .dirs = &dir, .count = 1, .mode = mode, .strict = true};
+        .command = "bench", .dirs = &dir, .count = 1, .mode = mode, .strict = true, .more = more};
     struct database *db;
 
     if (dir) {
         return database_folders_load(&folders, err);
     }
-    db = make_up_database(mode);
+    db = make_up_database(mode, more);
     if (!db) {
         fputs("weir bench: out of memory\n", err);
     }
     return db;
+}
+
+struct database *mix_database(const char *dir, enum detect_mode mode, FILE *err)
+{
+    return make_database(dir, mode, NULL, err);
+}
+
+struct database *mix_database_with(const char *dir, const struct database *like, unsigned number,
+                                   FILE *err)
+{
+    enum { STRIDE = 7919 }; /* so that neighbours are of different browsers */
+    const struct record_list *browsers = database_browsers(like);
+    const struct ua_signature *ua = &browsers->items[number * STRIDE % browsers->count].ua;
+    char room[1024];
+    struct text record = text_make(room, sizeof(room));
+    struct database_options more = {.mode = DETECT_DEFAULT};
+
+    ua_signature_print(&record, ua, database_words(like), DETECT_DEFAULT);
+    text_printf(&record, "|303:%x:0:17:0:*:|:0:0\n", number & 0xffff);
+    ASSERT(!record.overflow);
+    more.browsers = (struct database_source){text_view(&record), "one record more"};
+    return make_database(dir, DETECT_DEFAULT, &more, err);
 }
 
 static void print_question(struct question_text *text, char room[3][QUESTION_TEXT_MAX],

@@ -11,17 +11,25 @@
 #include <stdio.h>
 
 enum {
-    MIX_QUESTIONS_MAX = 16384, /* of 12 KiB each */
+    MIX_QUESTIONS_MAX = 16384,
     MIX_MADE_UP_COUNT = 256,
 };
 
-/* Borrows from itself: it stays where it is. */
-struct mix_question {
+/* A question, packed: some hundred bytes. A proxy has what it asks in the room of its thread, just
+ * written, and not in a struct of 12 KiB for each question that it ever asks. */
+struct mix_question;
+
+/* Where a question is put together to be asked. */
+struct mix_room {
     struct detect_question question;
     struct ua_fingerprint ua;
     struct request_fingerprint request;
-    char text[]; /* what the words are borrowed from */
 };
+
+/* Null: no memory. Freed with free(). */
+struct mix_question *mix_question_new(const struct detect_question *question) MUST_CHECK;
+/* Borrows the words from the item. */
+void mix_ask(struct mix_room *room, const struct mix_question *item);
 
 struct mix {
     struct mix_question **items; /* owned */
@@ -41,6 +49,11 @@ bool mix_make_up(struct mix *mix) MUST_CHECK;
 /* The database in the folder, or the made-up one where `dir` is null. Null: no memory, or a bad
  * line or file; `err` was told. */
 struct database *mix_database(const char *dir, enum detect_mode mode, FILE *err) MUST_CHECK;
+
+/* The same, of default mode, with one record more for each number: about the user agents that one
+ * of the records of `like`, which has some, is about. */
+struct database *mix_database_with(const char *dir, const struct database *like, unsigned number,
+                                   FILE *err) MUST_CHECK;
 
 void mix_fini(struct mix *mix); /* one of zeroes is allowed */
 

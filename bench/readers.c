@@ -16,6 +16,7 @@ enum { LOOKUPS_A_LOOK = 16 }; /* between two looks at whether the slice is over 
 struct reader {
     struct readers *readers;
     struct verdict_reader *reader;
+    struct mix_room room;
     pthread_t thread; /* of a slice */
     /* Of the last slice. */
     uint64_t lookup_count;
@@ -29,6 +30,7 @@ struct readers {
     struct verdict_table *table;
     atomic_bool is_over; /* the slice */
     struct database *prepared[READERS_PREPARED];
+    unsigned made_count;
     struct reader items[READERS_MAX];
 };
 
@@ -40,8 +42,10 @@ static size_t look_up(struct reader *reader, size_t at, size_t count)
     struct verdict_report report;
 
     for (size_t i = 0; i < count; i++) {
-        bool found = verdict_lookup(reader->reader, &plan->items[at]->question, &report);
+        bool found;
 
+        mix_ask(&reader->room, plan->items[at]);
+        found = verdict_lookup(reader->reader, &reader->room.question, &report);
         ASSERT(found);
         measure_keep(&report);
         at = at + 1 < plan->count ? at + 1 : 0;
@@ -90,11 +94,19 @@ static void sleep_until(int64_t at_ns)
     }
 }
 
+static struct database *make_set(struct readers *readers, FILE *err)
+{
+    const struct readers_plan *plan = readers->plan;
+
+    return plan->like ? mix_database_with(plan->dir, plan->like, readers->made_count++, err)
+                      : mix_database(plan->dir, DETECT_DEFAULT, err);
+}
+
 static bool prepare(struct readers *readers, FILE *err)
 {
     for (size_t i = 0; i < READERS_PREPARED; i++) {
         if (!readers->prepared[i]) {
-            readers->prepared[i] = mix_database(readers->plan->dir, DETECT_DEFAULT, err);
+            readers->prepared[i] = make_set(readers, err);
         }
         if (!readers->prepared[i]) {
             return false;

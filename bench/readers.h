@@ -19,7 +19,10 @@ enum {
 };
 
 struct readers_plan {
-    const char *dir;                   /* each published set is made anew of it; null: made up */
+    const char *dir; /* each published set is made anew of it; null: made up */
+    /* Each set has one record more, of its own, about user agents that one of these is about, each
+     * in turn; null: all are the same. */
+    const struct database *like;
     struct mix_question *const *items; /* looked up in turn */
     size_t count;                      /* 1 or more */
     size_t table_cap;

@@ -15,6 +15,7 @@
 #include "core/tools/signatures_database.h"
 #include "core/tools/transparent.h"
 #include "core/tools/user_agent_lines.h"
+#include "core/upgrade_command.h"
 #include "detect/database.h"
 #include "tls/context.h"
 
@@ -61,7 +62,9 @@ int main(int argc, char **argv)
     }
     switch (options.command) {
     case COMMAND_RUN:
-        return process_run(&options);
+        return process_run(&options, argv);
+    case COMMAND_UPGRADE:
+        return upgrade_command_run(&options, stdout, stderr);
     case COMMAND_CHECK:
         return check_config(&options);
     case COMMAND_VERSION:

@@ -7,6 +7,8 @@
 /* What an option does to the options; the value is null where none is taken. */
 enum option_kind {
     OPTION_CONFIG,
+    OPTION_PID,
+    OPTION_PID_FILE,
     OPTION_JSON,
     OPTION_COMPATIBLE,
     OPTION_DATABASE,
@@ -60,6 +62,8 @@ struct option_row {
 
 static const struct option_row option_rows[] = {
     {OPTION_CONFIG, 'c', "config", "FILE", "the configuration; it is YAML"},
+    {OPTION_PID, 0, "pid", "PID", "the process that runs"},
+    {OPTION_PID_FILE, 0, "pid-file", "FILE", "names the process that serves, also after upgrades"},
     {OPTION_JSON, 0, "json", NULL, "JSON instead of text, an object a line"},
     {OPTION_COMPATIBLE, 0, "compatible", NULL, "answer as MITMEngine does, faults included"},
     {OPTION_DATABASE, 0, "database", "DIR", "browser.txt, mitm.txt and badheader.txt are there"},
@@ -116,11 +120,23 @@ struct command_row {
 };
 
 static const struct command_row command_rows[] = {
-    {"run", NULL, COMMAND_RUN, 1ULL << OPTION_CONFIG, 0, "run the proxy",
+    {"run", NULL, COMMAND_RUN, 1ULL << OPTION_CONFIG | 1ULL << OPTION_PID_FILE, 0, "run the proxy",
      "Runs until SIGTERM or SIGINT. Without --config it listens on 127.0.0.1:8080 and makes a\n"
-     "certificate authority in ~/.weir if there is none. SIGHUP reads the file again.\n",
+     "certificate authority in ~/.weir if there is none. SIGHUP reads the file again. SIGUSR2\n"
+     "starts the program anew, which takes the sockets over: weir upgrade.\n",
      "  weir run\n"
      "  weir run --config /etc/weir/weir.yaml\n",
+     NULL},
+    {"upgrade", NULL, COMMAND_UPGRADE, 1ULL << OPTION_PID | 1ULL << OPTION_PID_FILE, 0,
+     "let a new weir take over from the one that runs",
+     "Sends SIGUSR2 to the process: it starts the program that lies at its path now, with the\n"
+     "same arguments and with its listening sockets. When the new one serves, the old one "
+     "finishes\n"
+     "what is under way and ends; no connection is refused. If the new one does not come up, the\n"
+     "old one goes on, and its log says why. With --pid-file it waits for the outcome, and exits\n"
+     "with 1 if the old one still serves; with --pid it only sends.\n",
+     "  weir upgrade --pid-file /run/weir/weir.pid\n"
+     "  weir upgrade --pid 4711\n",
      NULL},
     {"check", NULL, COMMAND_CHECK, 1ULL << OPTION_CONFIG, 1ULL << OPTION_CONFIG,
      "find every mistake in a configuration",
@@ -167,12 +183,14 @@ static const struct command_row command_rows[] = {
      "  weir detect mends --json | jq -r .name\n",
      NULL},
     {"detect", NULL, COMMAND_DETECT,
-     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_DATABASE,
-     1ULL << OPTION_JSON | 1ULL << OPTION_DATABASE, "tell intercepted requests from genuine ones",
+     1ULL << OPTION_JSON | 1ULL << OPTION_COMPATIBLE | 1ULL << OPTION_DATABASE, 1ULL << OPTION_JSON,
+     "tell intercepted requests from genuine ones",
      "Each line of FILE (\"-\" is standard input) is a JSON object with the columns raw_ua and\n"
      "request_fingerprint; ua_fingerprint, if it is there, is used instead of what raw_ua says.\n"
-     "It is answered by the same object with the column report, or error.\n"
+     "It is answered by the same object with the column report, or error. Without --database\n"
+     "the built-in signatures are asked, as weir run does.\n"
      "weir detect mends tells how that differs from MITMEngine's.\n",
+     "  weir detect --json - < requests.jsonl\n"
      "  weir detect --database /usr/share/weir --json - < requests.jsonl\n"
      "  weir detect --compatible --database mitmengine --json - < requests.jsonl\n",
      "FILE..."},
@@ -512,6 +530,12 @@ static bool option_number(struct parse *p, const struct option_row *row, unsigne
     return true;
 }
 
+static bool take_text(struct parse *p, const struct option_row *row, const char **text)
+{
+    *text = option_value(p, row);
+    return *text != NULL;
+}
+
 static bool take_interface(struct parse *p, const struct option_row *row)
 {
     const char *value = option_value(p, row);
@@ -533,66 +557,51 @@ static bool take_option(struct parse *p, const struct option_row *row)
 
     switch (row->kind) {
     case OPTION_CONFIG:
-        options->config_file = option_value(p, row);
-        return options->config_file != NULL;
+        return take_text(p, row, &options->config_file);
+    case OPTION_PID:
+        return option_number(p, row, &options->pid);
+    case OPTION_PID_FILE:
+        return take_text(p, row, &options->pid_file);
     case OPTION_DATABASE:
-        options->database_dir = option_value(p, row);
-        return options->database_dir != NULL;
+        return take_text(p, row, &options->database_dir);
     case OPTION_OUT:
-        options->out_dir = option_value(p, row);
-        return options->out_dir != NULL;
+        return take_text(p, row, &options->out_dir);
     case OPTION_BROWSER:
-        options->browser = option_value(p, row);
-        return options->browser != NULL;
+        return take_text(p, row, &options->browser);
     case OPTION_PRODUCT:
-        options->product = option_value(p, row);
-        return options->product != NULL;
+        return take_text(p, row, &options->product);
     case OPTION_HEX:
-        options->hex = option_value(p, row);
-        return options->hex != NULL;
+        return take_text(p, row, &options->hex);
     case OPTION_LIVE:
-        options->live = option_value(p, row);
-        return options->live != NULL;
+        return take_text(p, row, &options->live);
     case OPTION_LISTEN:
-        options->listen = option_value(p, row);
-        return options->listen != NULL;
+        return take_text(p, row, &options->listen);
     case OPTION_CLIENT:
-        options->client = option_value(p, row);
-        return options->client != NULL;
+        return take_text(p, row, &options->client);
     case OPTION_SYSTEM:
-        options->system = option_value(p, row);
-        return options->system != NULL;
+        return take_text(p, row, &options->system);
     case OPTION_COMMAND:
-        options->command_line = option_value(p, row);
-        return options->command_line != NULL;
+        return take_text(p, row, &options->command_line);
     case OPTION_CAPTURED_PRODUCT:
-        options->product = option_value(p, row);
-        return options->product != NULL;
+        return take_text(p, row, &options->product);
     case OPTION_TYPE:
-        options->type = option_value(p, row);
-        return options->type != NULL;
+        return take_text(p, row, &options->type);
     case OPTION_GRADE:
-        options->grade = option_value(p, row);
-        return options->grade != NULL;
+        return take_text(p, row, &options->grade);
     case OPTION_CA_DIR:
-        options->ca_dir = option_value(p, row);
-        return options->ca_dir != NULL;
+        return take_text(p, row, &options->ca_dir);
     case OPTION_COUNT:
         return option_number(p, row, &options->count);
     case OPTION_SECONDS:
         return option_number(p, row, &options->seconds);
     case OPTION_FROM:
-        options->from = option_value(p, row);
-        return options->from != NULL;
+        return take_text(p, row, &options->from);
     case OPTION_SHA256:
-        options->sha256 = option_value(p, row);
-        return options->sha256 != NULL;
+        return take_text(p, row, &options->sha256);
     case OPTION_CA_FILE:
-        options->ca_file = option_value(p, row);
-        return options->ca_file != NULL;
+        return take_text(p, row, &options->ca_file);
     case OPTION_HELPER:
-        options->helper = option_value(p, row);
-        return options->helper != NULL;
+        return take_text(p, row, &options->helper);
     case OPTION_TIMEOUT:
         return option_number(p, row, &options->seconds);
     case OPTION_CHECKSUMS:
@@ -611,21 +620,18 @@ static bool take_option(struct parse *p, const struct option_row *row)
         options->allow_http = true;
         return true;
     case OPTION_MIX:
-        options->mix_file = option_value(p, row);
-        return options->mix_file != NULL;
+        return take_text(p, row, &options->mix_file);
     case OPTION_THREADS:
         return option_number(p, row, &options->threads);
     case OPTION_PORTS:
-        options->ports = option_value(p, row);
-        return options->ports != NULL;
+        return take_text(p, row, &options->ports);
     case OPTION_INTERFACE:
         return take_interface(p, row);
     case OPTION_LOCAL:
         options->local = true;
         return true;
     case OPTION_USER:
-        options->user = option_value(p, row);
-        return options->user != NULL;
+        return take_text(p, row, &options->user);
     case OPTION_JSON:
         options->json = true;
         return true;
@@ -704,6 +710,13 @@ static bool check_operands(const struct parse *p)
         fprintf(p->err, "weir %s: one DIR expected\n", p->command->name);
         return false;
     }
+    /* The built-in ones have days, which MITMEngine's format does not. */
+    if (p->command->command == COMMAND_DETECT && options->compatible && !options->database_dir) {
+        fputs("weir detect: --compatible needs --database DIR: MITMEngine could not read the "
+              "built-in signatures\n",
+              p->err);
+        return false;
+    }
     if (options->input_count == 0) {
         fprintf(p->err, "weir %s: FILE is missing; - is standard input\n", p->command->name);
     }
@@ -721,6 +734,10 @@ static bool check_together(const struct parse *p)
     }
     if (!options->product && (options->type || options->grade)) {
         fputs("weir signatures: --type and --grade need --product NAME\n", p->err);
+        return false;
+    }
+    if (p->command->command == COMMAND_UPGRADE && !options->pid == !options->pid_file) {
+        fputs("weir upgrade: one of --pid PID and --pid-file FILE expected\n", p->err);
         return false;
     }
     if (options->user && !options->local) {

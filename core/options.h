@@ -30,6 +30,7 @@ enum { OPTIONS_INPUTS_MAX = 256, OPTIONS_INTERFACES_MAX = 32 };
 enum command {
     COMMAND_RUN,
     COMMAND_CHECK,
+    COMMAND_UPGRADE,
     COMMAND_CONFIG_EXAMPLE,
     COMMAND_VERSION,
     COMMAND_FINGERPRINT,
@@ -56,6 +57,8 @@ enum command {
 struct options {
     enum command command;
     const char *config_file; /* borrowed from argv; null: the embedded default */
+    const char *pid_file;    /* run, upgrade; null: none; borrowed from argv */
+    unsigned pid;            /* upgrade; 0: not given */
     bool json;
     const char *database_dir; /* detect, signatures capture and fetch; borrowed from argv */
     bool compatible;          /* MITMEngine's answers, faults included */

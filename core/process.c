@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/process.h"
+#include "core/process_private.h"
 
 #include "core/admin/log_sink.h"
 #include "core/base/clock.h"
@@ -9,62 +10,22 @@
 #include "core/base/text.h"
 #include "core/engine/listener.h"
 #include "core/engine/own_address.h"
-#include "core/session/session_worker.h"
+#include "core/notify.h"
+#include "core/pid_file.h"
 #include "core/tools/database_folder.h"
 #include "tls/ca.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum {
     DESCRIPTORS_RESERVED = 64, /* rings, listeners, logs, the resolver's sockets */
+    ADMIN_DESCRIPTORS = 192,
     CONNS_PER_WORKER_MAX = 1 << 20,
-};
-
-/* A message from main to one worker. */
-struct order {
-    struct letter letter;
-    struct thread *thread;
-    struct snapshot *snapshot; /* publish this one, with a reference; or null: drain */
-    uint32_t grace_ms;
-};
-
-struct thread {
-    struct session_worker worker;
-    pthread_t handle;
-    struct process *process;
-    uint32_t index;
-    int cpu; /* to be pinned to; negative: none */
-    int *listen_fds;
-    int status; /* exit status; EXIT_STATUS_OK unless it could not start */
-    bool clean;
-};
-
-struct process {
-    const struct options *options;
-    struct config *config; /* the one it was started with, for what a reload cannot change */
-    struct snapshot *snapshot;
-    struct session_shared shared;
-    struct ca *ca;
-    struct leaf_keys *keys;
-    struct own_addresses *own;
-    struct thread *threads;
-    uint32_t thread_count;
-    uint32_t threads_running;
-    uint32_t conn_cap;
-    uint64_t serial;
-    int signal_fd;
-    pthread_t second; /* waits for the second signal, while draining */
-    bool has_second;
-    pthread_barrier_t ready;
 };
 
 static struct process *the_process; /* for a panic only */
@@ -101,8 +62,6 @@ static void *run_thread(void *argument)
         .conn_cap = p->conn_cap,
         .shared = &p->shared,
         .snapshot = p->snapshot,
-        .listen_fds = thread->listen_fds,
-        .listen_fd_count = p->config->listener_count,
         .own = p->own,
     };
     char error[512];
@@ -121,6 +80,12 @@ static void *run_thread(void *argument)
     if (result < 0) {
         return NULL;
     }
+    pthread_barrier_wait(&p->ready); /* until there are sockets */
+    if (worker_listen(&thread->worker.engine, thread->sockets, thread->socket_count) < 0) {
+        log_write(LOG_ERROR, "worker %u: out of memory at start", thread->index);
+        thread->status = EXIT_STATUS_RUNTIME;
+    }
+    pthread_barrier_wait(&p->ready);
     session_worker_run(&thread->worker);
     thread->clean = session_worker_fini(&thread->worker);
     return NULL;
@@ -137,47 +102,12 @@ static int nth_cpu(const cpu_set_t *allowed, uint32_t n)
     return -1;
 }
 
-/* ---- orders to the workers ---- */
-
-static void obey(struct letter *letter)
-{
-    struct order *order = CONTAINER_OF(letter, struct order, letter);
-    struct session_worker *w = &order->thread->worker;
-
-    if (order->snapshot) {
-        session_worker_publish(w, order->snapshot);
-        snapshot_put(order->snapshot);
-    } else {
-        session_worker_drain(w, order->grace_ms);
-    }
-    free(order);
-}
-
-static void order_all(struct process *p, struct snapshot *snapshot, uint32_t grace_ms)
-{
-    for (uint32_t i = 0; i < p->thread_count; i++) {
-        struct order *order = calloc(1, sizeof(*order));
-        if (!order) {
-            log_write(LOG_ERROR, "out of memory: worker %u was not told", i);
-            continue;
-        }
-        order->letter.deliver = obey;
-        order->thread = &p->threads[i];
-        order->snapshot = snapshot;
-        order->grace_ms = grace_ms;
-        if (snapshot) {
-            atomic_fetch_add(&snapshot->references, 1);
-        }
-        worker_post(&p->threads[i].worker.engine, &order->letter);
-    }
-}
-
 /* ---- start ---- */
 
 static int raise_descriptor_limit(struct process *p)
 {
     struct rlimit limit;
-    uint64_t usable;
+    uint64_t reserved, usable;
     uint64_t wanted = p->config->limits.connections;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -185,9 +115,9 @@ static int raise_descriptor_limit(struct process *p)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     getrlimit(RLIMIT_NOFILE, &limit);
-    usable = limit.rlim_cur > DESCRIPTORS_RESERVED + 64ull * p->thread_count
-                 ? limit.rlim_cur - DESCRIPTORS_RESERVED - 64ull * p->thread_count
-                 : 64;
+    reserved = DESCRIPTORS_RESERVED + 64ull * p->thread_count +
+               (p->config->admin.address.socket_address_len ? ADMIN_DESCRIPTORS : 0);
+    usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 64;
     /* Two connections a session. */
     if (wanted && wanted * 2 > usable) {
         log_write(LOG_WARN,
@@ -224,6 +154,11 @@ static int open_ca(struct process *p)
     ca_fingerprint(p->ca, digest);
     text_hex(&t, span_make(digest, sizeof(digest)));
     fingerprint[t.len] = '\0';
+    p->page_ca = (struct page_ca){.der = ca_certificate_der(p->ca),
+                                  .subject = ca_subject(p->ca),
+                                  .not_after_s = ca_not_after_s(p->ca)};
+    memcpy(p->page_ca.sha256, digest, sizeof(digest));
+    p->shared.page_ca = &p->page_ca;
     log_write(LOG_INFO, "CA %s: %s, SHA-256 %s, in %s", created ? "made" : "loaded",
               ca_subject(p->ca), fingerprint, p->config->intercept.ca_dir);
     return EXIT_STATUS_OK;
@@ -243,21 +178,6 @@ struct database *process_load_database(const struct config *config, const char *
     return database_folders_load(&folders, stderr);
 }
 
-/* Workers ask the new set from now on; it is taken. False: they go on with the old one. */
-static bool publish_database(struct process *p, struct database *db)
-{
-    size_t browsers = database_browsers(db)->count;
-    size_t products = database_products(db)->count;
-
-    if (!verdict_table_publish(p->shared.verdicts, db)) {
-        log_write(LOG_ERROR, "detection: no memory for the new signatures");
-        database_free(db);
-        return false;
-    }
-    log_write(LOG_INFO, "detection: %zu browser signatures, %zu of products", browsers, products);
-    return true;
-}
-
 /* Also where nothing is judged: a reload may change that. */
 static int make_verdicts(struct process *p)
 {
@@ -275,11 +195,11 @@ static int make_verdicts(struct process *p)
     if (!db) {
         return EXIT_STATUS_CONFIG;
     }
-    return publish_database(p, db) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+    return process_publish_database(p, db) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
 }
 
-static struct snapshot *make_snapshot(struct process *p, struct config *config, char *error,
-                                      size_t error_cap)
+struct snapshot *process_make_snapshot(struct process *p, struct config *config, char *error,
+                                       size_t error_cap)
 {
     const struct snapshot_options options = {.serial = ++p->serial,
                                              .own_ca_der = ca_certificate_der(p->ca),
@@ -319,7 +239,7 @@ static int make_shared(struct process *p)
         log_write(LOG_ERROR, "the thread that checks passwords could not be started");
         return EXIT_STATUS_RUNTIME;
     }
-    p->snapshot = make_snapshot(p, p->config, error, sizeof(error));
+    p->snapshot = process_make_snapshot(p, p->config, error, sizeof(error));
     if (!p->snapshot) {
         log_write(LOG_ERROR, "%s", error);
         return EXIT_STATUS_CONFIG;
@@ -327,30 +247,65 @@ static int make_shared(struct process *p)
     return make_verdicts(p);
 }
 
-/* All addresses for all workers before any worker runs: the order of a SO_REUSEPORT group is then
- * the order of the workers, and a port that is taken is found before anything was served. */
-static int bind_for(struct process *p, const struct config_listener *listener, size_t index)
+/* ---- sockets ---- */
+
+static bool give_socket(struct thread *thread, int fd, size_t listener)
 {
-    struct sockaddr_storage address = listener->address.socket_address;
+    struct listen_socket *more =
+        reallocarray(thread->sockets, thread->socket_count + 1, sizeof(*more));
+
+    if (!more) {
+        log_write(LOG_ERROR, "out of memory at start");
+        return false;
+    }
+    more[thread->socket_count++] = (struct listen_socket){fd, (uint32_t)listener};
+    thread->sockets = more;
+    return true;
+}
+
+/* The sockets that the process before this one has for the address are dealt out to the workers;
+ * who is left without gets a new one. */
+static int bind_for(struct process *p, size_t index)
+{
+    const struct config_listener *listener = &p->config->listeners[index];
+    struct sockaddr_storage *bound = &p->bound[index];
     struct listener_options options = {
-        .address = (struct sockaddr *)&address,
+        .address = (struct sockaddr *)bound,
         .address_len = listener->address.socket_address_len,
         .transparent = listener->tproxy,
     };
     char error[256];
+    int fd;
 
-    for (uint32_t i = 0; i < p->thread_count; i++) {
-        options.first = i == 0;
-        int fd = listener_bind(&options, error, sizeof(error));
+    *bound = listener->address.socket_address;
+    for (uint32_t count = 0;; count++) {
+        fd = inheritance_take(&p->inheritance, &listener->address, (int32_t)index);
+        if (fd < 0 && count >= p->thread_count) {
+            break;
+        }
+        if (fd >= 0 && listener_is_transparent(fd) != listener->tproxy) {
+            /* The process before this one has the socket still: it is not to be changed. */
+            log_write(LOG_ERROR,
+                      "tproxy of the listener %s was changed: that needs a stop and a start",
+                      listener->address.text);
+            return EXIT_STATUS_CANNOT_CREATE;
+        }
+        if (fd < 0) {
+            options.first = count == 0;
+            fd = listener_bind(&options, error, sizeof(error));
+        }
         if (fd < 0) {
             log_write(LOG_ERROR, "%s", error);
             return fd == -EPERM ? EXIT_STATUS_PERMISSION : EXIT_STATUS_CANNOT_CREATE;
         }
-        p->threads[i].listen_fds[index] = fd;
+        if (!give_socket(&p->threads[count % p->thread_count], fd, index)) {
+            return EXIT_STATUS_RUNTIME;
+        }
         /* Port 0 asks for any port: the other workers share the one that was given. */
-        getsockname(fd, (struct sockaddr *)&address, &options.address_len);
+        options.address_len = sizeof(*bound);
+        getsockname(fd, (struct sockaddr *)bound, &options.address_len);
     }
-    return own_addresses_add(p->own, &address) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+    return own_addresses_add(p->own, bound) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
 }
 
 /* Found now, not when the first connection is dialled. */
@@ -385,25 +340,76 @@ static bool has_transparent_listener(const struct config *config)
     return false;
 }
 
+/* All addresses for all workers when these can serve and do not yet: a port that is taken is found
+ * before anything was served, and nobody waits in the queue of a socket that is never read. */
 static int bind_listeners(struct process *p)
 {
     int status = EXIT_STATUS_OK;
+
+    p->bound = calloc(p->config->listener_count, sizeof(*p->bound));
+    if (!p->bound) {
+        return EXIT_STATUS_RUNTIME;
+    }
+    for (size_t j = 0; j < p->config->listener_count && status == EXIT_STATUS_OK; j++) {
+        status = bind_for(p, j);
+    }
+    return status;
+}
+
+/* Before the workers know which addresses are weir's own. */
+static int bind_admin(struct process *p)
+{
+    const struct config_address *configured = &p->config->admin.address;
+    const struct listener_options options = {
+        .address = (const struct sockaddr *)&configured->socket_address,
+        .address_len = configured->socket_address_len,
+        .first = true,
+    };
+    socklen_t len = sizeof(p->admin_bound);
+    char error[256];
 
     p->own = own_addresses_new(has_transparent_listener(p->config));
     if (!p->own) {
         return EXIT_STATUS_RUNTIME;
     }
+    p->admin_fd = -1;
+    if (!configured->socket_address_len) {
+        return EXIT_STATUS_OK;
+    }
+    p->admin_fd = inheritance_take(&p->inheritance, configured, UPGRADE_ADMIN);
+    if (p->admin_fd < 0) {
+        p->admin_fd = listener_bind(&options, error, sizeof(error));
+    }
+    if (p->admin_fd < 0) {
+        log_write(LOG_ERROR, "%s", error);
+        return EXIT_STATUS_CANNOT_CREATE;
+    }
+    getsockname(p->admin_fd, (struct sockaddr *)&p->admin_bound, &len);
+    return own_addresses_add(p->own, &p->admin_bound) ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+}
 
-    for (uint32_t i = 0; i < p->thread_count; i++) {
-        p->threads[i].listen_fds = calloc(p->config->listener_count, sizeof(int));
-        if (!p->threads[i].listen_fds) {
-            return EXIT_STATUS_RUNTIME;
-        }
+static int start_admin(struct process *p, const struct admin_service *service)
+{
+    char error[512];
+
+    if (p->admin_fd < 0) {
+        return EXIT_STATUS_OK;
     }
-    for (size_t j = 0; j < p->config->listener_count && status == EXIT_STATUS_OK; j++) {
-        status = bind_for(p, &p->config->listeners[j], j);
+    const struct admin_options options = {
+        .fd = p->admin_fd, .ca = &p->page_ca, .config = p->config, .service = service};
+    p->admin = admin_new(&options, error, sizeof(error));
+    if (!p->admin) {
+        log_write(LOG_ERROR, "%s", error);
+        return EXIT_STATUS_KERNEL;
     }
-    return status;
+    return EXIT_STATUS_OK;
+}
+
+/* While this process starts its answer is "starting"; but where another one serves at this address
+ * still, the answer is left to that. */
+static int start_admin_early(struct process *p)
+{
+    return p->inheritance.ready_fd < 0 ? start_admin(p, NULL) : EXIT_STATUS_OK;
 }
 
 static int start_threads(struct process *p)
@@ -434,162 +440,66 @@ static int start_threads(struct process *p)
     return EXIT_STATUS_OK;
 }
 
+/* The workers take their sockets. */
+static int open_for_clients(struct process *p)
+{
+    pthread_barrier_wait(&p->ready);
+    pthread_barrier_wait(&p->ready);
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        if (p->threads[i].status != EXIT_STATUS_OK) {
+            return p->threads[i].status;
+        }
+    }
+    return EXIT_STATUS_OK;
+}
+
+static int say_ready(struct process *p)
+{
+    struct admin_service service = {.worker_count = p->thread_count, .bound = p->bound};
+    int status = EXIT_STATUS_OK;
+
+    p->workers = calloc(p->thread_count, sizeof(struct worker *));
+    if (!p->workers) {
+        return EXIT_STATUS_RUNTIME;
+    }
+    for (uint32_t i = 0; i < p->thread_count; i++) {
+        p->workers[i] = &p->threads[i].worker.engine;
+    }
+    service.workers = p->workers;
+    if (!p->admin) {
+        status = start_admin(p, &service);
+    } else if (!admin_set_service(p->admin, &service)) {
+        status = EXIT_STATUS_RUNTIME;
+    }
+    if (status == EXIT_STATUS_OK && !pid_file_write(p->options->pid_file)) {
+        status = EXIT_STATUS_CANNOT_CREATE;
+    }
+    if (status == EXIT_STATUS_OK) {
+        notify_ready();
+        inheritance_drop_rest(&p->inheritance);
+        inheritance_say_ready(&p->inheritance);
+    }
+    return status;
+}
+
+/* With the real port, also where the configuration asked for any (port 0). */
 static void say_listening(const struct process *p)
 {
+    char shown[ADDRESS_TEXT_MAX];
+    struct address address;
+
     for (size_t j = 0; j < p->config->listener_count; j++) {
-        struct sockaddr_storage name;
-        socklen_t len = sizeof(name);
-        char shown[ADDRESS_TEXT_MAX] = "?";
-        /* The real port, also where the configuration asked for any (port 0). */
-        if (getsockname(p->threads[0].listen_fds[j], (struct sockaddr *)&name, &len) == 0) {
-            struct address address = address_from_storage(&name);
-            address_format(&address, shown);
-        }
-        log_write(LOG_INFO, "listening on %s (forward), %u worker%s", shown, p->thread_count,
+        address = address_from_storage(&p->bound[j]);
+        address_format(&address, shown);
+        log_write(LOG_INFO, "listening on %s (%s), %u worker%s", shown,
+                  listener_mode_name(p->config->listeners[j].mode), p->thread_count,
                   p->thread_count == 1 ? "" : "s");
     }
-}
-
-/* ---- signals ---- */
-
-/* Workers inherit the mask: signals come to main only, and only when it asks. */
-static int open_signals(struct process *p)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-    return p->signal_fd < 0 ? EXIT_STATUS_RUNTIME : EXIT_STATUS_OK;
-}
-
-enum { LOOK_MS = 1000 /* between two looks at files that may change */ };
-
-/* Waits for a signal; meanwhile files that are followed are looked at. */
-static void follow_files(const struct process *p)
-{
-    struct pollfd signals = {.fd = p->signal_fd, .events = POLLIN};
-
-    while ((doorman_has_files(p->shared.doorman) || p->snapshot->ticket_keys) &&
-           poll(&signals, 1, LOOK_MS) == 0) {
-        doorman_look_at_files(p->shared.doorman);
-        snapshot_look_at_files(p->snapshot);
+    if (p->admin) {
+        address = address_from_storage(&p->admin_bound);
+        address_format(&address, shown);
+        log_write(LOG_INFO, "admin on http://%s/", shown);
     }
-}
-
-static int next_signal(const struct process *p)
-{
-    struct signalfd_siginfo info;
-
-    for (;;) {
-        ssize_t len = read(p->signal_fd, &info, sizeof(info));
-        if (len == (ssize_t)sizeof(info)) {
-            return (int)info.ssi_signo;
-        }
-        if (len < 0 && errno != EINTR) {
-            return SIGTERM;
-        }
-    }
-}
-
-/* What a reload makes before anything is changed: all of it, or nothing. */
-struct renewal {
-    struct config *config;
-    struct snapshot *snapshot;
-    struct database *db; /* null: nothing is to be judged */
-};
-
-static bool renewal_init(struct renewal *next, struct process *p)
-{
-    struct config_report report = {.out = stderr};
-    char error[512];
-
-    *next = (struct renewal){.config = config_load(p->options->config_file, &report)};
-    if (!next->config) {
-        return false;
-    }
-    if (!config_has_same_listeners(p->config, next->config)) {
-        log_write(LOG_ERROR, "reload: listeners were added, taken out or changed in address or "
-                             "mode; that needs a new process");
-        return false;
-    }
-    next->snapshot = make_snapshot(p, next->config, error, sizeof(error));
-    if (!next->snapshot) {
-        log_write(LOG_ERROR, "%s", error);
-        return false;
-    }
-    if (next->config->detect.database_count) {
-        next->db = process_load_database(next->config, "run");
-    }
-    return next->db || !next->config->detect.database_count;
-}
-
-static void renewal_fini(struct renewal *next)
-{
-    if (next->snapshot) {
-        snapshot_put(next->snapshot);
-    }
-    if (next->config) {
-        config_put(next->config);
-    }
-}
-
-static void reload(struct process *p)
-{
-    struct renewal next;
-    const char *fixed;
-
-    if (p->shared.access_log) {
-        log_sink_reopen(p->shared.access_log);
-    }
-    if (!renewal_init(&next, p) || (next.db && !publish_database(p, next.db))) {
-        log_write(LOG_ERROR, "reload failed, the old configuration stays in force");
-        renewal_fini(&next);
-        return;
-    }
-    fixed = config_first_difference(p->config, next.config, true);
-    if (fixed) {
-        log_write(LOG_WARN, "reload: %s was changed; that takes effect at the next start", fixed);
-    }
-    log_set_level((enum log_level)next.config->log.level);
-    order_all(p, next.snapshot, 0);
-    snapshot_put(p->snapshot);
-    p->snapshot = next.snapshot;
-    config_put(next.config);
-    log_write(LOG_INFO, "configuration reloaded");
-}
-
-/* The second signal does not wait for anybody. */
-static void *wait_for_second_signal(void *argument)
-{
-    int number;
-
-    do {
-        number = next_signal(argument);
-    } while (number == SIGHUP);
-    log_write(LOG_WARN, "second signal: ending at once");
-    _exit(128 + number);
-}
-
-static void serve(struct process *p)
-{
-    uint32_t grace_ms;
-
-    for (;;) {
-        follow_files(p);
-        if (next_signal(p) != SIGHUP) {
-            break;
-        }
-        reload(p);
-    }
-    grace_ms = p->snapshot->config->drain.grace_ms;
-    log_write(LOG_INFO, "draining for up to %u ms; a second signal ends at once", grace_ms);
-    p->has_second = pthread_create(&p->second, NULL, wait_for_second_signal, p) == 0;
-    order_all(p, NULL, grace_ms);
 }
 
 /* ---- end ---- */
@@ -609,8 +519,10 @@ static bool end_threads(struct process *p)
     return clean;
 }
 
-static void free_shared(struct process *p)
+static bool free_shared(struct process *p)
 {
+    bool clean = !p->admin || admin_free(p->admin);
+
     if (p->shared.minter) {
         minter_free(p->shared.minter);
     }
@@ -633,10 +545,15 @@ static void free_shared(struct process *p)
         doorman_free(p->shared.doorman); /* behind the snapshots: they have its files */
     }
     for (uint32_t i = 0; p->threads && i < p->thread_count; i++) {
-        free(p->threads[i].listen_fds);
+        free(p->threads[i].sockets);
     }
     free(p->threads);
+    free(p->workers);
+    free(p->bound);
+    free(p->program);
+    inheritance_fini(&p->inheritance);
     config_put(p->config);
+    return clean;
 }
 
 static uint32_t worker_count(const struct config *config)
@@ -649,12 +566,40 @@ static uint32_t worker_count(const struct config *config)
     return sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (uint32_t)CPU_COUNT(&allowed) : 1;
 }
 
+/* What was inherited, and the configuration. */
+static int prepare(struct process *p)
+{
+    struct config_report report = {.out = stderr};
+    char error[512];
+
+    if (!inheritance_init(&p->inheritance, error, sizeof(error))) {
+        log_write(LOG_ERROR, "%s", error);
+        return EXIT_STATUS_RUNTIME;
+    }
+    p->program = upgrade_program(p->argv[0]);
+    hash_set_seed(random_seed());
+    p->config = config_load(p->options->config_file, &report);
+    if (!p->config) {
+        return EXIT_STATUS_CONFIG;
+    }
+    log_set_level((enum log_level)p->config->log.level);
+    if (ring_self_test(error, sizeof(error)) < 0) {
+        log_write(LOG_ERROR, "%s", error);
+        return EXIT_STATUS_KERNEL;
+    }
+    log_write(LOG_INFO, "%s", error);
+    p->thread_count = worker_count(p->config);
+    p->threads = calloc(p->thread_count, sizeof(*p->threads));
+    return p->threads ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
+}
+
 static int start(struct process *p)
 {
     /* Signals first: every thread made later inherits that it does not take them. */
     int (*const act[])(struct process *) = {
-        open_signals, raise_descriptor_limit, open_ca,      make_shared,
-        check_mark,   bind_listeners,         start_threads};
+        process_open_signals, prepare,        raise_descriptor_limit, open_ca,
+        check_mark,           bind_admin,     start_admin_early,      make_shared,
+        start_threads,        bind_listeners, open_for_clients,       say_ready};
     int status = EXIT_STATUS_OK;
 
     for (size_t i = 0; i < COUNT_OF(act) && status == EXIT_STATUS_OK; i++) {
@@ -663,32 +608,12 @@ static int start(struct process *p)
     return status;
 }
 
-int process_run(const struct options *options)
+int process_run(const struct options *options, char **argv)
 {
-    struct config_report report = {.out = stderr};
-    struct process process = {.options = options};
-    char error[512];
+    struct process process = {.options = options, .argv = argv};
     bool clean;
     int status;
 
-    hash_set_seed(random_seed());
-    process.config = config_load(options->config_file, &report);
-    if (!process.config) {
-        return EXIT_STATUS_CONFIG;
-    }
-    log_set_level((enum log_level)process.config->log.level);
-    if (ring_self_test(error, sizeof(error)) < 0) {
-        log_write(LOG_ERROR, "%s", error);
-        config_put(process.config);
-        return EXIT_STATUS_KERNEL;
-    }
-    log_write(LOG_INFO, "%s", error);
-    process.thread_count = worker_count(process.config);
-    process.threads = calloc(process.thread_count, sizeof(*process.threads));
-    if (!process.threads) {
-        config_put(process.config);
-        return EXIT_STATUS_RUNTIME;
-    }
     status = start(&process);
     if (status != EXIT_STATUS_OK) {
         /* Workers that did start are inside the kernel: the end of the process ends them. */
@@ -696,14 +621,15 @@ int process_run(const struct options *options)
             fflush(stderr);
             _exit(status);
         }
-        free_shared(&process);
+        (void)free_shared(&process);
         return status;
     }
     the_process = &process;
     panic_set_hook(describe_process);
     say_listening(&process);
-    serve(&process);
+    process_serve(&process);
     clean = end_threads(&process);
+    pid_file_remove(options->pid_file);
     the_process = NULL;
     if (process.shared.access_log && log_sink_dropped(process.shared.access_log)) {
         log_write(LOG_WARN,
@@ -715,7 +641,7 @@ int process_run(const struct options *options)
         log_write(LOG_ERROR, "something was still in flight at the end");
         _exit(EXIT_STATUS_RUNTIME);
     }
-    free_shared(&process);
+    clean = free_shared(&process);
     log_write(LOG_INFO, "ended");
-    return EXIT_STATUS_OK;
+    return clean ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME;
 }

@@ -12,16 +12,6 @@ static const struct {
     {"PlayStation Vita", "playstation"},
 };
 
-/* Browsers that permute their extensions, and since which version. Opera's is the first that is
- * built on that Chromium. */
-static const struct {
-    int64_t browser;
-    int64_t major;
-} permuting[] = {
-    {UA_BROWSER_CHROME, 106},
-    {UA_BROWSER_OPERA, 92},
-};
-
 /* What a check knows while it runs. */
 struct check {
     const struct database *db;
@@ -103,6 +93,16 @@ const char *detect_header_quirk_name(unsigned bit)
     return bit < COUNT_OF(header_quirks) ? header_quirks[bit].quirk : NULL;
 }
 
+void detect_print_header(struct text *out, unsigned quirks)
+{
+    for (unsigned i = 0; i < COUNT_OF(header_quirks); i++) {
+        if (quirks >> i & 1) {
+            text_string(out, header_quirks[i].part);
+            text_char(out, ' ');
+        }
+    }
+}
+
 static void view_user_agent(struct check *check)
 {
     const struct words *words = database_words(check->db);
@@ -140,18 +140,45 @@ static bool view_request(struct check *check)
     return true;
 }
 
+/*
+ * The first major version of a browser that permutes its extensions. Chromium does since 110, and
+ * in trials since 106 (https://chromestatus.com/feature/5124606246518784); the others are those
+ * that are built on it, whose own first version with Chromium 110 is meant where they count for
+ * themselves, and the one after it where that version began with an older one. Browsers whose
+ * version does not tell (DuckDuckGo, Huawei, MIUI) are not here.
+ */
+static int64_t first_permuting(int64_t browser)
+{
+    switch (browser) {
+    case UA_BROWSER_CHROME:
+        return 106;
+    case UA_BROWSER_EDGE:
+    case UA_BROWSER_BRAVE:
+    case UA_BROWSER_HEADLESS_CHROME:
+    case UA_BROWSER_ANDROID_WEBVIEW:
+        return 110;
+    case UA_BROWSER_OPERA:
+        return 92; /* the first on 106 */
+    case UA_BROWSER_SAMSUNG:
+        return 21;
+    case UA_BROWSER_VIVALDI:
+        return 6;
+    case UA_BROWSER_YANDEX:
+        return 23; /* by the year; the first of it is on 108 */
+    case UA_BROWSER_ELECTRON:
+        return 23;
+    case UA_BROWSER_WHALE:
+        return 4;
+    case UA_BROWSER_COC_COC:
+        return 116;
+    default:
+        return INT64_MAX;
+    }
+}
+
 bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode)
 {
-    if (mode == DETECT_COMPATIBLE) {
-        return false;
-    }
-    for (size_t i = 0; i < COUNT_OF(permuting); i++) {
-        if (ua->browser == permuting[i].browser &&
-            ua->browser_version.major >= permuting[i].major) {
-            return true;
-        }
-    }
-    return false;
+    return mode == DETECT_DEFAULT && ua->browser_version.major >= first_permuting(ua->browser);
 }
 
 static void set_rules(struct check *check)

@@ -62,6 +62,8 @@ struct database {
     struct product_group by_ciphers; /* those that allow exactly one cipher list */
     struct product_group by_header;  /* else those that require a header */
     struct product_group others;     /* the rest; their keys are all 0 */
+
+    struct database_digest digest;
 };
 
 /* ---- the index of browsers ---- */
@@ -309,12 +311,6 @@ static uint64_t hash_list(const uint16_t *items, size_t count)
     return hash_bytes(span_make(items, count * sizeof(*items)));
 }
 
-/* Does the signature allow one list only? Ordered, each once, and all of them required. */
-static bool is_exact(const struct list_signature *list)
-{
-    return list->is_ordered && list->ordered_count == list->required_count;
-}
-
 static int compare_products(const void *left, const void *right)
 {
     const struct product_key *a = left;
@@ -355,7 +351,7 @@ static bool index_products(struct database *db)
         const struct list_signature *ciphers = request_signature_list(sig, REQUEST_CIPHERS);
         const struct list_signature *headers = request_signature_list(sig, REQUEST_HEADERS);
 
-        if (is_exact(ciphers)) {
+        if (list_signature_is_exact(ciphers)) {
             product_group_add(&db->by_ciphers, hash_list(ciphers->items, ciphers->ordered_count),
                               i);
         } else if (headers->required_count) {
@@ -403,6 +399,28 @@ void database_visit_products(const struct database *db, const struct request_vie
         visit_key(&db->by_header, headers->items[i], visit, state);
     }
     visit_key(&db->others, 0, visit, state);
+}
+
+/* ---- the digest ---- */
+
+/* Of what is no record. */
+static uint64_t digest_common(const struct database *db)
+{
+    const int64_t options[] = {db->mode, db->age_max_days};
+    uint64_t digest = hash_bytes(span_make(options, sizeof(options)));
+
+    for (size_t i = 0; i < words_count(db->bad_headers); i++) {
+        digest = hash_combine(digest, words_text(db->bad_headers, (uint16_t)i));
+    }
+    return digest;
+}
+
+static void make_digest(struct database *db)
+{
+    database_digest_make(&db->digest, &db->browsers, &db->products, digest_common(db));
+    for (size_t i = 0; i < db->newest_count; i++) {
+        database_digest_add_newest(&db->digest, db->newest[i].browser, db->newest[i].major);
+    }
 }
 
 /* ---- life ---- */
@@ -487,6 +505,7 @@ static bool load(struct database *db, const struct database_options *options,
         }
     }
     if (index_browsers(db) && index_newest(db) && index_products(db)) {
+        make_digest(db);
         return true;
     }
     record_faults_add(faults, (struct record_fault){"index", 1, 1, detect_fault_no_memory});
@@ -554,6 +573,11 @@ const struct record_list *database_browsers(const struct database *db)
 const struct record_list *database_products(const struct database *db)
 {
     return &db->products;
+}
+
+const struct database_digest *database_digest(const struct database *db)
+{
+    return &db->digest;
 }
 
 bool database_is_bad_header(const struct database *db, struct span name)

@@ -9,7 +9,7 @@
 #ifndef WEIR_DETECT_DATABASE_H
 #define WEIR_DETECT_DATABASE_H
 
-#include "detect/record.h"
+#include "detect/database_digest.h"
 
 struct database;
 
@@ -42,6 +42,7 @@ enum detect_mode database_mode(const struct database *db);
 const struct words *database_words(const struct database *db);
 const struct record_list *database_browsers(const struct database *db);
 const struct record_list *database_products(const struct database *db);
+const struct database_digest *database_digest(const struct database *db);
 bool database_is_bad_header(const struct database *db, struct span name);
 int32_t database_age_max_days(const struct database *db);
 

@@ -60,6 +60,12 @@ static inline const uint16_t *list_signature_excluded(const struct list_signatur
     return list_signature_unlikely(sig) + sig->unlikely_count;
 }
 
+/* Does it allow one list only? Ordered, each once, and all of them required. */
+static inline bool list_signature_is_exact(const struct list_signature *sig)
+{
+    return sig->is_ordered && sig->ordered_count == sig->required_count;
+}
+
 /* False: `fault` says where and why (detect_fault_no_memory among them), nothing is owned. */
 bool list_signature_parse(struct list_signature *sig, struct span text, struct words *words,
                           struct detect_fault *fault) MUST_CHECK;

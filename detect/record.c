@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/record.h"
 
+#include "core/base/hash.h"
 #include "detect/fields.h"
 
 #include <stdlib.h>
@@ -99,6 +100,7 @@ bool record_parse(struct record *record, struct span text, struct words *words,
     bool has_day = false;
 
     record->captured_day = 0;
+    record->digest = hash_bytes(text);
     fault->expected = "ua_signature|request_signature|mitm_info";
     if (!fields_split(parts, PART_COUNT, text, '|', &fault->offset)) {
         size_t at;
@@ -156,6 +158,7 @@ bool record_merge(struct record *merged, const struct record *a, const struct re
         request_signature_fini(&merged->request);
         return false;
     }
+    merged->digest = 0;
     merged->captured_day = a->captured_day < b->captured_day ? a->captured_day : b->captured_day;
     return true;
 }

@@ -25,6 +25,7 @@ struct record {
     struct request_signature request;
     struct mitm_info mitm;
     int32_t captured_day; /* days since 1970-01-01; 0: not known */
+    uint64_t digest;      /* of the text that was parsed, by hash_bytes(); 0: not from a text */
 };
 
 struct record_list {

@@ -6,6 +6,11 @@
  * when no reader is pinned at that tag or before. A reader that must check, which takes longer,
  * says in `held` which set it uses and leaves the epoch, so that it delays that one set only.
  *
+ * An entry is not of a set, but of all that have its basis where it comes from: a few loads from
+ * the current set's digests tell. So a new set changes some questions only, and whoever publishes
+ * it asks those first, as a reader of its own, but of a set that is not current yet: the entries
+ * are nobody's answer until it is, and take no place of those that are in use if there is another.
+ *
  * Memory orders. All that the argument above needs is in one total order, seq_cst: the stores to
  * `pinned`, the loads of slots and of `current` behind them, the exchanges that take a pointer out
  * of reach, the epoch, and the loads of `pinned` by whoever frees. So either the reader's store is
@@ -25,21 +30,43 @@ enum { WAY_COUNT = 4, CACHE_LINE_LEN = 64, SWEEP_STEPS_MAX = 16 };
 
 struct signature_set {
     struct database *db;
+    const struct database_digest *digest; /* of that */
+    struct verdict_key_rules rules;
     uint64_t serial;
     uint64_t tag;               /* once retired */
     struct signature_set *next; /* once retired: under the table's lock */
 };
 
+/* The set that is checked against, and the one that readers ask, whose entries are in use. A
+ * publisher checks against one that is not current yet; for readers they are the same. */
+struct set_use {
+    const struct signature_set *set;
+    const struct signature_set *current;
+};
+
+/* The verdict itself in a report: the rest is of the question, the set and the product. */
+enum {
+    VERDICT_AT = offsetof(struct verdict_report, browser_version) + sizeof(struct ua_version),
+    VERDICT_LEN = offsetof(struct verdict_report, product) - VERDICT_AT,
+};
+
+/*
+ * The verdict of every set that has `basis` at `part`. Begins a cache line, and is one but for its
+ * bytes: the questions of a busy proxy do not all fit into the processor's caches.
+ */
 struct entry {
+    uint64_t hash;
+    uint64_t basis;     /* database_digest_at() `part` */
+    uint64_t serial;    /* of the set that was asked; decides what is replaced, nothing else */
     uint64_t tag;       /* once retired: of whoever retired it, as `next` is */
     struct entry *next; /* once retired */
-    uint64_t hash;
-    uint64_t serial;
-    size_t key_len;
+    struct digest_part part;
+    uint16_t key_len;
     atomic_bool is_used; /* since the hand last came by; a hint, relaxed */
-    struct verdict_report report;
-    uint8_t key[];
-};
+    uint8_t product_len;
+    uint8_t verdict[VERDICT_LEN];
+    uint8_t bytes[]; /* of the key, then of the product's names */
+} __attribute__((aligned(CACHE_LINE_LEN)));
 
 /* What others see of a reader, alone in its cache line. */
 struct seat {
@@ -47,25 +74,6 @@ struct seat {
     _Atomic(struct signature_set *) held; /* null, or used beyond the pin */
     bool is_taken;                        /* under the table's lock */
 } __attribute__((aligned(CACHE_LINE_LEN)));
-
-struct verdict_table {
-    /* Written by publishers alone. */
-    _Atomic(struct signature_set *) current;
-    size_t bucket_count; /* a power of two */
-    size_t bytes_max;
-    _Atomic(struct entry *) *slots;
-    atomic_uint seat_count; /* seats beyond were never taken */
-    /* Written by misses. */
-    atomic_uint_fast64_t epoch __attribute__((aligned(CACHE_LINE_LEN)));
-    atomic_size_t bytes;
-    atomic_size_t hand;
-    /* Publishers, readers that come and go. */
-    pthread_mutex_t lock __attribute__((aligned(CACHE_LINE_LEN)));
-    struct signature_set *waiting;
-    size_t waiting_count;
-    struct entry *orphans; /* retired by readers that left since */
-    struct seat seats[VERDICT_READERS_MAX];
-};
 
 struct verdict_reader {
     struct verdict_table *table;
@@ -76,6 +84,38 @@ struct verdict_reader {
     struct verdict_key key;
     struct detect_report full;
 };
+
+/* The publishers' own reader, and what it asks again: under the lock. */
+struct renewer {
+    struct verdict_reader reader; /* has what readers that left had retired, too */
+    struct verdict_question again;
+    uint8_t key[VERDICT_KEY_MAX]; /* of that, whose words are in it */
+};
+
+struct verdict_table {
+    /* Written by publishers alone. */
+    _Atomic(struct signature_set *) current;
+    atomic_bool is_compatible; /* of the current set, as `has_days` is: hints, to make keys with */
+    atomic_bool has_days;
+    size_t bucket_count; /* a power of two */
+    size_t bytes_max;
+    _Atomic(struct entry *) *slots;
+    atomic_uint seat_count; /* seats beyond were never taken */
+    /* Written where something is retired, read by all lookups. */
+    atomic_uint_fast64_t epoch __attribute__((aligned(CACHE_LINE_LEN)));
+    /* Written by misses. */
+    atomic_size_t bytes __attribute__((aligned(CACHE_LINE_LEN)));
+    atomic_size_t hand;
+    /* Publishers, readers that come and go. */
+    pthread_mutex_t lock __attribute__((aligned(CACHE_LINE_LEN)));
+    struct signature_set *waiting;
+    size_t waiting_count;
+    struct renewer renewer;
+    struct seat seats[1 + VERDICT_READERS_MAX]; /* the first is the renewer's */
+};
+
+_Static_assert(offsetof(struct entry, bytes) <= CACHE_LINE_LEN, "more than a line");
+_Static_assert(VERDICT_KEY_MAX <= UINT16_MAX && VERDICT_PRODUCT_MAX <= UINT8_MAX, "lengths");
 
 /* ---- coming, going and freeing ---- */
 
@@ -105,14 +145,17 @@ static uint64_t find_horizon(struct verdict_table *table)
     return horizon;
 }
 
-static size_t entry_len(const struct entry *entry)
+/* Whole cache lines. */
+static size_t entry_len(size_t key_len, size_t product_len)
 {
-    return sizeof(*entry) + entry->key_len;
+    size_t len = offsetof(struct entry, bytes) + key_len + product_len;
+    return (len + CACHE_LINE_LEN - 1) / CACHE_LINE_LEN * CACHE_LINE_LEN;
 }
 
 static void free_entry(struct verdict_table *table, struct entry *entry)
 {
-    atomic_fetch_sub_explicit(&table->bytes, entry_len(entry), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&table->bytes, entry_len(entry->key_len, entry->product_len),
+                              memory_order_relaxed);
     free(entry);
 }
 
@@ -149,7 +192,7 @@ static void retire_entry(struct verdict_reader *reader, struct entry *entry)
 /* Frees what can be, when there is no room or when memory is short. */
 static bool has_retire_room(struct verdict_reader *reader, bool is_short)
 {
-    if (is_short || reader->retired_count == VERDICT_RETIRED_MAX) {
+    if (is_short || reader->retired_count >= VERDICT_RETIRED_MAX) {
         reader->retired_count = free_retired(reader->table, &reader->retired);
     }
     return reader->retired_count < VERDICT_RETIRED_MAX;
@@ -188,7 +231,7 @@ static void sweep(struct verdict_table *table)
             link = &set->next;
         }
     }
-    (void)free_retired(table, &table->orphans);
+    (void)has_retire_room(&table->renewer.reader, true);
 }
 
 /* ---- the table ---- */
@@ -215,6 +258,10 @@ struct verdict_table *verdict_table_new(size_t cap)
     table->bucket_count = bucket_count;
     table->bytes_max = bucket_count * WAY_COUNT * VERDICT_ENTRY_MEAN_LEN;
     atomic_init(&table->epoch, 1);
+    atomic_init(&table->seat_count, 1);
+    table->renewer.reader.table = table;
+    table->renewer.reader.seat = &table->seats[0];
+    table->seats[0].is_taken = true;
     pthread_mutex_init(&table->lock, NULL);
     return table;
 }
@@ -226,11 +273,11 @@ void verdict_table_free(struct verdict_table *table)
     if (!table) {
         return;
     }
-    for (size_t i = 0; i < VERDICT_READERS_MAX; i++) {
+    for (size_t i = 1; i < COUNT_OF(table->seats); i++) {
         ASSERT(!table->seats[i].is_taken);
     }
     sweep(table);
-    ASSERT(!table->waiting && !table->orphans);
+    ASSERT(!table->waiting && !table->renewer.reader.retired);
     for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
         free(atomic_load(&table->slots[i]));
     }
@@ -241,37 +288,6 @@ void verdict_table_free(struct verdict_table *table)
     pthread_mutex_destroy(&table->lock);
     free(table->slots);
     free(table);
-}
-
-bool verdict_table_publish(struct verdict_table *table, struct database *db)
-{
-    struct signature_set *set = malloc(sizeof(*set));
-    struct signature_set *old;
-    bool has_room;
-
-    if (!set) {
-        return false;
-    }
-    pthread_mutex_lock(&table->lock);
-    sweep(table);
-    has_room = table->waiting_count < VERDICT_WAITING_MAX;
-    if (has_room) {
-        old = atomic_load(&table->current);
-        *set = (struct signature_set){.db = db, .serial = old ? old->serial + 1 : 1};
-        atomic_store(&table->current, set);
-        if (old) {
-            old->tag = atomic_fetch_add(&table->epoch, 1);
-            old->next = table->waiting;
-            table->waiting = old;
-            table->waiting_count++;
-            sweep(table);
-        }
-    }
-    pthread_mutex_unlock(&table->lock);
-    if (!has_room) {
-        free(set);
-    }
-    return has_room;
 }
 
 size_t verdict_table_sweep(struct verdict_table *table)
@@ -294,6 +310,7 @@ struct verdict_figures verdict_table_figures(struct verdict_table *table)
     current = atomic_load(&table->current);
     figures.serial = current ? current->serial : 0;
     figures.sets_waiting = table->waiting_count;
+    figures.renewed = table->renewer.reader.counts.stored;
     pthread_mutex_unlock(&table->lock);
     for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
         figures.entry_count += atomic_load_explicit(&table->slots[i], memory_order_relaxed) != NULL;
@@ -309,10 +326,10 @@ static struct seat *take_seat(struct verdict_table *table)
 {
     unsigned index = 0;
 
-    while (index < VERDICT_READERS_MAX && table->seats[index].is_taken) {
+    while (index < COUNT_OF(table->seats) && table->seats[index].is_taken) {
         index++;
     }
-    if (index == VERDICT_READERS_MAX) {
+    if (index == COUNT_OF(table->seats)) {
         return NULL;
     }
     table->seats[index].is_taken = true;
@@ -346,18 +363,21 @@ struct verdict_reader *verdict_reader_new(struct verdict_table *table)
 void verdict_reader_free(struct verdict_reader *reader)
 {
     struct verdict_table *table;
+    struct verdict_reader *heir;
 
     if (!reader) {
         return;
     }
     table = reader->table;
+    heir = &table->renewer.reader;
     pthread_mutex_lock(&table->lock);
     reader->seat->is_taken = false;
     while (reader->retired) {
         struct entry *entry = reader->retired;
         reader->retired = entry->next;
-        entry->next = table->orphans;
-        table->orphans = entry;
+        entry->next = heir->retired;
+        heir->retired = entry;
+        heir->retired_count++;
     }
     sweep(table);
     pthread_mutex_unlock(&table->lock);
@@ -376,26 +396,50 @@ static _Atomic(struct entry *) *peek_bucket(struct verdict_table *table, uint64_
     return &table->slots[(hash & (table->bucket_count - 1)) * WAY_COUNT];
 }
 
-/* Pinned. */
-static struct entry *find_entry(struct verdict_table *table, const struct verdict_key *key,
-                                uint64_t serial)
+static struct span entry_key(const struct entry *entry)
 {
-    _Atomic(struct entry *) *bucket = peek_bucket(table, key->hash);
+    return span_make(entry->bytes, entry->key_len);
+}
+
+/* Is this what a check against the set says, too? */
+static bool is_fresh(const struct entry *entry, const struct signature_set *set)
+{
+    return entry->basis == database_digest_at(set->digest, entry->part);
+}
+
+/* Of an older set, and not what these say. */
+static bool is_outlived(const struct entry *entry, const struct set_use *use)
+{
+    return entry->serial < use->current->serial && !is_fresh(entry, use->current) &&
+           !is_fresh(entry, use->set);
+}
+
+/* Of a newer one, and not what the current one says. */
+static bool is_ahead(const struct entry *entry, const struct set_use *use)
+{
+    return entry->serial > use->current->serial && !is_fresh(entry, use->current);
+}
+
+/* Pinned. */
+static struct entry *find_entry(struct verdict_table *table, uint64_t hash, struct span key,
+                                const struct signature_set *set)
+{
+    _Atomic(struct entry *) *bucket = peek_bucket(table, hash);
     struct entry *found = NULL;
 
     for (size_t i = 0; i < WAY_COUNT && !found; i++) {
         struct entry *entry = atomic_load(&bucket[i]);
-        if (entry && entry->hash == key->hash && entry->serial == serial &&
-            span_equal(span_make(entry->key, entry->key_len), verdict_key_view(key))) {
+        if (entry && entry->hash == hash && is_fresh(entry, set) &&
+            span_equal(entry_key(entry), key)) {
             found = entry;
         }
     }
     return found;
 }
 
-/* Pinned, with room to retire: takes whatever the clock's hand finds first that is of an older set
- * or was not used since it last came by. */
-static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
+/* Pinned, with room to retire: takes whatever the clock's hand finds first that is outlived or was
+ * not used since it last came by. */
+static void sweep_slots(struct verdict_reader *reader, const struct set_use *use)
 {
     struct verdict_table *table = reader->table;
     size_t mask = table->bucket_count * WAY_COUNT - 1;
@@ -404,10 +448,10 @@ static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
     for (int i = 0; i < SWEEP_STEPS_MAX && !done; i++) {
         size_t at = atomic_fetch_add_explicit(&table->hand, 1, memory_order_relaxed) & mask;
         struct entry *entry = atomic_load(&table->slots[at]);
-        if (!entry || entry->serial > serial) {
+        if (!entry || is_ahead(entry, use)) {
             continue;
         }
-        done = (entry->serial < serial ||
+        done = (is_outlived(entry, use) ||
                 !atomic_exchange_explicit(&entry->is_used, false, memory_order_relaxed)) &&
                atomic_compare_exchange_strong(&table->slots[at], &entry, NULL);
         if (done) {
@@ -417,7 +461,7 @@ static void sweep_slots(struct verdict_reader *reader, uint64_t serial)
 }
 
 /* Room for `len` bytes, or makes some for the next that asks: what is retired now is freed then. */
-static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
+static bool reserve(struct verdict_reader *reader, size_t len, const struct set_use *use)
 {
     struct verdict_table *table = reader->table;
 
@@ -429,7 +473,7 @@ static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
         atomic_fetch_sub_explicit(&table->bytes, len, memory_order_relaxed);
         if (has_retire_room(reader, true)) {
             pin(reader);
-            sweep_slots(reader, serial);
+            sweep_slots(reader, use);
             unpin(reader);
             (void)has_retire_room(reader, true);
         }
@@ -437,34 +481,63 @@ static bool reserve(struct verdict_reader *reader, size_t len, uint64_t serial)
     return false;
 }
 
-static struct entry *make_entry(struct verdict_reader *reader, const struct verdict_report *report)
+static void tell(struct verdict_report *report, const struct entry *entry,
+                 const struct ua_fingerprint *ua, uint64_t serial)
 {
-    size_t len = sizeof(struct entry) + reader->key.len;
+    report->serial = serial;
+    report->browser = ua->browser;
+    report->browser_version = ua->browser_version;
+    memcpy((uint8_t *)report + VERDICT_AT, entry->verdict, VERDICT_LEN);
+    memset(report->product, 0, sizeof(report->product));
+    if (entry->product_len) {
+        memcpy(report->product, entry->bytes + entry->key_len, entry->product_len);
+    }
+}
+
+static struct digest_part find_part(const struct verdict_reader *reader,
+                                    const struct ua_fingerprint *ua)
+{
+    const struct detect_report *full = &reader->full;
+    /* Else no product was looked for, and the ciphers may not even be there. */
+    bool has_looked = full->level != MATCH_POSSIBLE && full->error != DETECT_ERROR_TOO_MANY_QUIRKS;
+
+    return database_digest_part(ua, has_looked ? &full->seen.ciphers : NULL);
+}
+
+static struct entry *make_entry(struct verdict_reader *reader, const struct set_use *use,
+                                struct digest_part part, const struct verdict_report *report)
+{
+    size_t len = entry_len(reader->key.len, report->product_len);
     struct entry *entry;
 
-    if (!reserve(reader, len, report->serial)) {
+    if (!reserve(reader, len, use)) {
         return NULL;
     }
-    entry = malloc(len);
+    entry = aligned_alloc(CACHE_LINE_LEN, len);
     if (!entry) {
         atomic_fetch_sub_explicit(&reader->table->bytes, len, memory_order_relaxed);
         return NULL;
     }
     entry->hash = reader->key.hash;
-    entry->serial = report->serial;
-    entry->key_len = reader->key.len;
-    atomic_init(&entry->is_used, true);
-    entry->report = *report;
-    memcpy(entry->key, reader->key.bytes, reader->key.len);
+    entry->basis = database_digest_at(use->set->digest, part);
+    entry->serial = use->set->serial;
+    entry->part = part;
+    entry->key_len = (uint16_t)reader->key.len;
+    atomic_init(&entry->is_used, use->set == use->current);
+    entry->product_len = report->product_len;
+    memcpy(entry->verdict, (const uint8_t *)report + VERDICT_AT, VERDICT_LEN);
+    memcpy(entry->bytes, reader->key.bytes, reader->key.len);
+    memcpy(entry->bytes + reader->key.len, report->product, report->product_len);
     return entry;
 }
 
 /*
- * Pinned. Which slot of the bucket to take, and what is in it: an empty one, one of an older set,
- * one not used since the last time that the bucket was full, the first. Never one of a newer set:
+ * Pinned. Which slot of the bucket to take, and what is in it: an empty one, an outlived one, one
+ * not used since the last time that the bucket was full, the first. Never one of a newer set:
  * WAY_COUNT if there is nothing else.
  */
-static size_t choose_way(_Atomic(struct entry *) *bucket, uint64_t serial, struct entry **victim)
+static size_t choose_way(_Atomic(struct entry *) *bucket, const struct set_use *use,
+                         struct entry **victim)
 {
     size_t chosen = WAY_COUNT;
     unsigned best = 0;
@@ -472,12 +545,12 @@ static size_t choose_way(_Atomic(struct entry *) *bucket, uint64_t serial, struc
     for (size_t i = 0; i < WAY_COUNT; i++) {
         struct entry *entry = atomic_load(&bucket[i]);
         unsigned rank = 4;
-        if (entry && entry->serial > serial) {
+        if (entry && is_ahead(entry, use)) {
             rank = 0;
-        } else if (entry && entry->serial == serial) {
-            rank = atomic_load_explicit(&entry->is_used, memory_order_relaxed) ? 1 : 2;
-        } else if (entry) {
+        } else if (entry && is_outlived(entry, use)) {
             rank = 3;
+        } else if (entry) {
+            rank = atomic_load_explicit(&entry->is_used, memory_order_relaxed) ? 1 : 2;
         }
         if (rank > best) {
             best = rank;
@@ -500,17 +573,17 @@ static void forget_uses(_Atomic(struct entry *) *bucket)
 }
 
 /* Pinned, with room to retire. False: others were faster, or keep newer ones there. */
-static bool place(struct verdict_reader *reader, struct entry *entry)
+static bool place(struct verdict_reader *reader, const struct set_use *use, struct entry *entry)
 {
     struct verdict_table *table = reader->table;
     _Atomic(struct entry *) *bucket = peek_bucket(table, entry->hash);
     struct entry *victim = NULL;
-    size_t way = choose_way(bucket, entry->serial, &victim);
+    size_t way = choose_way(bucket, use, &victim);
 
-    if (way == WAY_COUNT || find_entry(table, &reader->key, entry->serial)) {
+    if (way == WAY_COUNT || find_entry(table, entry->hash, entry_key(entry), use->set)) {
         return false;
     }
-    if (victim && victim->serial == entry->serial &&
+    if (victim && !is_outlived(victim, use) &&
         atomic_load_explicit(&victim->is_used, memory_order_relaxed)) {
         forget_uses(bucket);
     }
@@ -524,25 +597,25 @@ static bool place(struct verdict_reader *reader, struct entry *entry)
 }
 
 /* Not worth a second attempt: the next miss of this question is one. */
-static void store(struct verdict_reader *reader, const struct signature_set *set,
+static void store(struct verdict_reader *reader, const struct set_use *use, struct digest_part part,
                   const struct verdict_report *report)
 {
     struct verdict_table *table = reader->table;
     struct entry *entry;
     bool done;
 
-    if (atomic_load_explicit(&table->current, memory_order_relaxed) != set ||
+    if (atomic_load_explicit(&table->current, memory_order_relaxed) != use->current ||
         !has_retire_room(reader, false)) {
         return;
     }
-    entry = make_entry(reader, report);
+    entry = make_entry(reader, use, part, report);
     if (!entry) {
         return;
     }
     done = has_retire_room(reader, false);
     if (done) {
         pin(reader);
-        done = place(reader, entry);
+        done = place(reader, use, entry);
         unpin(reader);
     }
     if (done) {
@@ -564,14 +637,14 @@ static bool recall(struct verdict_reader *reader, const struct signature_set *se
     if (!verdict_key_end(&reader->key, form, &question->request->extensions)) {
         return false;
     }
-    entry = find_entry(reader->table, &reader->key, set->serial);
+    entry = find_entry(reader->table, reader->key.hash, verdict_key_view(&reader->key), set);
     if (!entry) {
         return false;
     }
     if (!atomic_load_explicit(&entry->is_used, memory_order_relaxed)) {
         atomic_store_explicit(&entry->is_used, true, memory_order_relaxed);
     }
-    *report = entry->report;
+    tell(report, entry, question->ua, set->serial);
     reader->counts.hits++;
     return true;
 }
@@ -607,28 +680,42 @@ static void fill_report(struct verdict_report *report, const struct detect_repor
 }
 
 /* Held. `has_key`: the key is begun, and worth storing with. */
-static void check(struct verdict_reader *reader, const struct signature_set *set, bool has_key,
+static void check(struct verdict_reader *reader, const struct set_use *use, bool has_key,
                   const struct detect_question *question, struct verdict_report *report)
 {
     enum verdict_key_form form = VERDICT_KEY_AS_SEEN;
 
-    detect_check(set->db, question, &reader->full);
-    fill_report(report, &reader->full, question, set->serial);
+    detect_check(use->set->db, question, &reader->full);
+    fill_report(report, &reader->full, question, use->set->serial);
     reader->counts.misses++;
     if (report->level == MATCH_POSSIBLE &&
-        detect_permutes_extensions(question->ua, database_mode(set->db))) {
+        detect_permutes_extensions(question->ua, use->set->rules.mode)) {
         form = VERDICT_KEY_SORTED;
     }
     if (has_key && verdict_key_end(&reader->key, form, &question->request->extensions)) {
-        store(reader, set, report);
+        store(reader, use, find_part(reader, question->ua), report);
     }
 }
 
+/* What keys will most likely be made with; whoever is pinned sees whether they are. */
+static struct verdict_key_rules guess_rules(struct verdict_table *table)
+{
+    bool is_compatible = atomic_load_explicit(&table->is_compatible, memory_order_relaxed);
+
+    return (struct verdict_key_rules){is_compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT,
+                                      atomic_load_explicit(&table->has_days, memory_order_relaxed)};
+}
+
+/* The key is made before the pin: what comes behind that waits for all that is before it, so a
+ * question that is in no cache would be waited for once more. */
 bool verdict_lookup(struct verdict_reader *reader, const struct detect_question *question,
                     struct verdict_report *report)
 {
+    struct verdict_key_rules rules = guess_rules(reader->table);
+    bool has_key = verdict_key_begin(&reader->key, rules, question);
+    bool is_permuted = detect_permutes_extensions(question->ua, rules.mode);
     struct signature_set *set;
-    bool has_key, found;
+    bool found;
 
     pin(reader);
     set = atomic_load(&reader->table->current);
@@ -636,17 +723,122 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
         unpin(reader);
         return false;
     }
-    has_key = verdict_key_begin(&reader->key, set->db, question);
-    found = has_key && ((detect_permutes_extensions(question->ua, database_mode(set->db)) &&
-                         recall(reader, set, question, VERDICT_KEY_SORTED, report)) ||
-                        recall(reader, set, question, VERDICT_KEY_AS_SEEN, report));
+    if (set->rules.mode != rules.mode || set->rules.has_days != rules.has_days) {
+        has_key = verdict_key_begin(&reader->key, set->rules, question);
+        is_permuted = detect_permutes_extensions(question->ua, set->rules.mode);
+    }
+    found =
+        has_key && ((is_permuted && recall(reader, set, question, VERDICT_KEY_SORTED, report)) ||
+                    recall(reader, set, question, VERDICT_KEY_AS_SEEN, report));
     if (found) {
         unpin(reader);
         return true;
     }
     atomic_store_explicit(&reader->seat->held, set, memory_order_relaxed);
     unpin(reader);
-    check(reader, set, has_key, question, report);
+    check(reader, &(struct set_use){set, set}, has_key, question, report);
     atomic_store_explicit(&reader->seat->held, NULL, memory_order_release);
     return true;
+}
+
+/* ---- publishing ---- */
+
+/* Pinned. Was it asked for, is it what the current set says, and is there none yet of what the next
+ * one says? */
+static bool is_expiring(struct verdict_table *table, const struct entry *entry,
+                        const struct set_use *use)
+{
+    return entry && atomic_load_explicit(&entry->is_used, memory_order_relaxed) &&
+           is_fresh(entry, use->current) && !is_fresh(entry, use->set) &&
+           !find_entry(table, entry->hash, entry_key(entry), use->set);
+}
+
+/* A copy of the key of what is in the slot, if that expires, else nothing. */
+static struct span copy_expiring(struct verdict_table *table, size_t slot,
+                                 const struct set_use *use)
+{
+    struct renewer *renewer = &table->renewer;
+    struct span key = {renewer->key, 0};
+    const struct entry *entry;
+
+    pin(&renewer->reader);
+    entry = atomic_load(&table->slots[slot]);
+    if (is_expiring(table, entry, use)) {
+        key.len = entry->key_len;
+        memcpy(renewer->key, entry->bytes, entry->key_len);
+    }
+    unpin(&renewer->reader);
+    return key;
+}
+
+/* Under the lock, before the set is current. Whatever is read from a key, the verdict is that of
+ * what was read, with a key of its own: at worst it is one that nobody asks for. */
+static void renew(struct verdict_table *table, const struct set_use *use)
+{
+    struct renewer *renewer = &table->renewer;
+    struct verdict_reader *reader = &renewer->reader;
+    const struct detect_question *again = &renewer->again.question;
+    size_t slot_count = table->bucket_count * WAY_COUNT;
+    struct verdict_report report;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < slot_count && count < VERDICT_RENEWED_MAX; i++) {
+        struct span key;
+
+        if (!atomic_load_explicit(&table->slots[i], memory_order_relaxed)) {
+            continue;
+        }
+        key = copy_expiring(table, i, use);
+        if (key.len && verdict_key_read(&renewer->again, key)) {
+            bool has_key = verdict_key_begin(&reader->key, use->set->rules, again);
+
+            check(reader, use, has_key, again, &report);
+            count++;
+        }
+    }
+}
+
+bool verdict_table_publish(struct verdict_table *table, struct database *db)
+{
+    struct signature_set *set = malloc(sizeof(*set));
+    struct signature_set *old;
+    bool has_room;
+
+    if (!set) {
+        return false;
+    }
+    pthread_mutex_lock(&table->lock);
+    sweep(table);
+    old = atomic_load(&table->current);
+    if (old && database_digest_equal(old->digest, database_digest(db))) {
+        pthread_mutex_unlock(&table->lock);
+        *set = (struct signature_set){.db = db};
+        free_set(set);
+        return true;
+    }
+    has_room = table->waiting_count < VERDICT_WAITING_MAX;
+    if (has_room) {
+        *set = (struct signature_set){.db = db,
+                                      .digest = database_digest(db),
+                                      .rules = verdict_key_rules(db),
+                                      .serial = old ? old->serial + 1 : 1};
+        if (old) {
+            renew(table, &(struct set_use){set, old});
+        }
+        atomic_store(&table->is_compatible, set->rules.mode == DETECT_COMPATIBLE);
+        atomic_store(&table->has_days, set->rules.has_days);
+        atomic_store(&table->current, set);
+        if (old) {
+            old->tag = atomic_fetch_add(&table->epoch, 1);
+            old->next = table->waiting;
+            table->waiting = old;
+            table->waiting_count++;
+            sweep(table);
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    if (!has_room) {
+        free(set);
+    }
+    return has_room;
 }

@@ -115,6 +115,21 @@ enum field_id field_identify(struct span name)
     }
 }
 
+static uint8_t fold_like_cgi(uint8_t c)
+{
+    return c == '_' ? '-' : span_fold(c);
+}
+
+bool field_is_like(struct span name, struct span other)
+{
+    bool is_like = name.len == other.len;
+
+    for (size_t i = 0; is_like && i < name.len; i++) {
+        is_like = fold_like_cgi(name.data[i]) == fold_like_cgi(other.data[i]);
+    }
+    return is_like;
+}
+
 bool list_next(struct span *rest, struct span *item)
 {
     while (rest->len) {

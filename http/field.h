@@ -53,6 +53,9 @@ enum field_id {
 /* `name` must be a token. */
 enum field_id field_identify(struct span name);
 
+/* The same name but for case and for '_' in the place of '-', as a CGI reads them both. */
+bool field_is_like(struct span name, struct span other);
+
 /* The next element of a comma list, without white space; empty ones are skipped (RFC 9110 5.6.1).
  */
 bool list_next(struct span *rest, struct span *item);

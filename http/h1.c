@@ -659,3 +659,22 @@ bool http_has_token(const struct http_head *head, struct span name, struct span 
     }
     return false;
 }
+
+bool http_is_idempotent(struct span method)
+{
+    return span_equal(method, SPAN_LITERAL("GET")) || span_equal(method, SPAN_LITERAL("HEAD")) ||
+           span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
+}
+
+bool http_binds_connection(const struct http_head *head, struct span name)
+{
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct span value = head->fields[i].value;
+        if (span_equal_nocase(head->fields[i].name, name) &&
+            (span_equal_nocase(span_sub(value, 0, 4), SPAN_LITERAL("NTLM")) ||
+             span_equal_nocase(span_sub(value, 0, 9), SPAN_LITERAL("Negotiate")))) {
+            return true;
+        }
+    }
+    return false;
+}

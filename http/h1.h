@@ -47,4 +47,11 @@ const struct http_field *http_find_field(const struct http_head *head, struct sp
 /* Is `token` in the comma list of any field called `name`? Compared without case. */
 bool http_has_token(const struct http_head *head, struct span name, struct span token);
 
+/* Methods that a server may see twice without harm (RFC 9110 9.2.2), as far as clients use them. */
+bool http_is_idempotent(struct span method);
+
+/* Does a field called `name` authenticate the connection and not the request (RFC 4559 6)? Then
+ * nobody else may use it. */
+bool http_binds_connection(const struct http_head *head, struct span name);
+
 #endif

@@ -177,6 +177,9 @@ static bool plan_fields(struct plan *plan, struct http_fault *fault)
 
 static bool plan_drops(const struct plan *plan, struct span name)
 {
+    if (field_is_like(name, plan->options->without)) {
+        return true;
+    }
     for (size_t i = 0; i < plan->dropped_count; i++) {
         if (span_equal_nocase(name, plan->dropped[i])) {
             return true;
@@ -449,6 +452,32 @@ static const char *response_life(const struct http_head *head,
     return options->peer_version == HTTP_VERSION_1_0 ? "keep-alive" : NULL;
 }
 
+size_t h1_write_for_proxy(struct text *out, struct span head, struct span authority,
+                          const char *authorization)
+{
+    size_t path = span_find(head, ' ') + 1;
+    size_t fields = span_find(head, '\n') + 1;
+    struct span rest;
+
+    if (path > fields || fields > head.len) {
+        return 0;
+    }
+    rest = span_sub(head, path, fields - path);
+    if (rest.len > 1 && rest.data[0] == '*' && rest.data[1] == ' ') {
+        rest = span_skip(rest, 1);
+    }
+    text_bytes(out, span_sub(head, 0, path));
+    text_string(out, "http://");
+    text_bytes(out, authority);
+    text_bytes(out, rest);
+    if (authorization) {
+        text_string(out, "Proxy-Authorization: ");
+        text_string(out, authorization);
+        text_string(out, "\r\n");
+    }
+    return out->overflow ? 0 : fields;
+}
+
 bool h1_write_response(struct text *out, const struct http_head *head,
                        const struct h1_rewrite_options *options, struct http_fault *fault)
 {
@@ -475,10 +504,12 @@ bool h1_write_response(struct text *out, const struct http_head *head,
     return finish(out, false, fault);
 }
 
-void h1_write_trailers(struct text *out, const struct http_head *trailers)
+void h1_write_trailers(struct text *out, const struct http_head *trailers, struct span without)
 {
     for (size_t i = 0; i < trailers->field_count; i++) {
-        put_field(out, trailers->fields[i].name, trailers->fields[i].value);
+        if (!field_is_like(trailers->fields[i].name, without)) {
+            put_field(out, trailers->fields[i].name, trailers->fields[i].value);
+        }
     }
     text_string(out, "\r\n");
 }

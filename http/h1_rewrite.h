@@ -19,6 +19,7 @@ struct h1_rewrite_options {
     enum http_framing framing;      /* how we frame what follows */
     uint64_t content_length;        /* HTTP_LENGTH */
     enum http_version peer_version; /* responses: the client's version */
+    struct span without; /* fields like this name (field_is_like()) are left out; empty: none */
 };
 
 /*
@@ -35,6 +36,16 @@ bool h1_write_request(struct text *out, const struct http_head *head,
                       struct http_fault *fault);
 
 /*
+ * The front of a request that h1_write_request() wrote, as an HTTP proxy wants it: the request line
+ * in absolute-form (RFC 9112 3.2.2; `*` becomes a URL without a path, 3.2.4), and
+ * Proxy-Authorization where there is one. `authority` is what Host says. Returns how many bytes of
+ * `head` that stands for: the fields behind them follow as they are. 0: `head` is no request, or
+ * `out` is too small.
+ */
+size_t h1_write_for_proxy(struct text *out, struct span head, struct span authority,
+                          const char *authorization);
+
+/*
  * A response for a client. False with a fault (502) as above, and for a 101 unless options->upgrade
  * is set and the response names a protocol. An interim response (1xx) says nothing about the
  * connection. With HTTP_NO_BODY, Content-Length is kept where it states a fact (answers to HEAD,
@@ -43,8 +54,8 @@ bool h1_write_request(struct text *out, const struct http_head *head,
 bool h1_write_response(struct text *out, const struct http_head *head,
                        const struct h1_rewrite_options *options, struct http_fault *fault);
 
-/* The trailer section after a last chunk, with its blank line. */
-void h1_write_trailers(struct text *out, const struct http_head *trailers);
+/* The trailer section after a last chunk, with its blank line; `without` as above. */
+void h1_write_trailers(struct text *out, const struct http_head *trailers, struct span without);
 
 /* "1a2b\r\n": the line before a chunk's payload. At most 18 bytes. */
 void h1_write_chunk_head(struct text *out, uint64_t len);

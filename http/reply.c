@@ -6,7 +6,7 @@
 enum {
     DETAIL_MAX = 320, /* bytes shown, before escaping; a byte becomes six at most */
     TARGET_MAX = 256,
-    FIELDS_MAX = 1536, /* room for the head: its parts are bounded, see below */
+    FIELDS_MAX = 2048, /* room for the head: its parts are bounded, see below */
     PAGE_MAX = HTTP_REPLY_MAX - FIELDS_MAX,
     PSEUDONYM_MAX = 128,
 };
@@ -141,23 +141,31 @@ static void write_paragraph(struct text *out, const char *label, struct span val
     text_string(out, "</p>\n");
 }
 
-static void write_page(struct text *out, const struct http_reply *reply)
-{
-    const char *hint = advice(reply->error, reply->status);
+const char http_html_type[] = "text/html; charset=utf-8";
 
+void http_begin_page(struct text *out, struct span title)
+{
     text_string(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
                      "<meta name=\"viewport\" content=\"width=device-width\">\n"
                      "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    text_unsigned(out, reply->status);
-    text_char(out, ' ');
-    text_string(out, http_reason(reply->status));
+    text_html(out, title);
     text_string(out, "</title>\n<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;"
                      "margin:3rem auto;padding:0 1rem;overflow-wrap:anywhere}"
-                     "h1{font-size:1.5rem}footer{opacity:.7;font-size:.85rem}</style>\n<h1>");
-    text_unsigned(out, reply->status);
-    text_char(out, ' ');
-    text_string(out, http_reason(reply->status));
+                     "h1{font-size:1.5rem}h2{font-size:1.1rem}"
+                     "pre{overflow-x:auto;padding:.5rem;background:#8883}"
+                     "footer{opacity:.7;font-size:.85rem}</style>\n<h1>");
+    text_html(out, title);
     text_string(out, "</h1>\n");
+}
+
+static void write_page(struct text *out, const struct http_reply *reply)
+{
+    const char *hint = advice(reply->error, reply->status);
+    char memory[64];
+    struct text title = text_make(memory, sizeof(memory));
+
+    text_printf(&title, "%u %s", reply->status, http_reason(reply->status));
+    http_begin_page(out, text_view(&title));
     if (reply->detail.len) {
         write_paragraph(out, "", reply->detail, DETAIL_MAX);
     }
@@ -229,17 +237,33 @@ void http_write_reply(struct text *out, const struct http_reply *reply)
 {
     char memory[PAGE_MAX];
     struct text page = text_make(memory, sizeof(memory));
+    const char *type = reply->type ? reply->type : http_html_type;
+    struct span body = reply->body;
 
     ASSERT(reply->status >= 200 && reply->status <= 599);
-    write_page(&page, reply);
-    ASSERT(!page.overflow);
+    if (!reply->type) {
+        write_page(&page, reply);
+        ASSERT(!page.overflow);
+        body = text_view(&page);
+    }
     text_string(out, "HTTP/1.1 ");
     text_unsigned(out, reply->status);
     text_char(out, ' ');
     text_string(out, http_reason(reply->status));
-    text_string(out, "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: ");
-    text_unsigned(out, page.len);
-    text_string(out, "\r\nCache-Control: no-store\r\n");
+    text_string(out, "\r\nContent-Type: ");
+    text_string(out, type);
+    text_string(out, "\r\nContent-Length: ");
+    text_unsigned(out, body.len);
+    text_string(out, "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    if (type == http_html_type) {
+        text_string(out, "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
+                         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
+    }
+    if (reply->allow) {
+        text_string(out, "Allow: ");
+        text_string(out, reply->allow);
+        text_string(out, "\r\n");
+    }
     if (reply->status == 407) {
         text_string(out, "Proxy-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n");
     }
@@ -255,7 +279,7 @@ void http_write_reply(struct text *out, const struct http_reply *reply)
     text_string(out,
                 reply->keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
     if (!reply->head_only) {
-        text_bytes(out, text_view(&page));
+        text_bytes(out, body);
     }
 }
 

@@ -79,6 +79,8 @@ void http_tap_free(struct http_tap *tap)
     if (!tap->stats.blind) {
         tap_go_blind(tap, "the connection is over");
     }
+    edit_free(tap->edits[HTTP_TAP_CLIENT]);
+    edit_free(tap->edits[HTTP_TAP_SERVER]);
     free(tap->first);
     free(tap);
 }
@@ -90,6 +92,16 @@ static bool feed_decided(struct http_tap *tap, enum http_tap_side side, int64_t 
                                : tap_h2_feed(tap, side, now_ns, bytes, done);
 }
 
+/* No HTTP of that side begins with this byte, nor anything that a lenient reader takes for it. Of a
+ * server: neither "HTTP/" nor the length of a first frame. */
+static bool is_not_http(enum http_tap_side side, uint8_t c)
+{
+    if (side == HTTP_TAP_SERVER) {
+        return c != 'H' && c != 0;
+    }
+    return !char_is(c, CHAR_TOKEN) && !(c >= '\t' && c <= '\r') && c != ' ';
+}
+
 /*
  * Moves on over bytes that both protocols may start with. When the protocol is clear, what was
  * passed over is read as the first bytes of it; no exchange is over so early.
@@ -97,9 +109,13 @@ static bool feed_decided(struct http_tap *tap, enum http_tap_side side, int64_t 
 static void decide(struct http_tap *tap, enum http_tap_side side, int64_t now_ns,
                    struct span *bytes, struct http_exchange *done)
 {
+    struct tap_edit *edit = tap->edits[side];
     struct span passed;
     bool is_over;
 
+    if (tap->preface_len == 0 && is_not_http(side, bytes->data[0])) {
+        tap->blindness = HTTP_TAP_NOT_HTTP; /* as will be found out */
+    }
     if (side == HTTP_TAP_SERVER) {
         tap_go_blind(tap, "the server spoke first, which is not HTTP");
         return;
@@ -118,12 +134,39 @@ static void decide(struct http_tap *tap, enum http_tap_side side, int64_t now_ns
         tap_go_blind(tap, "no memory to read along");
         return;
     }
+    tap->edits[side] = NULL; /* which has these bytes already, and where they begin */
     is_over = feed_decided(tap, side, now_ns, &passed, done);
+    tap->edits[side] = edit;
     ASSERT(!is_over);
 }
 
-bool http_tap_feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns,
-                   struct span *bytes, struct http_exchange *done)
+static bool holds(const struct http_tap *tap, enum http_tap_side side)
+{
+    if (tap->stats.blind) {
+        return false;
+    }
+    return tap->kind == TAP_H1   ? tap_h1_holds(&tap->h1, side)
+           : tap->kind == TAP_H2 ? tap->edits[side]->owner.name.len && tap_h2_holds(&tap->h2, side)
+                                 : true;
+}
+
+/* What was read goes on, as far as it may. */
+static void settle(struct http_tap *tap, enum http_tap_side side, const uint8_t *at)
+{
+    struct tap_edit *edit = tap->edits[side];
+    const char *why;
+
+    if (tap->stats.blind && tap->blindness == HTTP_TAP_LOST && edit->owner.name.len) {
+        edit_stop(edit);
+    }
+    why = edit_settle(edit, at, holds(tap, side));
+    if (why) {
+        tap_go_blind(tap, why);
+    }
+}
+
+static bool feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns, struct span *bytes,
+                 struct http_exchange *done)
 {
     if (tap->kind == TAP_UNDECIDED && !tap->stats.blind && bytes->len) {
         decide(tap, side, now_ns, bytes, done);
@@ -135,6 +178,21 @@ bool http_tap_feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns
     ASSERT_SLOW(bytes->len == 0 || tap->stats.blind);
     *bytes = span_skip(*bytes, bytes->len);
     return false;
+}
+
+bool http_tap_feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns,
+                   struct span *bytes, struct http_exchange *done)
+{
+    struct tap_edit *edit = bytes->len ? tap->edits[side] : NULL;
+    bool is_over;
+
+    if (!edit) {
+        return feed(tap, side, now_ns, bytes, done);
+    }
+    edit_begin(edit, *bytes);
+    is_over = feed(tap, side, now_ns, bytes, done);
+    settle(tap, side, bytes->data);
+    return is_over;
 }
 
 bool http_tap_finish(struct http_tap *tap, int64_t now_ns, struct http_exchange *done)
@@ -160,6 +218,11 @@ bool http_tap_is_idle(const struct http_tap *tap)
 bool http_tap_is_blind(const struct http_tap *tap)
 {
     return tap->stats.blind != NULL;
+}
+
+enum http_tap_blindness http_tap_blindness(const struct http_tap *tap)
+{
+    return (enum http_tap_blindness)tap->blindness;
 }
 
 void http_tap_read_stats(const struct http_tap *tap, struct http_tap_stats *stats)

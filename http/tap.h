@@ -2,9 +2,9 @@
 /*
  * tap: reads along with an HTTP connection whose bytes pass untouched. It decodes a copy of each
  * direction (HTTP/1.1 with its upgrades, HTTP/2 by nghttp2's header decoder), tells what the head
- * of the first request said, and reports finished exchanges. It never stops or changes a byte: when
- * it cannot follow, it goes blind, says why, and costs nothing from then on. Bounded memory; no
- * allocation per byte.
+ * of the first request said, and reports finished exchanges. It never stops or changes a byte,
+ * unless it is given an editor (edit.h): when it cannot follow, it goes blind, says why, and costs
+ * nothing from then on. Bounded memory; no allocation per byte.
  */
 #ifndef WEIR_HTTP_TAP_H
 #define WEIR_HTTP_TAP_H
@@ -15,6 +15,13 @@ enum { HTTP_TAP_STREAMS_MAX = 256 }; /* open HTTP/2 streams that are followed; o
 enum { HTTP_FIRST_NAMES_MAX = 2048, HTTP_FIRST_USER_AGENT_MAX = 1024 }; /* bytes */
 
 enum http_tap_side { HTTP_TAP_CLIENT, HTTP_TAP_SERVER }; /* whose bytes these are */
+
+/* Why a tap follows no more. */
+enum http_tap_blindness {
+    HTTP_TAP_LOST,     /* it was HTTP, and may be still */
+    HTTP_TAP_SWITCHED, /* to another protocol, or to a tunnel */
+    HTTP_TAP_NOT_HTTP, /* from the first byte on: no HTTP begins like this */
+};
 
 struct http_tap;
 
@@ -71,6 +78,8 @@ bool http_tap_first_is_settled(const struct http_tap *tap);
 bool http_tap_is_idle(const struct http_tap *tap);
 /* After a 101, or blind: what follows is not HTTP any more. */
 bool http_tap_is_blind(const struct http_tap *tap);
+/* Of a blind tap. */
+enum http_tap_blindness http_tap_blindness(const struct http_tap *tap);
 
 void http_tap_read_stats(const struct http_tap *tap, struct http_tap_stats *stats);
 

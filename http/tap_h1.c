@@ -118,8 +118,9 @@ static const char *take_request(struct http_tap *tap, const struct http_head *he
     return NULL;
 }
 
-static const char *take_response(struct tap_h1 *h1, const struct http_head *head, int64_t now_ns)
+static const char *take_response(struct http_tap *tap, const struct http_head *head, int64_t now_ns)
 {
+    struct tap_h1 *h1 = &tap->h1;
     struct tap_open *open = h1->first;
     bool to_connect = open->text_len[TAP_METHOD] == 7 && memcmp(open->text, "CONNECT", 7) == 0;
 
@@ -130,6 +131,8 @@ static const char *take_response(struct tap_h1 *h1, const struct http_head *head
     open->first_byte_ns = now_ns;
     if (head->status == 101 || (to_connect && head->status < 300)) {
         open->upgraded = open->request_over = open->response_over = true;
+        /* To HTTP/2, or to nobody knows what: that is HTTP still. */
+        tap->blindness = head->status == 101 && !head->upgrade ? HTTP_TAP_LOST : HTTP_TAP_SWITCHED;
         return head->status == 101 ? "the connection switched protocols"
                                    : "the connection became a tunnel";
     }
@@ -189,17 +192,27 @@ static enum h1_result read_trailers(struct http_tap *tap, enum http_tap_side sid
     return result;
 }
 
+/* `end`: where it ends in the bytes fed. */
 static const char *take_section(struct http_tap *tap, enum http_tap_side side,
-                                const struct http_head *head, int64_t now_ns)
+                                const struct http_head *head, const uint8_t *end, int64_t now_ns)
 {
+    struct tap_edit *edit = tap->edits[side];
     struct tap_h1 *h1 = &tap->h1;
+    const char *why = edit ? edit_h1_check(edit, head) : NULL;
 
+    if (why) {
+        return why;
+    }
     if (h1->sides[side].phase == PHASE_TRAILERS) {
         message_over(h1, side);
         return NULL;
     }
-    return side == HTTP_TAP_CLIENT ? take_request(tap, head, now_ns)
-                                   : take_response(h1, head, now_ns);
+    why = side == HTTP_TAP_CLIENT ? take_request(tap, head, now_ns)
+                                  : take_response(tap, head, now_ns);
+    if (!why && edit && (side == HTTP_TAP_CLIENT || head->status >= 200)) {
+        why = edit_h1_head(edit, end);
+    }
+    return why;
 }
 
 /* Reads a head or trailers at the front of *bytes, which moves on. Null, or why the tap cannot
@@ -231,7 +244,7 @@ static const char *read_section(struct http_tap *tap, enum http_tap_side side, i
         if (result == H1_DONE) {
             ASSERT(head.len > gathered);
             *bytes = span_skip(*bytes, head.len - gathered);
-            why = take_section(tap, side, &head, now_ns);
+            why = take_section(tap, side, &head, bytes->data, now_ns);
             tap_gather_clear(&s->gather);
             s->scan = (struct h1_scan){0};
             return why;
@@ -323,6 +336,9 @@ static const char *read_part(struct http_tap *tap, enum http_tap_side side, int6
         if (why || bytes->len == 0) {
             return why;
         }
+        if (tap->edits[side]) {
+            edit_mark(tap->edits[side], bytes->data);
+        }
     }
     return read_section(tap, side, now_ns, bytes);
 }
@@ -364,6 +380,11 @@ void tap_h1_stop(struct tap_h1 *h1)
 {
     tap_gather_clear(&h1->sides[HTTP_TAP_CLIENT].gather);
     tap_gather_clear(&h1->sides[HTTP_TAP_SERVER].gather);
+}
+
+bool tap_h1_holds(const struct tap_h1 *h1, enum http_tap_side side)
+{
+    return h1->sides[side].phase == PHASE_HEAD && h1->sides[side].gather.len;
 }
 
 bool tap_h1_is_idle(const struct tap_h1 *h1)

@@ -38,6 +38,8 @@ static const char no_memory[] = "no memory to read along";
 /* What a header block says, as far as it is reported. */
 struct headers {
     struct http_first_request *first; /* null: this is not the first request, or nobody asks */
+    const struct tap_edit *edit;      /* null: only looked at */
+    bool is_forged;                   /* it has the field that only the editor may send */
     uint16_t status;                  /* 0: none */
     struct span text[TAP_TEXT_COUNT];
     uint8_t store[TAP_TEXT_COUNT][TEXT_CAP];
@@ -146,6 +148,14 @@ bool tap_h2_is_idle(const struct tap_h2 *h2)
     return h2->count == 0;
 }
 
+bool tap_h2_is_between_frames(const struct tap_h2 *h2)
+{
+    const struct tap_h2_side *s = &h2->sides[HTTP_TAP_SERVER];
+
+    return s->phase == PHASE_HEADER && s->small_len == 0 && !s->block_stream && s->had_settings &&
+           !s->had_goaway;
+}
+
 /* ---- Header blocks ---- */
 
 /* Keeps the first of each kind, cut to what is reported. */
@@ -178,6 +188,7 @@ static uint16_t parse_status(struct span value)
 /* A missing :authority may be replaced by Host (RFC 9113 8.3.1). */
 static void keep_field(struct headers *headers, struct span name, struct span value)
 {
+    headers->is_forged |= edit_forbids(headers->edit, name);
     if (headers->first) {
         tap_first_add(headers->first, name, value);
     }
@@ -202,6 +213,7 @@ static const char *decode_block(nghttp2_hd_inflater *inflater, struct span block
     int flags = 0;
 
     headers->status = 0;
+    headers->is_forged = false;
     memset(headers->text, 0, sizeof(headers->text));
     while (!(flags & NGHTTP2_HD_INFLATE_FINAL)) {
         nghttp2_nv field;
@@ -221,7 +233,7 @@ static const char *decode_block(nghttp2_hd_inflater *inflater, struct span block
         }
     }
     (void)nghttp2_hd_inflate_end_headers(inflater); /* cannot fail */
-    return NULL;
+    return headers->is_forged ? edit_forged(headers->edit) : NULL;
 }
 
 /* A stream opens. */
@@ -255,13 +267,24 @@ static void take_response(struct tap_open *open, const struct headers *headers, 
     open->upgraded = to_connect && headers->status < 300;
 }
 
+/* A request or a final response, whatever becomes of its stream: trailers have no pseudo-header
+ * fields (RFC 9113 8.1). */
+static bool gets_field(const struct tap_h2_side *s, enum http_tap_side side,
+                       const struct headers *headers)
+{
+    bool is_message =
+        side == HTTP_TAP_CLIENT ? headers->text[TAP_METHOD].data != NULL : headers->status >= 200;
+
+    return is_message && !s->block_is_promise && headers->edit && headers->edit->owner.name.len;
+}
+
 /*
- * A header block is whole. Null, or why the tap cannot follow. HEADERS of the client on an id above
- * all before opens a stream; on any other they are trailers, or belong to a stream that is not
- * followed.
+ * A header block is whole; it ends at `end` in the bytes fed. Null, or why the tap cannot follow.
+ * HEADERS of the client on an id above all before opens a stream; on any other they are trailers,
+ * or belong to a stream that is not followed.
  */
 static const char *take_block(struct http_tap *tap, enum http_tap_side side, struct span block,
-                              int64_t now_ns)
+                              const uint8_t *end, int64_t now_ns)
 {
     struct tap_h2_side *s = &tap->h2.sides[side];
     uint32_t id = s->block_stream;
@@ -271,6 +294,7 @@ static const char *take_block(struct http_tap *tap, enum http_tap_side side, str
     struct tap_stream *stream;
     const char *why;
 
+    headers.edit = tap->edits[side];
     headers.first = opens_stream ? tap_first_begin(tap) : NULL;
     why = decode_block(s->inflater, block, &headers);
     if (why) {
@@ -287,7 +311,7 @@ static const char *take_block(struct http_tap *tap, enum http_tap_side side, str
             take_response(stream->open, &headers, now_ns);
         }
     }
-    return NULL;
+    return gets_field(s, side, &headers) ? edit_h2_block(tap->edits[side], end) : NULL;
 }
 
 static bool is_block_frame(const struct tap_h2_side *s)
@@ -299,6 +323,17 @@ static bool is_block_frame(const struct tap_h2_side *s)
 static bool has_flag(const struct tap_h2_side *s, uint8_t flag)
 {
     return (s->flags & flag) != 0;
+}
+
+bool tap_h2_holds(const struct tap_h2 *h2, enum http_tap_side side)
+{
+    const struct tap_h2_side *s = &h2->sides[side];
+
+    if (s->phase == PHASE_HEADER) {
+        return s->small_len != 0;
+    }
+    return (s->phase == PHASE_PREFIX || s->phase == PHASE_BODY) && is_block_frame(s) &&
+           has_flag(s, NGHTTP2_FLAG_END_HEADERS);
 }
 
 /* A part of a header block follows. */
@@ -330,7 +365,7 @@ static const char *read_block_part(struct http_tap *tap, enum http_tap_side side
         struct span block = span_sub(*bytes, 0, s->body_left);
         *bytes = span_skip(*bytes, s->body_left);
         s->body_left = 0;
-        return take_block(tap, side, block, now_ns);
+        return take_block(tap, side, block, bytes->data, now_ns);
     }
     while (bytes->len && s->body_left) {
         size_t before = bytes->len;
@@ -342,7 +377,7 @@ static const char *read_block_part(struct http_tap *tap, enum http_tap_side side
     if (s->body_left || !is_last) {
         return NULL;
     }
-    why = take_block(tap, side, span_make(s->block.data, s->block.len), now_ns);
+    why = take_block(tap, side, span_make(s->block.data, s->block.len), bytes->data, now_ns);
     tap_gather_clear(&s->block);
     return why;
 }
@@ -421,6 +456,7 @@ static const char *take_frame_header(struct tap_h2_side *s)
         return why;
     }
     s->had_settings = true;
+    s->had_goaway |= s->type == NGHTTP2_GOAWAY;
     s->small_want = prefix_len(s);
     if (s->small_want) {
         s->phase = PHASE_PREFIX;
@@ -565,6 +601,9 @@ static const char *read_part(struct http_tap *tap, enum http_tap_side side, int6
     case PHASE_PREFACE:
         return read_preface(s, bytes);
     case PHASE_HEADER:
+        if (tap->edits[side] && s->small_len == 0 && bytes->len) {
+            edit_mark(tap->edits[side], bytes->data);
+        }
         return read_small(s, bytes) ? take_frame_header(s) : NULL;
     case PHASE_PREFIX:
         return read_small(s, bytes) ? take_prefix(&tap->h2, side) : NULL;
@@ -596,6 +635,10 @@ bool tap_h2_feed(struct http_tap *tap, enum http_tap_side side, int64_t now_ns, 
         }
         if (s->phase == PHASE_PAD && s->pad_left == 0) {
             struct tap_open *over = end_frame(&tap->h2, side);
+            if (tap->edits[side]) {
+                edit_h2_frame_over(tap->edits[side], bytes->data,
+                                   tap_h2_is_between_frames(&tap->h2));
+            }
             if (over) {
                 tap_open_report(tap, over, now_ns, done);
                 return true;

@@ -7,8 +7,8 @@
 #define WEIR_HTTP_TAP_PRIVATE_H
 
 #include "core/base/assert.h"
+#include "http/edit.h"
 #include "http/h1_body.h"
-#include "http/tap.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -73,6 +73,7 @@ struct tap_h2_side {
     bool block_is_promise;
     bool block_ends_stream;
     bool had_settings; /* the first frame came and was SETTINGS */
+    bool had_goaway;
     uint8_t phase;
     uint8_t small_len;  /* bytes in `small`, or of the preface */
     uint8_t small_want; /* bytes that must be there before the next step */
@@ -97,14 +98,31 @@ struct tap_h2 {
     uint32_t newest_id; /* of the streams that the client opened, followed or not */
 };
 
+/* What is inserted into the bytes of one side; see edit.c. */
+struct tap_edit {
+    struct http_editor owner;
+    enum http_tap_side side;
+    struct span run;        /* what is fed now and has not gone on */
+    const uint8_t *mark;    /* in it */
+    struct tap_gather held; /* what was fed before and has not gone on */
+    bool stopped;
+    bool leaving;
+    bool told_to_leave;
+    uint16_t owed_len;       /* of `literal`: a CONTINUATION follows the frame; 0: none */
+    uint8_t frame_header[9]; /* of the frame that got the field last */
+    char literal[HTTP_EDIT_NAME_MAX + HTTP_EDIT_VALUE_MAX + 8];
+};
+
 enum tap_kind { TAP_UNDECIDED, TAP_H1, TAP_H2 };
 
 struct http_tap {
     uint8_t kind;
     uint8_t preface_len; /* undecided: so many bytes came, and all are those of HTTP/2's preface */
+    uint8_t blindness;   /* enum http_tap_blindness */
     bool had_first;      /* the first request came, or was dropped before it did */
     struct http_first_request *first; /* null: not there yet, or not any more */
     struct http_tap_stats stats;
+    struct tap_edit *edits[2]; /* null: the bytes of that side are only looked at */
     union {
         struct tap_h1 h1;
         struct tap_h2 h2;
@@ -114,7 +132,8 @@ struct http_tap {
 /* RFC 9113 3.4: what an HTTP/2 client sends first. */
 extern const struct span tap_h2_preface;
 
-/* From now on nothing is followed. `why` is static. Frees all but the exchanges under way. */
+/* From now on nothing is followed. `why` is static. Frees all but the exchanges under way. The tap
+ * has lost track, unless tap->blindness was set before. */
 void tap_go_blind(struct http_tap *tap, const char *why);
 
 /* An exchange whose request was seen at now_ns; texts that are too long are cut. Null when memory
@@ -154,5 +173,37 @@ struct tap_open *tap_h2_pop(struct tap_h2 *h2);
 
 bool tap_h1_is_idle(const struct tap_h1 *h1);
 bool tap_h2_is_idle(const struct tap_h2 *h2);
+
+/* Does the end of what was fed belong to a head, or a frame, that may not go on yet? */
+bool tap_h1_holds(const struct tap_h1 *h1, enum http_tap_side side);
+bool tap_h2_holds(const struct tap_h2 *h2, enum http_tap_side side);
+
+/* The server's bytes may be followed by a frame of ours. */
+bool tap_h2_is_between_frames(const struct tap_h2 *h2);
+
+/* ---- edit.c. Positions are addresses in the run, and never go back. ---- */
+
+void edit_free(struct tap_edit *edit); /* null is allowed */
+void edit_begin(struct tap_edit *edit, struct span run);
+/* A head or frame begins at `at`, and what is before may go on. */
+void edit_mark(struct tap_edit *edit, const uint8_t *at);
+/* The run was read up to `at`. With `holds`, what begins at the mark waits. Null, or why not. */
+const char *edit_settle(struct tap_edit *edit, const uint8_t *at, bool holds);
+/* What begins at the mark does not go on, nor anything behind it. */
+void edit_stop(struct tap_edit *edit);
+/* Is that the name of the field that only we may send? False for no editor. */
+bool edit_forbids(const struct tap_edit *edit, struct span name);
+/* What that means. */
+const char *edit_forged(const struct tap_edit *edit);
+
+/* A head or trailers. Null, or why they may not go on. */
+const char *edit_h1_check(const struct tap_edit *edit, const struct http_head *head);
+/* A head that gets what there is to say, and ends at `end`. Null, or why it may not go on. */
+const char *edit_h1_head(struct tap_edit *edit, const uint8_t *end);
+/* A header block that gets the field is whole, but for padding from `end` on. There is a name.
+ * Null, or why it may not go on. */
+const char *edit_h2_block(struct tap_edit *edit, const uint8_t *end);
+/* A frame ends at `end`. */
+void edit_h2_frame_over(struct tap_edit *edit, const uint8_t *end, bool may_say_goaway);
 
 #endif

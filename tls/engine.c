@@ -24,7 +24,6 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pool.h>
-#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <limits.h>
 #include <pthread.h>

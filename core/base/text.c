@@ -61,6 +61,24 @@ void text_hex(struct text *t, struct span bytes)
     }
 }
 
+void text_base64(struct text *t, struct span bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    while (bytes.len) {
+        size_t count = bytes.len < 3 ? bytes.len : 3;
+        uint32_t group = 0;
+
+        for (size_t i = 0; i < 3; i++) {
+            group = group << 8 | (i < count ? bytes.data[i] : 0);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            text_char(t, i <= count ? digits[group >> (18 - 6 * i) & 63] : '=');
+        }
+        bytes = span_skip(bytes, count);
+    }
+}
+
 void text_printf(struct text *t, const char *format, ...)
 {
     char line[1024];

@@ -30,7 +30,8 @@ void text_string(struct text *t, const char *string);
 void text_char(struct text *t, char c);
 void text_unsigned(struct text *t, uint64_t value);
 void text_signed(struct text *t, int64_t value);
-void text_hex(struct text *t, struct span bytes); /* lower case, no separators */
+void text_hex(struct text *t, struct span bytes);    /* lower case, no separators */
+void text_base64(struct text *t, struct span bytes); /* RFC 4648 4, with padding; one line */
 void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* RFC 3339 in UTC with microseconds: 2026-11-21T10:00:00.000000Z. */

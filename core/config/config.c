@@ -16,6 +16,17 @@ const char config_default_text[] = "# What weir runs with when no file is named.
 
 static const char default_name[] = "(default)";
 
+const char *listener_mode_name(enum listener_mode mode)
+{
+    static const char *const name[] = {
+        [LISTENER_FORWARD] = "forward",
+        [LISTENER_SOCKS5] = "socks5",
+        [LISTENER_TRANSPARENT] = "transparent",
+        [LISTENER_REVERSE] = "reverse",
+    };
+    return name[mode];
+}
+
 struct config *config_get(struct config *config)
 {
     uint32_t before = atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 
 enum decision { DECISION_INTERCEPT, DECISION_TUNNEL, DECISION_REFUSE };
+/* To whom the field with the verdict goes: bits. */
+enum header_to { HEADER_TO_SERVER = 1, HEADER_TO_CLIENT = 2, HEADER_TO_BOTH = 3 };
 enum log_format { LOG_FORMAT_JSON };
 
 /* How a listener's clients say where they want to go. */
@@ -26,6 +28,8 @@ enum listener_mode {
     LISTENER_TRANSPARENT, /* not at all: the kernel knows */
     LISTENER_REVERSE,     /* not at all: the configuration says */
 };
+
+const char *listener_mode_name(enum listener_mode mode); /* as the file has it; static */
 
 /* Whether a connection begins with a PROXY protocol header. */
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_OPTIONAL, PROXY_PROTOCOL_REQUIRED };
@@ -126,6 +130,8 @@ struct config {
         bool compatible;
         uint32_t age_max_s;
         uint32_t verdict_count; /* remembered */
+        char *header;           /* the name of the field with the verdict; empty: none */
+        enum header_to header_to;
     } detect;
 
     struct {
@@ -189,6 +195,12 @@ struct config {
         uint32_t buffer_low_bytes;  /* and goes on */
         uint32_t splice_bytes;      /* moved one way before a tunnel is spliced; 0: never */
     } limits;
+
+    struct {
+        struct config_address address;
+        char *magic_host; /* "": none */
+        struct config_url pac_proxy;
+    } admin;
 
     struct {
         uint32_t delay_ms; /* not ready any more, still accepting */

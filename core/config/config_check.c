@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,6 +68,24 @@ static void check_listeners(const struct check *check)
                              other->address.text);
                 break;
             }
+        }
+    }
+}
+
+static void check_admin(const struct check *check)
+{
+    const struct config_address *admin = &check->config->admin.address;
+    const struct sockaddr_in *address = (const struct sockaddr_in *)&admin->socket_address;
+    const struct config_node *node = config_node_find(check->root, "admin.address");
+
+    for (size_t i = 0; node && admin->socket_address_len && address->sin_port != 0 &&
+                       i < check->config->listener_count;
+         i++) {
+        if (memcmp(&admin->socket_address, &check->config->listeners[i].address.socket_address,
+                   sizeof(admin->socket_address)) == 0) {
+            config_error(check->source, node->mark,
+                         "address: listener %zu has this address; give admin one of its own",
+                         i + 1);
         }
     }
 }
@@ -271,6 +290,24 @@ static void check_files(const struct check *check)
     }
 }
 
+/* The built-in signatures have days, which that format does not know. */
+static void check_compatible(const struct check *check)
+{
+    const struct config *config = check->config;
+    const struct config_node *node = config_node_find(check->root, "detect.compatible");
+
+    for (size_t i = 0; i < config->detect.database_count && node && config->detect.compatible;
+         i++) {
+        const char *path = config->detect.databases[i];
+        if (path && strcmp(path, "builtin") == 0) {
+            config_error(check->source, node->mark,
+                         "compatible: the built-in signatures are not in MITMEngine's format; name "
+                         "a folder with its own in databases");
+            return;
+        }
+    }
+}
+
 /* Its contents are for the start to read: here only that there is something to read. */
 static void check_databases(const struct check *check)
 {
@@ -295,6 +332,43 @@ static void check_databases(const struct check *check)
             config_error(check->source, node->mark, "databases: cannot read %s: %s",
                          config_quote(span_from_string(path)).text, strerror(errno));
         }
+    }
+}
+
+/* Fields that say how a message or its connection is to be read: one more would change that. */
+static bool is_field_with_meaning(const char *name)
+{
+    static const char *const names[] = {
+        "connection", "content-length", "cookie",     "date",
+        "expect",     "host",           "keep-alive", "set-cookie",
+        "te",         "trailer",        "upgrade",    "transfer-encoding",
+        "user-agent", "content-type",   "via",        "proxy-connection"};
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcasecmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_header(const struct check *check)
+{
+    const struct config_node *header = config_node_find(check->root, "detect.header");
+    const struct config *config = check->config;
+
+    if (!header || !config->detect.header || !config->detect.header[0]) {
+        return;
+    }
+    if (is_field_with_meaning(config->detect.header)) {
+        config_error(check->source, header->mark,
+                     "header: %s is a field that others send and need; choose a name of your own, "
+                     "such as Weir-Verdict",
+                     config->detect.header);
+    } else if (config->detect.database_count == 0) {
+        config_warning(check->source, header->mark,
+                       "header: without databases nothing is judged, and so the field is only "
+                       "refused, never sent");
     }
 }
 
@@ -368,10 +442,13 @@ void config_check(const struct config *config, const struct config_node *root,
     }
     check_listeners(&check);
     check_modes(&check);
+    check_admin(&check);
     check_proxies(&check);
     check_rules(&check);
     check_files(&check);
     check_databases(&check);
+    check_compatible(&check);
+    check_header(&check);
     check_trust(&check);
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         check_pair(&check, &pairs[i]);

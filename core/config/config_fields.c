@@ -67,9 +67,17 @@ static const struct config_word verdict_words[] = {
     {"outdated", 0, true}, {"intercepted", 0, true}, {NULL, 0, false},
 };
 
+static const struct config_word header_to_words[] = {
+    {"server", HEADER_TO_SERVER, true},
+    {"client", HEADER_TO_CLIENT, true},
+    {"both", HEADER_TO_BOTH, true},
+    {NULL, 0, false},
+};
+
 /* Enums are stored through an int. */
 _Static_assert(sizeof(enum decision) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum listener_mode) == sizeof(int), "an enum that the table can store");
+_Static_assert(sizeof(enum header_to) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum log_format) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum proxy_protocol) == sizeof(int), "an enum that the table can store");
 _Static_assert(sizeof(enum send_proxy_protocol) == sizeof(int), "an enum that the table can store");

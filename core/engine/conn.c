@@ -12,6 +12,7 @@ enum {
     COALESCE_MAX = 1024,     /* bytes: smaller receives are appended to what already waits */
     STARVED_REARM_MAX = 16,  /* conns a turn */
     BULK_RECEIVE_MIN = 3072, /* mean bytes a receive that make a stream bulk */
+    SEAL_BYTES = 64 * 1024,  /* of tx at a time, so that the rest can be refilled meanwhile */
 };
 
 #define RETRY_NS         (10 * NS_PER_MS)
@@ -27,6 +28,7 @@ static struct ring_owner ring_owner(const struct conn *c)
 
 static void run_closing(struct actor *actor);
 static void watch_end(struct conn *c);
+static void open_received(struct conn *c);
 
 static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
 {
@@ -207,7 +209,7 @@ void conn_receive(struct conn *c, size_t limit)
     }
     /* A receive that ended by its cap has more waiting; any other time the socket is likely idle
      * and asking for a buffer before there is data would only find out that there is none. */
-    arm_receive(c, limit - c->rx.len, !c->was_capped);
+    arm_receive(c, limit - c->rx.len + (c->transport ? BUF_RECORD_CAP : 0), !c->was_capped);
 }
 
 void conn_receive_stop(struct conn *c)
@@ -229,6 +231,11 @@ static void take_received(struct conn *c, struct buf *b)
     c->received_bytes += len;
     c->arm_bytes += (uint32_t)len;
     c->arm_count++;
+    if (c->transport) {
+        buf_queue_push(&c->transport->rx, b);
+        open_received(c);
+        return;
+    }
     if (last && len <= COALESCE_MAX && last->size_class != BUF_CLASS_RING &&
         buf_room(last) >= len) {
         memcpy(last->data + last->end, b->data + b->start, len);
@@ -238,6 +245,13 @@ static void take_received(struct conn *c, struct buf *b)
         return;
     }
     buf_queue_push(&c->rx, b);
+}
+
+static void receive_ended(struct conn *c)
+{
+    c->receiving = CONN_RECV_ENDED;
+    c->truncated = c->transport && !c->eof;
+    c->eof = true;
 }
 
 static void receive_failed(struct conn *c, int error)
@@ -273,8 +287,7 @@ static void on_receive(struct conn *c, const struct ring_event *event)
             conn_receive_stop(c);
         }
     } else if (event->res == 0) {
-        c->eof = true;
-        c->receiving = CONN_RECV_ENDED;
+        receive_ended(c);
         judge_end(c);
     } else if (event->res == -ENOBUFS) {
         if (c->state == CONN_OPEN) {
@@ -301,8 +314,7 @@ static void on_private_receive(struct conn *c, const struct ring_event *event)
     }
     buf_put(&c->worker->bufs, b);
     if (event->res == 0) {
-        c->eof = true;
-        c->receiving = CONN_RECV_ENDED;
+        receive_ended(c);
     } else if (event->res != -ECANCELED && event->res != -EAGAIN && event->res != -EINTR) {
         receive_failed(c, -event->res);
     }
@@ -378,6 +390,117 @@ void conn_park(struct conn *c)
     c->rx = kept;
 }
 
+/* ---- TLS to a proxy, below all else ---- */
+
+bool conn_start_transport(struct conn *c, struct tls_context *context,
+                          const struct tls_connect_options *options)
+{
+    struct conn_transport *t = calloc(1, sizeof(*t));
+
+    ASSERT(!c->transport && !c->tls && !c->sending);
+    if (!t) {
+        return false;
+    }
+    buf_queue_move(&t->tx, &c->tx);
+    buf_queue_move(&t->rx, &c->rx);
+    t->tls = tls_engine_connect(context, options, &t->rx, &t->tx, &c->worker->bufs);
+    if (!t->tls) {
+        buf_queue_move(&c->tx, &t->tx);
+        buf_queue_move(&c->rx, &t->rx);
+        free(t);
+        return false;
+    }
+    c->transport = t;
+    return true;
+}
+
+enum tls_status conn_shake_transport(struct conn *c)
+{
+    enum tls_status status = tls_engine_handshake(c->transport->tls);
+
+    if (status == TLS_OPEN) {
+        open_received(c); /* what came right behind the handshake */
+    }
+    conn_flush(c);
+    return status;
+}
+
+static void transport_free(struct conn *c)
+{
+    struct conn_transport *t = c->transport;
+
+    if (t) {
+        tls_engine_free(t->tls);
+        buf_queue_clear(&t->rx, &c->worker->bufs);
+        buf_queue_clear(&t->tx, &c->worker->bufs);
+        free(t);
+        c->transport = NULL;
+    }
+}
+
+/* Opens what has arrived into rx. While the handshake is under way it stays for that. */
+static void open_received(struct conn *c)
+{
+    struct conn_transport *t = c->transport;
+    uint8_t *scratch = c->worker->scratch;
+    size_t len;
+
+    if (tls_engine_status(t->tls) == TLS_HANDSHAKING) {
+        return;
+    }
+    while ((len = tls_engine_read(t->tls, scratch, TLS_RECORD_PLAINTEXT_MAX)) > 0) {
+        if (!buf_queue_append(&c->rx, &c->worker->bufs, span_make(scratch, len))) {
+            c->error = c->error ? c->error : ENOMEM;
+            break;
+        }
+    }
+    switch (tls_engine_status(t->tls)) {
+    case TLS_CLOSED:
+        c->eof = true;
+        buf_queue_clear(&t->rx, &c->worker->bufs);
+        break;
+    case TLS_FAILED:
+        c->error = c->error ? c->error : EPROTO;
+        buf_queue_clear(&t->rx, &c->worker->bufs);
+        break;
+    default:
+        break;
+    }
+    if (t->tx.len) {
+        conn_flush(c); /* TLS has to say something itself (a key update) */
+    }
+}
+
+/* Makes records of the front of tx, once those before have left. */
+static void seal_queued(struct conn *c)
+{
+    struct conn_transport *t = c->transport;
+
+    if (t->tx.len || t->sealed_bytes || tls_engine_status(t->tls) == TLS_HANDSHAKING) {
+        return;
+    }
+    for (struct buf *b = c->tx.first; b && t->sealed_bytes < SEAL_BYTES; b = b->next) {
+        if (!tls_engine_write(t->tls, buf_view(b))) {
+            c->error = c->error ? c->error : EPROTO;
+            actor_ready(c->owner);
+            return;
+        }
+        t->sealed_bytes += b->end - b->start;
+    }
+}
+
+/* Records have left; with the last of them, what is in them. */
+static void consume_sealed(struct conn *c, size_t len)
+{
+    struct conn_transport *t = c->transport;
+
+    buf_queue_consume(&t->tx, &c->worker->bufs, len);
+    if (t->tx.len == 0) {
+        buf_queue_consume(&c->tx, &c->worker->bufs, t->sealed_bytes);
+        t->sealed_bytes = 0;
+    }
+}
+
 /* ---- sending ---- */
 
 bool conn_write(struct conn *c, struct span bytes)
@@ -399,9 +522,27 @@ void conn_push(struct conn *c, struct buf *b)
     buf_queue_push(&c->tx, b);
 }
 
+/* The transport's own end goes before the FIN. True: it has left, or there is none. */
+static bool transport_has_ended(struct conn *c)
+{
+    struct conn_transport *t = c->transport;
+
+    if (!t) {
+        return true;
+    }
+    if (!t->is_finished) {
+        t->is_finished = true;
+        tls_engine_shutdown(t->tls);
+        if (t->tx.len) {
+            conn_flush(c);
+        }
+    }
+    return t->tx.len == 0;
+}
+
 static void finish_if_empty(struct conn *c)
 {
-    if (c->fin_wanted && !c->fin_sent && !c->sending && c->tx.len == 0) {
+    if (c->fin_wanted && !c->fin_sent && !c->sending && c->tx.len == 0 && transport_has_ended(c)) {
         c->fin_sent = true;
         int result = ring_shutdown(c->worker->ring, c->fd, SHUT_WR);
         if (result < 0 && !c->error) {
@@ -413,6 +554,7 @@ static void finish_if_empty(struct conn *c)
 void conn_flush(struct conn *c)
 {
     struct iovec iov[RING_SEND_IOVECS_MAX];
+    struct buf_queue *out = &c->tx;
     size_t total = 0;
     int count = 0;
 
@@ -420,7 +562,11 @@ void conn_flush(struct conn *c)
         (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
         return;
     }
-    for (struct buf *b = c->tx.first; b && count < RING_SEND_IOVECS_MAX; b = b->next) {
+    if (c->transport) {
+        seal_queued(c);
+        out = &c->transport->tx;
+    }
+    for (struct buf *b = out->first; b && count < RING_SEND_IOVECS_MAX; b = b->next) {
         size_t len = b->end - b->start;
         if (len == 0) {
             continue;
@@ -466,7 +612,11 @@ static void on_send(struct conn *c, const struct ring_event *event)
     } else {
         c->sent_bytes += (uint64_t)event->res;
         c->sent_ns = worker_now(c->worker);
-        buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        if (c->transport) {
+            consume_sealed(c, (size_t)event->res);
+        } else {
+            buf_queue_consume(&c->tx, &c->worker->bufs, (size_t)event->res);
+        }
         if (c->state == CONN_FLUSHING) {
             /* The limit is for a peer that takes nothing, not for a slow one. */
             timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + FLUSH_NS);
@@ -579,6 +729,7 @@ static void conn_free(struct conn *c)
     ASSERT(c->in_flight == 0 && !list_is_linked(&c->starved_link));
     own_addresses_closed(w->own, &c->own);
     ring_close(w->ring, c->fd);
+    transport_free(c);
     buf_queue_clear(&c->rx, &w->bufs);
     buf_queue_clear(&c->tx, &w->bufs);
     timer_clear(&w->timers, &c->timer);

@@ -27,16 +27,29 @@ enum conn_receiving {
     CONN_RECV_ENDED,      /* FIN or error seen */
 };
 
+/*
+ * TLS below everything else: to a proxy that is itself spoken to in TLS. The conn's rx and tx then
+ * hold what goes through it, as if it were the wire.
+ */
+struct conn_transport {
+    struct tls_engine *tls;
+    struct buf_queue rx; /* received, not yet opened */
+    struct buf_queue tx; /* sealed, to be sent */
+    size_t sealed_bytes; /* of the conn's tx: they stay there until their records have left */
+    bool is_finished;    /* close_notify was written */
+};
+
 struct conn {
     struct pool_slot pool;
     struct worker *worker;
     struct actor *owner; /* never null: the conn itself after conn_close() */
     struct actor self;
-    struct tls_engine *tls; /* null: clear text; owned */
-    struct buf_queue rx;    /* received, not consumed; ciphertext when tls */
-    struct buf_queue tx;    /* to be sent; the front may be in flight */
-    struct timer retry;     /* while half_open: instead of a poll for room */
-    struct timer timer;     /* starvation while open, time limits while closing */
+    struct tls_engine *tls;           /* null: clear text; owned */
+    struct conn_transport *transport; /* null: rx and tx are what is on the wire; owned */
+    struct buf_queue rx;              /* received, not consumed; ciphertext when tls */
+    struct buf_queue tx;              /* to be sent; the front may be in flight */
+    struct timer retry;               /* while half_open: instead of a poll for room */
+    struct timer timer;               /* starvation while open, time limits while closing */
     struct list_node starved_link;
     struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
     struct address peer;
@@ -56,7 +69,8 @@ struct conn {
     bool hung_up;    /* error or hang-up was seen */
     bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
     bool watching;   /* a poll for the end of the connection is armed */
-    bool eof;        /* the peer's FIN was seen */
+    bool eof;        /* the peer's FIN was seen, or the transport's end */
+    bool truncated;  /* eof, but the transport did not say so */
     bool fin_wanted; /* send ours once tx is empty */
     bool fin_sent;
     bool bulk;          /* receive into big buffers */
@@ -99,6 +113,15 @@ void conn_push(struct conn *conn, struct buf *buf);
 void conn_flush(struct conn *conn);
 /* FIN after everything queued so far. With TLS the caller has written close_notify before. */
 void conn_finish(struct conn *conn);
+
+/*
+ * Puts TLS under an open conn that was not used yet, or in clear alone; what lies in tx is sent
+ * first. The owner then calls conn_shake_transport() whenever something happened, until it is
+ * TLS_OPEN: then rx and tx are what is inside. False: out of memory.
+ */
+bool conn_start_transport(struct conn *conn, struct tls_context *context,
+                          const struct tls_connect_options *options) MUST_CHECK;
+enum tls_status conn_shake_transport(struct conn *conn);
 
 /* Copies what stays in rx out of ring buffers when those are getting few. At the end of a run. */
 void conn_park(struct conn *conn);

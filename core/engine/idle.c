@@ -69,7 +69,7 @@ static void run_entry(struct actor *actor)
     struct idle_entry *e = CONTAINER_OF(actor, struct idle_entry, actor);
     struct conn *c = e->conn;
 
-    if (e->timer.fired || c->receiving == CONN_RECV_ENDED || c->rx.len || c->error) {
+    if (e->timer.fired || c->eof || c->receiving == CONN_RECV_ENDED || c->rx.len || c->error) {
         take_out(e);
         conn_close(c, CONN_CLOSE_NOW);
         return;
@@ -113,7 +113,7 @@ struct conn *idle_take(struct idle_pool *pool, struct span key, struct actor *ow
     for (; node; node = table_next(node)) {
         struct idle_entry *e = CONTAINER_OF(node, struct idle_entry, node);
         struct conn *c = e->conn;
-        bool usable = c->receiving != CONN_RECV_ENDED && c->rx.len == 0 && !c->error;
+        bool usable = c->receiving != CONN_RECV_ENDED && !c->eof && c->rx.len == 0 && !c->error;
         if (usable && span_equal(span_make(e->key, e->key_len), key)) {
             take_out(e);
             conn_set_owner(c, owner);

@@ -33,6 +33,16 @@ static bool be_transparent(int fd, int family)
                               : setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
 }
 
+bool listener_is_transparent(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof(on);
+
+    return (getsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &on, &len) == 0 ||
+            getsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, &len) == 0) &&
+           on != 0;
+}
+
 static int bind_socket(const struct listener_options *options, bool share)
 {
     const struct sockaddr *address = options->address;
@@ -95,7 +105,7 @@ int listener_bind(const struct listener_options *options, char *error, size_t er
 
 static struct ring_owner ring_owner(const struct listener *l)
 {
-    return (struct ring_owner){l->index, 1};
+    return (struct ring_owner){(uint32_t)(l - l->worker->listeners), 1};
 }
 
 static void accept_more(struct listener *l)
@@ -116,10 +126,12 @@ static void accept_more(struct listener *l)
 
 static void finish_close(struct listener *l)
 {
-    /* Whoever is in the backlog was told by the kernel that we are there. */
+    /* Whoever is in the backlog was told by the kernel that we are there. It may be another
+     * process's, too: nobody is taken out of it who could not be served. */
+    struct worker *w = l->worker;
     int fd;
-    while ((fd = ring_accept_now(l->worker->ring, l->fd)) >= 0) {
-        l->worker->accepted(l->worker, l, fd);
+    while (w->conns.live_count < w->conn_cap && (fd = ring_accept_now(w->ring, l->fd)) >= 0) {
+        w->accepted(w, l, fd);
     }
     timer_clear(&l->worker->timers, &l->resume);
     actor_fini(&l->actor);

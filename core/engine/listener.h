@@ -15,7 +15,7 @@ struct listener {
     struct actor actor;
     struct timer resume; /* while paused */
     int fd;
-    uint32_t index; /* in the worker's array, as in the configuration */
+    uint32_t index; /* in the configuration; several sockets may have the same */
     bool accepting; /* the operation is armed */
     bool closing;
 };
@@ -32,6 +32,9 @@ struct listener_options {
  * names the address and the remedy; -EPERM is a lack of CAP_NET_ADMIN.
  */
 int listener_bind(const struct listener_options *options, char *error, size_t error_cap) MUST_CHECK;
+
+/* Of a socket that another process has bound. */
+bool listener_is_transparent(int fd);
 
 void listener_init(struct listener *listener, struct worker *worker, int fd, uint32_t index);
 void listener_on_event(struct listener *listener, const struct ring_event *event);

@@ -26,11 +26,32 @@ static void moved(struct pipe *p, size_t len)
 
 /* ---- copying: open, look, seal ---- */
 
-/* False: this is not to go on, and p->end says so. */
+bool pipe_write(struct pipe *p, struct span bytes)
+{
+    bool written = p->to->tls ? tls_engine_write(p->to->tls, bytes) : conn_write(p->to, bytes);
+
+    if (!written) {
+        p->end = PIPE_FAILED;
+    }
+    return written;
+}
+
+/* False: nothing more is to go on, and p->end says so. */
+static bool show(struct pipe *p, bool (*to)(void *context, struct span bytes), struct span bytes)
+{
+    if (to && !to(p->context, bytes)) {
+        if (p->end == PIPE_FLOWS) {
+            p->end = PIPE_STOPPED;
+        }
+        return false;
+    }
+    return true;
+}
+
+/* The same of a run that goes on whole if at all. */
 static bool may_pass(struct pipe *p, struct span bytes)
 {
-    if (p->look && !p->look(p->look_context, bytes)) {
-        p->end = PIPE_STOPPED;
+    if (!show(p, p->look, bytes)) {
         return false;
     }
     moved(p, bytes.len);
@@ -40,10 +61,11 @@ static bool may_pass(struct pipe *p, struct span bytes)
 /* Passes one run of plaintext on; false when it was stopped or the connection broke. */
 static bool pass_plaintext(struct pipe *p, struct span bytes)
 {
-    if (!may_pass(p, bytes)) {
-        return false;
+    if (p->edit) {
+        moved(p, bytes.len);
+        return show(p, p->edit, bytes);
     }
-    return p->to->tls ? tls_engine_write(p->to->tls, bytes) : conn_write(p->to, bytes);
+    return may_pass(p, bytes) && pipe_write(p, bytes);
 }
 
 /* Moves one run. 0: nothing there; negative: stopped or broken. */
@@ -65,7 +87,7 @@ static ssize_t move_one(struct pipe *p)
         return 0;
     }
     len = b->end - b->start;
-    if (!p->to->tls) {
+    if (!p->to->tls && !p->edit) {
         if (!may_pass(p, buf_view(b))) {
             buf_put(&w->bufs, b);
             return -1;
@@ -81,8 +103,11 @@ static ssize_t move_one(struct pipe *p)
 /* The sender is done: pass that on behind the last byte. */
 static void pass_end(struct pipe *p)
 {
-    bool clean = !p->from->tls || tls_engine_status(p->from->tls) == TLS_CLOSED;
+    bool clean = p->from->tls ? tls_engine_status(p->from->tls) == TLS_CLOSED : !p->from->truncated;
 
+    if (!show(p, p->edit, span_make(NULL, 0))) {
+        return;
+    }
     if (p->to->tls && clean) {
         tls_engine_shutdown(p->to->tls);
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pipe: one direction of a relay, from one conn to the other; a session has two. What a byte goes
- * through is visible as data and decided before: TLS on either conn or not, somebody who looks on
- * or not. Where nobody looks and there is no TLS, received buffers are themselves sent on, and once
- * the stream is bulk the bytes stay in the kernel (splice).
+ * through is visible as data and decided before: TLS on either conn or not, somebody who looks on,
+ * or edits, or nobody. Where nobody looks and there is no TLS, received buffers are themselves sent
+ * on, and once the stream is bulk the bytes stay in the kernel (splice).
  *
  * Back-pressure: reading from `from` goes on while less than the worker's high mark waits in `to`,
  * and starts again at the low mark.
@@ -18,7 +18,7 @@ enum pipe_end {
     PIPE_ENDED,     /* the end of input was passed on, in order */
     PIPE_TRUNCATED, /* the same, but the TLS peer ended without close_notify */
     PIPE_FAILED,    /* a connection broke: see the conns' errors and engines' faults */
-    PIPE_STOPPED,   /* by who looks on */
+    PIPE_STOPPED,   /* by who looks on or edits */
 };
 
 enum pipe_splice { PIPE_COPIES, PIPE_SWITCHING, PIPE_SPLICES };
@@ -29,7 +29,11 @@ struct pipe {
     /* Sees each run of plaintext before it goes on; null: blind. Must not change or keep it. False:
      * neither this run nor anything behind it goes on. */
     bool (*look)(void *context, struct span bytes);
-    void *look_context;
+    /* Sees each run of plaintext instead, and passes on with pipe_write() what is to go on of it,
+     * now or later; an empty run: the input is over. Null: all goes on, untouched. False: nothing
+     * more goes on. */
+    bool (*edit)(void *context, struct span bytes);
+    void *context;    /* of both */
     uint64_t bytes;   /* payload moved */
     int64_t moved_ns; /* when something last moved */
     enum pipe_end end;
@@ -45,6 +49,10 @@ void pipe_init(struct pipe *pipe, struct conn *from, struct conn *to);
 
 /* Moves what can be moved now, and arms what it waits for. Call whenever something happened. */
 void pipe_run(struct pipe *pipe);
+
+/* Queues bytes for the receiver, while the pipe flows. False: they cannot be sent, and the pipe has
+ * failed. conn_flush() starts it, as pipe_run() does at its end. */
+bool pipe_write(struct pipe *pipe, struct span bytes) MUST_CHECK;
 
 /* Gives the kernel pipe back. Before the conns are closed. */
 void pipe_fini(struct pipe *pipe);

@@ -8,6 +8,7 @@
 #include "core/engine/own_address.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +73,7 @@ failed:
     return result;
 }
 
-int worker_listen(struct worker *w, const int *fds, size_t count)
+int worker_listen(struct worker *w, const struct listen_socket *sockets, size_t count)
 {
     w->listeners = calloc(count ? count : 1, sizeof(*w->listeners));
     if (!w->listeners) {
@@ -80,7 +81,7 @@ int worker_listen(struct worker *w, const int *fds, size_t count)
     }
     w->listener_count = count;
     for (size_t i = 0; i < count; i++) {
-        listener_init(&w->listeners[i], w, fds[i], (uint32_t)i);
+        listener_init(&w->listeners[i], w, sockets[i].fd, sockets[i].listener);
     }
     return 0;
 }
@@ -89,6 +90,8 @@ void worker_post(struct worker *w, struct letter *letter)
 {
     struct letter *head = atomic_load_explicit(&w->mail, memory_order_relaxed);
 
+    /* The letter may be delivered, and be the one that ends the worker, before this returns. */
+    atomic_fetch_add_explicit(&w->posting, 1, memory_order_relaxed);
     do {
         letter->next = head;
     } while (!atomic_compare_exchange_weak_explicit(&w->mail, &head, letter, memory_order_release,
@@ -96,6 +99,7 @@ void worker_post(struct worker *w, struct letter *letter)
     if (!head) {
         ring_wake(w->ring);
     }
+    atomic_fetch_sub_explicit(&w->posting, 1, memory_order_release);
 }
 
 /* Letters in the order they were posted. */
@@ -216,6 +220,9 @@ bool worker_fini(struct worker *w)
         w->splice_pipe_count--;
         ring_close(w->ring, w->splice_pipes[w->splice_pipe_count].fds[0]);
         ring_close(w->ring, w->splice_pipes[w->splice_pipe_count].fds[1]);
+    }
+    while (atomic_load_explicit(&w->posting, memory_order_acquire)) {
+        sched_yield();
     }
     resolver_free(w->resolver);
     clean = ring_free(w->ring);

@@ -83,6 +83,7 @@ struct worker {
     void (*accepted)(struct worker *worker, struct listener *listener, int fd);
 
     _Atomic(struct letter *) mail;
+    _Atomic uint32_t posting;  /* threads inside worker_post(): the ring must stay */
     uint32_t letters_expected; /* answers under way from other threads: waited for at the end */
     uint8_t *scratch;          /* WORKER_SCRATCH_CAP bytes, valid within one actor's run */
 };
@@ -106,8 +107,15 @@ struct worker_options {
 int worker_init(struct worker *worker, const struct worker_options *options, char *error,
                 size_t error_cap) MUST_CHECK;
 
-/* Listens on descriptors that were bound before (listener.h); they become the worker's. */
-int worker_listen(struct worker *worker, const int *fds, size_t count) MUST_CHECK;
+/* One of possibly several sockets of a listener. */
+struct listen_socket {
+    int fd;
+    uint32_t listener; /* its place in the configuration */
+};
+
+/* Listens on descriptors that were bound before (listener.h); they become the worker's. Once. */
+int worker_listen(struct worker *worker, const struct listen_socket *sockets,
+                  size_t count) MUST_CHECK;
 
 /* One turn; waits for something to happen, at most limit_ns (negative: as long as it takes), and
  * not at all when an actor is ready. */

@@ -124,17 +124,6 @@ static const char *leaf_name(const struct session *s)
     return name[s->leaf_source];
 }
 
-static const char *listener_mode_name(enum listener_mode mode)
-{
-    static const char *const name[] = {
-        [LISTENER_FORWARD] = "forward",
-        [LISTENER_SOCKS5] = "socks5",
-        [LISTENER_TRANSPARENT] = "transparent",
-        [LISTENER_REVERSE] = "reverse",
-    };
-    return name[mode];
-}
-
 /* What the load balancer in front said. */
 static void balancer_value(struct text *t, const struct session_balancer *b)
 {
@@ -189,6 +178,7 @@ static void connection_values(struct text *t, const struct session *s)
 {
     target_value(t, s);
     address_value(t, "dialled", &s->dialled);
+    string_value(t, "upstream", s->upstream);
     string_value(t, "sni", s->sni);
     if (s->sni_invalid) {
         bool_value(t, "sni_invalid", true);

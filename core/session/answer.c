@@ -19,6 +19,9 @@ bool session_answer(struct session *s, const struct answer *answer)
         .keep_alive = answer->keep_alive,
         .head_only = answer->head_only,
         .version = answer->version,
+        .allow = answer->allow,
+        .type = answer->type,
+        .body = answer->body,
     };
 
     http_write_reply(&t, &reply);

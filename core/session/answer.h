@@ -14,6 +14,9 @@ struct answer {
     bool head_only;         /* the request was HEAD */
     bool keep_alive;        /* the connection goes on; else the caller closes it */
     enum http_version version;
+    const char *allow; /* methods, of a 405; else null */
+    const char *type;  /* of the body; null: a page about the error */
+    struct span body;  /* may lie in the upper half of the worker's scratch */
 };
 
 /* Queues the answer. False: out of memory. */

@@ -95,6 +95,11 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
     if (s->user_check && !s->user_check->done) {
         return USER_CHECKING;
     }
+    if (name.len > USER_NAME_MAX || password.len > USER_PASSWORD_MAX) {
+        s->wrong_tries++;
+        forget_user(s);
+        return USER_WRONG;
+    }
     doorman_digest(doorman, digest, name, password);
     if (take_check(s, &is_right)) {
         answer = is_right ? USER_RIGHT : USER_WRONG;
@@ -102,7 +107,8 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
                digest_equal(span_make(digest, DIGEST_LEN), span_make(s->user_digest, DIGEST_LEN))) {
         return USER_RIGHT;
     } else {
-        s->user_generation = generation; /* of the file that is looked into */
+        memset(s->user_digest, 0, DIGEST_LEN); /* what was right is no longer known to be */
+        s->user_generation = generation;
         answer = user_check_ask(doorman, file, &s->worker->engine, &s->actor, name, password,
                                 &s->user_check);
     }
@@ -134,34 +140,34 @@ static void copy_text(char *to, size_t cap, struct span from)
     to[len] = '\0';
 }
 
-/* The line in the log of a request that was turned away; no head: it waited too long. */
+/* The line in the log of a request that was turned away. */
 static void log_denied(struct session *s, const struct http_head *head, uint16_t status)
 {
-    struct http_exchange x = {
-        .status = status, .http_major = 1, .http_minor = 1, .begin_ns = session_now(s)};
-    const struct http_field *user_agent;
+    const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
+    struct http_exchange x = {.status = status,
+                              .http_major = 1,
+                              .http_minor = head->version == HTTP_VERSION_1_1,
+                              .begin_ns = session_now(s)};
+    bool is_connect = span_equal(head->method, SPAN_LITERAL("CONNECT"));
     struct http_authority authority;
     enum http_scheme scheme;
     struct http_fault fault;
     struct span path;
 
-    if (head) {
-        user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
-        x.http_minor = head->version == HTTP_VERSION_1_1;
-        copy_text(x.method, sizeof(x.method), head->method);
-        copy_text(x.authority, sizeof(x.authority), head->host);
-        if (user_agent) {
-            copy_text(x.user_agent, sizeof(x.user_agent), user_agent->value);
-        }
-        if (span_equal(head->method, SPAN_LITERAL("CONNECT"))) {
-            copy_text(x.authority, sizeof(x.authority), head->target);
-        } else if (authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
-            copy_text(x.path, sizeof(x.path), path.len ? path : SPAN_LITERAL("/"));
-        }
+    copy_text(x.method, sizeof(x.method), head->method);
+    copy_text(x.authority, sizeof(x.authority), is_connect ? head->target : head->host);
+    if (user_agent) {
+        copy_text(x.user_agent, sizeof(x.user_agent), user_agent->value);
+    }
+    if (!is_connect && authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
+        copy_text(x.path, sizeof(x.path), path.len ? path : SPAN_LITERAL("/"));
     }
     x.end_ns = session_now(s);
     s->decision = DECISION_REFUSE;
     s->rule = "listeners.users";
+    free(s->target); /* of the request before */
+    s->target = NULL;
+    s->dialled = (struct address){0};
     access_log_request(s, &x);
     /* A fault belongs to the exchange it was found in. */
     s->error = NULL;
@@ -174,7 +180,7 @@ static enum step deny(struct session *s, const struct http_head *head, uint16_t 
                       const char *detail)
 {
     const struct config *config = session_config(s);
-    bool keep_alive = head && status == 407 && head->keep_alive &&
+    bool keep_alive = status == 407 && head->keep_alive &&
                       (head->framing == HTTP_NO_BODY ||
                        (head->framing == HTTP_LENGTH && head->content_length == 0)) &&
                       s->wrong_tries < AUTHORIZE_TRIES_MAX && !s->worker->draining;
@@ -183,11 +189,12 @@ static enum step deny(struct session *s, const struct http_head *head, uint16_t 
         .error = status == 407 ? "http_request_denied" : "proxy_internal_error",
         .detail = span_from_string(detail),
         .retry_after_s = status == 503 ? RETRY_AFTER_S : 0,
-        .head_only = head && span_equal(head->method, SPAN_LITERAL("HEAD")),
+        .head_only = span_equal(head->method, SPAN_LITERAL("HEAD")),
         .keep_alive = keep_alive,
-        .version = head ? head->version : HTTP_VERSION_1_1,
+        .version = head->version,
     };
 
+    forget_user(s);
     session_fault(s, answer.error, "%s", detail);
     if (!session_answer(s, &answer)) {
         return session_end(s, CLOSE_NO_MEMORY);
@@ -225,13 +232,11 @@ bool authorize_request(struct session *s, const struct http_head *head, enum ste
     switch (http_read_basic(&basic, head, memory, sizeof(memory))) {
     case HTTP_CREDENTIALS_NONE:
         detail = "this proxy asks who its clients are";
-        forget_user(s);
         break;
     case HTTP_CREDENTIALS_BAD:
         detail = "Proxy-Authorization cannot be used: expected Basic and, in base64, name:password "
                  "of at most 255 bytes each";
         s->wrong_tries++;
-        forget_user(s);
         break;
     case HTTP_CREDENTIALS_BASIC:
         answer = session_check_user(s, basic.name, basic.password);
@@ -271,7 +276,17 @@ enum step step_authorize(struct session *s)
 
 enum step authorize_timed_out(struct session *s)
 {
+    static __thread struct http_head head; /* 4 KiB; used within this call only */
+    const struct h1_limits limits = head_limits(s);
+    struct conn *client = s->client;
+    size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
+    struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
+    struct http_fault fault;
+
     user_check_drop(s->user_check);
     s->user_check = NULL;
-    return deny(s, NULL, 503, too_busy);
+    if (h1_parse_request(&head, bytes, &limits, &fault) != H1_DONE) {
+        return session_end(s, CLOSE_NO_MEMORY); /* it was read before: nothing else is in the way */
+    }
+    return deny(s, &head, 503, too_busy);
 }

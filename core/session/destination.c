@@ -2,7 +2,9 @@
 #include "core/session/destination.h"
 
 #include "core/session/answer.h"
+#include "core/session/magic_host.h"
 #include "core/session/session_steps.h"
+#include "core/session/talk.h"
 
 #include <stdlib.h>
 
@@ -26,36 +28,21 @@ static bool port_is_allowed(const struct config *config, uint16_t port)
 }
 
 /* A reverse listener's target is the word of whoever wrote the configuration. */
-static bool may_be_private(const struct session *s)
+bool destination_may_be_private(const struct session *s)
 {
     return session_config(s)->connect.allow_private ||
            session_listener(s)->mode == LISTENER_REVERSE;
 }
 
-bool destination_dial(struct session *s)
-{
-    const struct config *config = session_config(s);
-    const struct dial_options options = {
-        .host = span_from_string(s->target),
-        .port = s->port,
-        .allow_private = may_be_private(s),
-        .connect_ms = config->limits.connect_ms,
-    };
-
-    s->talk->dial = dial_new(&s->worker->engine, &options, &s->actor);
-    s->times.dial_begin = session_now(s);
-    return s->talk->dial != NULL;
-}
-
 /* Of a destination that is an address; the dial checks those that a name turns out to be. */
-static const char *guard_refusal(const struct session *s)
+const char *destination_refusal(const struct session *s)
 {
     struct address address;
 
     if (!s->target_is_ip || !address_parse_ip(&address, span_from_string(s->target), s->port)) {
         return NULL;
     }
-    return address_refusal(&address, may_be_private(s));
+    return address_refusal(&address, destination_may_be_private(s));
 }
 
 static void note_guard_refusal(struct session *s)
@@ -64,7 +51,7 @@ static void note_guard_refusal(struct session *s)
     s->rule = "connect.allow_private";
     session_fault(s, "destination_ip_prohibited",
                   "%s is a %s, and such destinations are not allowed (connect.allow_private)",
-                  s->target, guard_refusal(s));
+                  s->target, destination_refusal(s));
 }
 
 static enum step refuse_asked(struct session *s)
@@ -84,6 +71,16 @@ enum step destination_begin_asked(struct session *s)
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
+    s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
+    if (magic_host_is(s, s->target)) {
+        s->decision = DECISION_REFUSE;
+        s->rule = "admin.magic_host";
+        session_fault(
+            s, "http_request_denied",
+            "the pages of this proxy are in no tunnel and not behind TLS: open http://%s/",
+            config->admin.magic_host);
+        return refuse_asked(s);
+    }
     if (!port_is_allowed(config, s->port)) {
         s->decision = DECISION_REFUSE;
         s->rule = "connect.ports";
@@ -95,29 +92,33 @@ enum step destination_begin_asked(struct session *s)
         session_fault(s, "http_request_denied", "a rule of this proxy refuses this destination");
         return refuse_asked(s);
     }
-    if (guard_refusal(s)) {
+    if (destination_refusal(s)) {
         note_guard_refusal(s);
         return refuse_asked(s);
     }
     s->talk->tunnel_answer_owed = !policy.open && policy.decision == DECISION_TUNNEL;
-    if ((!s->talk->tunnel_answer_owed && !session_answer_tunnel(s)) || !destination_dial(s)) {
+    s->talk->waits_to_dial = policy.via_open;
+    if ((!s->talk->tunnel_answer_owed && !session_answer_tunnel(s)) ||
+        (!policy.via_open && !talk_dial(s))) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     if (s->talk->tunnel_answer_owed) {
         session_set_deadline(s, 0); /* the dial has its own */
         return STEP_DIAL;
     }
-    session_set_deadline(s, config->limits.tunnel_idle_ms);
+    session_set_deadline(s, policy.via_open ? SESSION_OPENING_MS : config->limits.tunnel_idle_ms);
     return STEP_HELLO;
 }
 
 enum step destination_begin_unasked(struct session *s)
 {
     s->decision = (uint8_t)session_config(s)->intercept.default_decision;
-    if (guard_refusal(s)) {
+    if (destination_refusal(s)) {
         note_guard_refusal(s);
         s->talk->is_refused = true;
     }
+    s->via = upstreams_via(s->hold->snapshot->upstreams, NULL);
+    s->talk->waits_to_dial = true;
     session_set_deadline(s, SESSION_OPENING_MS);
     return STEP_HELLO;
 }

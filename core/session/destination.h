@@ -25,8 +25,10 @@ enum step destination_begin_unasked(struct session *session);
  * sent something, or had the time to. Notes the fault. */
 bool destination_is_loop(struct session *session);
 
-/* Starts to dial. False: out of memory. */
-bool destination_dial(struct session *session) MUST_CHECK;
+/* Why the session's target, if it is an address, may not be reached: a static phrase, or null. */
+const char *destination_refusal(const struct session *session);
+/* May private addresses be reached? */
+bool destination_may_be_private(const struct session *session);
 
 /* Do the names that the client gave agree with where it wants to go? Looks a name up where the
  * destination is but an address. Call once the names are known. */

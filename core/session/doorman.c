@@ -71,12 +71,11 @@ static void digest_of(const struct doorman *d, uint8_t digest[DIGEST_LEN], struc
     uint8_t memory[DIGEST_LEN + USER_HASH_LEN + 1 + 1 + USER_NAME_MAX + USER_PASSWORD_MAX];
     struct text t = text_make(memory, sizeof(memory));
 
-    name = span_sub(name, 0, USER_NAME_MAX);
     text_bytes(&t, span_make(d->key, sizeof(d->key)));
     text_bytes(&t, kind); /* of one length for each use */
     text_char(&t, (char)name.len);
     text_bytes(&t, name);
-    text_bytes(&t, span_sub(password, 0, USER_PASSWORD_MAX));
+    text_bytes(&t, password);
     ASSERT(!t.overflow);
     digest_sha256(digest, text_view(&t));
     explicit_bzero(memory, sizeof(memory));
@@ -276,6 +275,7 @@ static struct user_file *file_find(struct doorman *d, const char *path)
 static struct user_file *file_new(struct doorman *d, const char *path)
 {
     struct user_file *file = calloc(1, sizeof(*file));
+    bool has_room;
 
     if (!file) {
         return NULL;
@@ -288,9 +288,16 @@ static struct user_file *file_new(struct doorman *d, const char *path)
         return NULL;
     }
     pthread_mutex_lock(&d->lock);
-    list_push_back(&d->files, &file->link);
-    d->file_count++;
+    has_room = d->file_count < DOORMAN_FILES_MAX;
+    if (has_room) {
+        list_push_back(&d->files, &file->link);
+        d->file_count++;
+    }
     pthread_mutex_unlock(&d->lock);
+    if (!has_room) {
+        file_free(file);
+        return NULL;
+    }
     return file;
 }
 
@@ -299,7 +306,7 @@ struct user_file *doorman_file_get(struct doorman *d, const char *path, char *er
 {
     struct user_file *file = file_find(d, path);
 
-    if (!file && d->file_count < DOORMAN_FILES_MAX) {
+    if (!file) {
         file = file_new(d, path);
     }
     if (!file) {

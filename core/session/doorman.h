@@ -80,8 +80,8 @@ enum user_answer user_check_ask(struct doorman *doorman, struct user_file *file,
  * made. */
 void user_check_drop(struct user_check *check);
 
-/* A digest that only this process can make, to know credentials again without keeping them. Longer
- * ones than a user can have are cut. */
+/* A digest that only this process can make, to know credentials again without keeping them. At most
+ * USER_NAME_MAX and USER_PASSWORD_MAX bytes. */
 void doorman_digest(const struct doorman *doorman, uint8_t digest[DOORMAN_DIGEST_LEN],
                     struct span name, struct span password);
 

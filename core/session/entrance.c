@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/config/host_pattern.h"
+#include "core/engine/own_address.h"
 #include "core/session/answer.h"
 #include "core/session/destination.h"
 #include "core/session/proxy_protocol.h"
@@ -37,27 +38,23 @@ static enum step turn_away(struct session *s, enum close_reason reason)
 
 /* ---- transparent, reverse ---- */
 
-/* Where the client wanted to go before the kernel sent it here. False: nowhere else. */
+/* Where the client wanted to go before the kernel sent it here: after TPROXY the socket itself has
+ * that address. False: nowhere else. */
 static bool find_original(struct session *s)
 {
-    const struct config_listener *listener = session_listener(s);
-    struct ring *ring = s->worker->engine.ring;
-    struct sockaddr_storage local;
+    struct worker *engine = &s->worker->engine;
+    const struct conn *client = s->client;
     struct sockaddr_storage original;
+    int result =
+        session_listener(s)->tproxy
+            ? ring_local_name(engine->ring, client->fd, &original)
+            : ring_original_name(engine->ring, client->fd, client->peer.u.any.sa_family, &original);
 
-    if (ring_local_name(ring, s->client->fd, &local) < 0) {
-        return false;
-    }
-    if (listener->tproxy) {
-        /* By TPROXY the socket itself has the address that the client asked for. */
-        original = local;
-    } else if (ring_original_name(ring, s->client->fd, s->client->peer.u.any.sa_family, &original) <
-               0) {
+    if (result < 0) {
         return false;
     }
     s->original = address_from_storage(&original);
-    const struct address here = address_from_storage(&local);
-    return listener->tproxy || !address_equal(&s->original, &here);
+    return !own_addresses_listen_on(engine->own, engine->ring, &s->original);
 }
 
 static enum step begin_transparent(struct session *s)
@@ -291,6 +288,9 @@ enum step step_opening(struct session *s)
         return STEP_WAIT;
     }
     opening = session_client_opening(s);
+    if (opening.len == 0) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     if (begins_request(opening)) {
         return STEP_REQUEST;
     }

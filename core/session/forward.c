@@ -5,6 +5,8 @@
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/magic_host.h"
+#include "core/session/session_steps.h"
 #include "http/h1_body.h"
 #include "http/h1_rewrite.h"
 
@@ -14,7 +16,7 @@
 
 enum {
     INTERIM_RESPONSES_MAX = 16, /* 1xx before the final one */
-    KEY_MAX = HTTP_HOST_MAX + 32,
+    KEY_MAX = HTTP_HOST_MAX + 40,
 };
 
 enum forward_phase {
@@ -28,7 +30,7 @@ struct forward {
     struct pool_slot pool;
     struct session *session;
     enum forward_phase phase;
-    struct dial *dial;
+    struct route route;
     struct buf_queue held; /* the rewritten head until a server is there; kept for a retry */
     struct h1_scan scan;   /* of the response head */
     struct h1_body up;     /* the request's body */
@@ -47,6 +49,8 @@ struct forward {
     bool is_head;
     bool answered;
     uint8_t interim_count;
+    uint8_t proxies_failed; /* after they had taken the request */
+    uint8_t place;          /* of the way to the server in the list of upstream proxies */
     enum http_version client_version;
     size_t key_len;
     char key[KEY_MAX]; /* of the server connection, for the idle pool */
@@ -64,18 +68,11 @@ bool forward_was_answered(const struct forward *f)
     return f->answered;
 }
 
-static struct buf_cache *bufs_of(struct session *s)
-{
-    return &s->worker->engine.bufs;
-}
-
 void forward_free(struct forward *f)
 {
     struct session *s = f->session;
 
-    if (f->dial) {
-        dial_free(f->dial);
-    }
+    route_end(&f->route);
     buf_queue_clear(&f->held, bufs_of(s));
     s->forward = NULL;
     pool_free(&s->worker->forwards, f);
@@ -126,41 +123,44 @@ static void drop_server(struct session *s)
     }
 }
 
-/*
- * Answers instead of the server. The connection goes on when the request was read to its end, so
- * that the next one can be found.
- */
-static enum step answer_instead(struct session *s, uint16_t status, const char *error,
-                                const char *detail, enum close_reason reason)
+/* Sends an answer whose connection goes on when the request was read to its end, so that the next
+ * one can be found, and ends the exchange. */
+static enum step give_answer(struct session *s, struct answer *answer, enum close_reason reason)
 {
     struct forward *f = s->forward;
-    bool keep_alive =
-        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
-    const struct answer answer = {
-        .status = status,
-        .error = error,
-        .detail = span_from_string(detail),
-        .target = span_from_string(f->exchange.authority),
-        .head_only = f->is_head,
-        .keep_alive = keep_alive,
-        .version = f->client_version,
-    };
 
-    session_fault(s, error, "%s", detail);
+    answer->head_only = f->is_head;
+    answer->version = f->client_version;
+    answer->keep_alive =
+        f->up_done && f->client_keep_alive && reason != CLOSE_BAD_REQUEST && !s->worker->draining;
     drop_server(s);
-    f->exchange.status = status;
+    f->exchange.status = answer->status;
+    f->exchange.response_bytes = f->is_head ? 0 : answer->body.len;
     f->answered = true;
-    if (!session_answer(s, &answer)) {
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+    if (!session_answer(s, answer)) {
+        return session_end(s, CLOSE_NO_MEMORY);
     }
-    if (!keep_alive) {
-        session_close(s, reason);
-        return STEP_END;
+    if (!answer->keep_alive) {
+        return session_end(s, reason);
     }
     log_exchange(f);
     conn_flush(s->client);
     return next_request(s);
+}
+
+/* Answers instead of the server. */
+static enum step answer_instead(struct session *s, uint16_t status, const char *error,
+                                const char *detail, enum close_reason reason)
+{
+    struct answer answer = {
+        .status = status,
+        .error = error,
+        .detail = span_from_string(detail),
+        .target = span_from_string(s->forward->exchange.authority),
+    };
+
+    session_fault(s, error, "%s", detail);
+    return give_answer(s, &answer, reason);
 }
 
 /* ---- the request ---- */
@@ -192,6 +192,7 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     f->scan = (struct h1_scan){0};
     f->moved_ns = x->begin_ns;
     f->interim_count = 0;
+    f->proxies_failed = 0;
     f->answered = false;
     f->bound = false;
     f->reused = false;
@@ -204,28 +205,6 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     f->up_done = head->framing == HTTP_NO_BODY;
     f->up_chunked = head->framing == HTTP_CHUNKED;
     h1_body_init(&f->up, head->framing, head->content_length);
-}
-
-/* Schemes that authenticate the connection and not the request (RFC 4559 6): then nobody else may
- * use it. */
-static bool binds_connection(const struct http_head *head, struct span name)
-{
-    for (size_t i = 0; i < head->field_count; i++) {
-        struct span value = head->fields[i].value;
-        if (span_equal_nocase(head->fields[i].name, name) &&
-            (span_equal_nocase(span_sub(value, 0, 4), SPAN_LITERAL("NTLM")) ||
-             span_equal_nocase(span_sub(value, 0, 9), SPAN_LITERAL("Negotiate")))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Methods that a server may see twice without harm (RFC 9110 9.2.2). */
-static bool is_idempotent(struct span method)
-{
-    return span_equal(method, SPAN_LITERAL("GET")) || span_equal(method, SPAN_LITERAL("HEAD")) ||
-           span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
 }
 
 static bool write_head(struct session *s, const struct http_head *head,
@@ -241,6 +220,7 @@ static bool write_head(struct session *s, const struct http_head *head,
         .upgrade = head->upgrade,
         .framing = head->framing,
         .content_length = head->content_length,
+        .without = session_forbidden_field(s, HEADER_TO_SERVER),
     };
 
     if (!h1_write_request(&t, head, authority, HTTP_SCHEME_HTTP, path, &options, fault)) {
@@ -254,13 +234,36 @@ static bool write_head(struct session *s, const struct http_head *head,
     return true;
 }
 
+/* For an HTTP proxy: the head in absolute-form, with what it wants to know of us. */
+static void write_for_proxy(struct session *s)
+{
+    struct forward *f = s->forward;
+    const char *authorization = s->hold->snapshot->upstreams->proxies[f->place].authorization;
+    struct span head = buf_queue_gather(&f->held, bufs_of(s), f->held.len);
+    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
+    struct span authority = span_from_string(f->exchange.authority);
+
+    authority.len -= s->port == 80 ? 3 : 0; /* as in Host */
+    size_t done = h1_write_for_proxy(&t, head, authority, authorization);
+
+    if (!done || !conn_write(s->server, text_view(&t)) ||
+        !conn_write(s->server, span_skip(head, done))) {
+        s->server->error = ENOMEM;
+    }
+}
+
 static void send_request(struct session *s)
 {
     struct forward *f = s->forward;
 
     f->phase = FORWARD_HEAD;
     f->scan = (struct h1_scan){0};
-    if (f->reused && f->may_retry) {
+    if (route_takes_urls(s, f->place)) {
+        write_for_proxy(s); /* may_retry: kept, so that another proxy can be asked */
+        if (!f->may_retry) {
+            buf_queue_clear(&f->held, bufs_of(s));
+        }
+    } else if (f->reused && f->may_retry) {
         /* Kept until the server has answered: an idle connection may have died unseen. */
         for (struct buf *b = f->held.first; b; b = b->next) {
             if (!conn_write(s->server, buf_view(b))) {
@@ -276,18 +279,11 @@ static void send_request(struct session *s)
 static enum step dial_server(struct session *s)
 {
     struct forward *f = s->forward;
-    const struct config *config = session_config(s);
-    const struct dial_options options = {
-        .host = span_from_string(s->target),
-        .port = s->port,
-        .allow_private = config->connect.allow_private,
-        .connect_ms = config->limits.connect_ms,
-    };
 
     f->reused = false;
     f->phase = FORWARD_DIALLING;
-    f->dial = dial_new(&s->worker->engine, &options, &s->actor);
-    if (!f->dial) {
+    s->upstream = NULL;
+    if (!route_begin(&f->route, s, s->via, true)) {
         return answer_instead(s, 503, "connection_limit_reached",
                               "too many connections are being opened at the moment",
                               CLOSE_NO_MEMORY);
@@ -295,15 +291,28 @@ static enum step dial_server(struct session *s)
     return STEP_FORWARD;
 }
 
-static enum step find_server(struct session *s)
+static void make_key(struct session *s)
 {
     struct forward *f = s->forward;
     struct text key = text_make(f->key, sizeof(f->key));
 
-    text_printf(&key, "%llx %u %s", (unsigned long long)s->hold->snapshot->serial, s->port,
-                s->target);
+    text_printf(&key, "%llx %u %u %s", (unsigned long long)s->hold->snapshot->serial, f->place,
+                s->port, s->target);
     f->key_len = key.len;
-    if (!s->server) {
+}
+
+static enum step find_server(struct session *s)
+{
+    struct forward *f = s->forward;
+    const struct upstreams *upstreams = s->hold->snapshot->upstreams;
+
+    if (s->server) {
+        f->bound = true; /* it was left to this client, and so it stays */
+    } else {
+        f->place = upstreams_first(upstreams, s->via, session_now(s));
+        make_key(s);
+    }
+    if (!s->server && !route_is_personal(s, f->place)) {
         s->server = idle_take(s->worker->engine.idle, span_make(f->key, f->key_len), &s->actor);
     }
     if (!s->server) {
@@ -311,6 +320,7 @@ static enum step find_server(struct session *s)
     }
     f->reused = true;
     s->dialled = s->server->peer;
+    s->upstream = f->place == UPSTREAM_DIRECT ? NULL : upstream_name(upstreams, f->place);
     send_request(s);
     return STEP_FORWARD;
 }
@@ -341,6 +351,16 @@ static bool set_target(struct session *s, const struct http_authority *authority
     return s->target != NULL;
 }
 
+/* A request for the magic host. */
+static enum step answer_page(struct session *s, const struct http_head *head, struct span path)
+{
+    struct answer answer;
+
+    magic_host_answer(s, head, path, &answer);
+    buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
+    return give_answer(s, &answer, CLOSE_ANSWERED);
+}
+
 enum step forward_begin(struct session *s, const struct http_head *head)
 {
     const struct config *config = session_config(s);
@@ -354,8 +374,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     struct span path;
 
     if (!f) {
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     begin_exchange(f, head);
     if (!authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
@@ -371,15 +390,18 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     snprintf(f->exchange.authority, sizeof(f->exchange.authority),
              authority.is_ipv6 ? "[%s]:%u" : "%s:%u", authority.host, authority.port);
     if (!set_target(s, &authority)) {
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
+    if (magic_host_is(s, authority.host)) {
+        return answer_page(s, head, path);
     }
     session_ask(s, &question, client);
     policy = policy_decide(config, &question);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
-    f->may_retry = f->up_done && is_idempotent(head->method);
-    f->bound = binds_connection(head, SPAN_LITERAL("Authorization"));
+    s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
+    f->may_retry = f->up_done && http_is_idempotent(head->method);
+    f->bound = http_binds_connection(head, SPAN_LITERAL("Authorization"));
     buf_queue_clear(&f->held, bufs_of(s));
     bool written = write_head(s, head, &authority, path, &fault);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
@@ -431,7 +453,9 @@ static enum body_flow pass_trailers(struct session *s, struct h1_body *body, str
         trailers.field_count = 0;
     }
     text_string(&t, "0\r\n");
-    h1_write_trailers(&t, &trailers);
+    h1_write_trailers(
+        &t, &trailers,
+        session_forbidden_field(s, from == s->server ? HEADER_TO_CLIENT : HEADER_TO_SERVER));
     buf_queue_consume(&from->rx, bufs_of(s), trailers.len);
     if (chunked && !conn_write(to, text_view(&t))) {
         return BODY_NO_MEMORY;
@@ -507,8 +531,7 @@ static enum step pass_request_body(struct session *s)
     case BODY_WAITS:
         if (s->client->eof && s->client->rx.len == 0) {
             session_fault(s, NULL, "the client ended in the middle of a request body");
-            session_close(s, CLOSE_CLIENT_GONE);
-            return STEP_END;
+            return session_end(s, CLOSE_CLIENT_GONE);
         }
         break;
     case BODY_BROKEN:
@@ -516,17 +539,32 @@ static enum step pass_request_body(struct session *s)
             return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
         }
         session_fault(s, fault.error, "%s", fault.what);
-        session_close(s, CLOSE_BAD_REQUEST);
-        return STEP_END;
+        return session_end(s, CLOSE_BAD_REQUEST);
     case BODY_NO_MEMORY:
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     conn_flush(s->server);
     return STEP_FORWARD;
 }
 
 /* ---- the response ---- */
+
+/* An HTTP proxy had taken the request and has no answer to it that the client could be given: the
+ * next one may have. */
+static enum step proxy_failed(struct session *s, const char *error, const char *reason)
+{
+    struct forward *f = s->forward;
+    char detail[256];
+
+    route_blame(s, f->place, reason);
+    if (f->may_retry && ++f->proxies_failed < s->via->count) {
+        drop_server(s);
+        return dial_server(s);
+    }
+    snprintf(detail, sizeof(detail), "upstream proxy %s: %s",
+             upstream_name(s->hold->snapshot->upstreams, f->place), reason);
+    return answer_instead(s, 502, error, detail, CLOSE_BAD_RESPONSE);
+}
 
 static enum step server_failed(struct session *s, const char *detail)
 {
@@ -536,6 +574,9 @@ static enum step server_failed(struct session *s, const char *detail)
     if (f->reused && f->may_retry && nothing_came) {
         drop_server(s);
         return dial_server(s);
+    }
+    if (route_takes_urls(s, f->place) && nothing_came) {
+        return proxy_failed(s, "connection_terminated", detail);
     }
     return answer_instead(s, 502, "connection_terminated", detail, CLOSE_SERVER_GONE);
 }
@@ -564,6 +605,7 @@ static bool write_response(struct session *s, const struct http_head *head, bool
         .framing = head->framing,
         .content_length = head->content_length,
         .peer_version = f->client_version,
+        .without = session_forbidden_field(s, HEADER_TO_CLIENT),
     };
 
     if (is_final) {
@@ -596,6 +638,10 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     bool interim = head->status >= 100 && head->status < 200;
     struct http_fault fault = {.what = NULL};
 
+    if (head->status == 407 && route_takes_urls(s, f->place)) {
+        return proxy_failed(s, "proxy_configuration_error",
+                            "it does not take our request for want of credentials (407)");
+    }
     if (head->status == 101 && !f->wants_upgrade) {
         return answer_instead(s, 502, "http_protocol_error",
                               "the server switched protocols without having been asked to",
@@ -609,15 +655,14 @@ static enum step take_response_head(struct session *s, const struct http_head *h
     if (!interim || head->status == 101) {
         f->exchange.status = head->status;
         f->exchange.first_byte_ns = session_now(s);
-        f->bound |= binds_connection(head, SPAN_LITERAL("WWW-Authenticate"));
+        f->bound |= http_binds_connection(head, SPAN_LITERAL("WWW-Authenticate"));
         buf_queue_clear(&f->held, bufs_of(s));
     }
     /* Interim responses are unknown to HTTP/1.0 (RFC 9110 15.2). */
     if (!(interim && f->client_version == HTTP_VERSION_1_0) &&
         !write_response(s, head, !interim, &fault)) {
         if (!fault.what) {
-            session_close(s, CLOSE_NO_MEMORY);
-            return STEP_END;
+            return session_end(s, CLOSE_NO_MEMORY);
         }
         return answer_instead(s, 502, fault.error, fault.what, CLOSE_BAD_RESPONSE);
     }
@@ -707,8 +752,7 @@ static enum step end_exchange(struct session *s)
     release_server(s);
     conn_flush(s->client);
     if (!goes_on) {
-        session_close(s, CLOSE_ANSWERED);
-        return STEP_END;
+        return session_end(s, CLOSE_ANSWERED);
     }
     log_exchange(f);
     return next_request(s);
@@ -731,11 +775,9 @@ static enum step pass_response_body(struct session *s)
     case BODY_BROKEN:
         session_fault(s, fault.error, "%s", fault.what);
         f->answered = false; /* the client must not take what it has for the whole */
-        session_close(s, CLOSE_BAD_RESPONSE);
-        return STEP_END;
+        return session_end(s, CLOSE_BAD_RESPONSE);
     case BODY_NO_MEMORY:
-        session_close(s, CLOSE_NO_MEMORY);
-        return STEP_END;
+        return session_end(s, CLOSE_NO_MEMORY);
     case BODY_WAITS:
         break;
     }
@@ -744,14 +786,13 @@ static enum step pass_response_body(struct session *s)
         return STEP_FORWARD; /* woken at the low mark */
     }
     if (server->rx.len == 0 && (server->eof || server->error)) {
-        if (server->eof && !server->error && h1_body_may_end_here(&f->down)) {
+        if (server->eof && !server->error && !server->truncated && h1_body_may_end_here(&f->down)) {
             return end_exchange(s);
         }
         session_fault(s, "http_response_incomplete",
                       "the server ended in the middle of a response body");
         f->answered = false;
-        session_close(s, CLOSE_SERVER_GONE);
-        return STEP_END;
+        return session_end(s, CLOSE_SERVER_GONE);
     }
     conn_receive(server, s->worker->engine.buffer_high);
     return STEP_FORWARD;
@@ -760,32 +801,31 @@ static enum step pass_response_body(struct session *s)
 static enum step take_dialled(struct session *s)
 {
     struct forward *f = s->forward;
-    struct dial *dial = f->dial;
+    struct route *route = &f->route;
+    enum route_state state = route_look(route);
 
-    if (dial->state == DIAL_PENDING) {
+    if (state == ROUTE_PENDING) {
         return STEP_WAIT;
     }
-    if (dial->state == DIAL_FAILED) {
-        uint16_t status = dial->error == DIAL_PROHIBITED                                   ? 403
-                          : dial->error == DIAL_TIMEOUT || dial->error == DIAL_DNS_TIMEOUT ? 504
-                          : dial->error == DIAL_LIMIT                                      ? 503
-                                                                                           : 502;
-        char detail[sizeof(dial->text)];
-        const char *type = dial_error_type(dial->error);
-        snprintf(detail, sizeof(detail), "%s", dial->text);
-        dial_free(dial);
-        f->dial = NULL;
-        return answer_instead(s, status, type, detail, CLOSE_DIAL_FAILED);
+    if (state == ROUTE_FAILED) {
+        const char *error = route->error;
+        uint16_t status = route->status;
+        session_fault(s, error, "%s", route->text);
+        route_end(route);
+        return answer_instead(s, status, error, s->fault ? s->fault : "", CLOSE_DIAL_FAILED);
     }
     if (s->times.dial_begin == 0) {
-        s->times.dial_begin = dial->begin_ns;
-        s->times.resolved = dial->resolved_ns;
-        s->times.connected = dial->end_ns;
+        s->times.dial_begin = route->begin_ns;
+        s->times.resolved = route->resolved_ns;
+        s->times.connected = route->end_ns;
     }
-    s->server = dial_take(dial);
-    s->dialled = dial->address;
-    dial_free(dial);
-    f->dial = NULL;
+    s->server = route_take(route);
+    s->dialled = route->address;
+    s->upstream = route_upstream(route);
+    f->place = route->place;
+    f->bound |= route_is_personal(s, f->place);
+    make_key(s);
+    route_end(route);
     send_request(s);
     return STEP_FORWARD;
 }
@@ -796,8 +836,7 @@ enum step forward_run(struct session *s)
     enum step step;
 
     if (s->client->error) {
-        session_close(s, CLOSE_CLIENT_GONE);
-        return STEP_END;
+        return session_end(s, CLOSE_CLIENT_GONE);
     }
     if (f->phase == FORWARD_DIALLING) {
         step = take_dialled(s);
@@ -830,8 +869,7 @@ enum step forward_timed_out(struct session *s)
     int64_t moved_ns = sent_ns > f->moved_ns ? sent_ns : f->moved_ns;
 
     if (session_send_is_stalled(s)) {
-        session_close(s, CLOSE_SEND_STALLED);
-        return STEP_END;
+        return session_end(s, CLOSE_SEND_STALLED);
     }
     if (session_now(s) - moved_ns >= config->limits.tunnel_idle_ms * NS_PER_MS) {
         if (f->phase != FORWARD_BODY) {
@@ -840,8 +878,7 @@ enum step forward_timed_out(struct session *s)
         }
         session_fault(s, "http_response_timeout", "the server stopped in a response body");
         f->answered = false; /* the client must not take what it has for the whole */
-        session_close(s, CLOSE_SERVER_TIMEOUT);
-        return STEP_END;
+        return session_end(s, CLOSE_SERVER_TIMEOUT);
     }
     session_set_deadline(s, config->limits.send_stall_ms);
     return STEP_WAIT;

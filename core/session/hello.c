@@ -92,7 +92,7 @@ static enum step gather_head(struct session *s)
     struct http_authority host;
     struct http_fault fault;
 
-    switch (h1_scan_head(&s->request_scan, bytes, true, &limits, &fault)) {
+    switch (bytes.len ? h1_scan_head(&s->request_scan, bytes, true, &limits, &fault) : H1_MORE) {
     case H1_MORE:
         if (client->eof) {
             return STEP_DECIDE;
@@ -147,7 +147,7 @@ enum step step_hello(struct session *s)
 {
     struct conn *client = s->client;
 
-    session_look_at_dial(s);
+    talk_look(s);
     if (client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
@@ -163,6 +163,10 @@ enum step step_hello(struct session *s)
         }
         if ((s->server && s->server->rx.len) || client->eof) {
             return relay_undecoded(s); /* the server speaks first, or the client not at all */
+        }
+        if (session_is_unasked(s) && route_is_begun(&s->talk->route) &&
+            route_look(&s->talk->route) == ROUTE_FAILED) {
+            return STEP_DIAL; /* it waits for a server to speak that is not to be had */
         }
         if (server_has_ended(s)) {
             /* A ClientHello may be on its way, and its sender can be told why. */
@@ -199,8 +203,30 @@ enum step step_hello(struct session *s)
     }
 }
 
+/* A client that says nothing may be waiting for the server's first word: the way that silence
+ * takes. A hello that comes after all may lead elsewhere, see step_decide(). */
+static enum step dial_for_silence(struct session *s)
+{
+    struct policy_answer policy;
+
+    if (destination_is_loop(s)) {
+        return session_end(s, CLOSE_REFUSED);
+    }
+    policy = session_decide(s);
+    s->talk->waits_to_dial = false;
+    s->via = upstreams_via(s->hold->snapshot->upstreams, policy.via_rule);
+    if (policy.decision != DECISION_REFUSE && !s->talk->is_refused && !talk_dial(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
+    session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
+    return STEP_HELLO;
+}
+
 enum step hello_timed_out(struct session *s)
 {
+    if (s->talk->waits_to_dial && s->client->rx.len == 0) {
+        return dial_for_silence(s);
+    }
     /* To pause within a hello is no way around the interception. */
     if ((s->protocol == PROTOCOL_TLS || recognise_may_be_tls(session_client_opening(s))) &&
         !session_is_decided_tunnel(s)) {
@@ -209,15 +235,6 @@ enum step hello_timed_out(struct session *s)
     if (s->protocol == PROTOCOL_HTTP1) {
         session_fault(s, "http_request_error", "the request head did not arrive in time");
         return session_end(s, CLOSE_REQUEST_TIMEOUT);
-    }
-    if (s->client->rx.len == 0 && session_is_unasked(s) && !s->server && !s->talk->dial &&
-        !s->talk->is_refused) {
-        if (destination_is_loop(s)) {
-            return session_end(s, CLOSE_REFUSED);
-        }
-        /* It may wait for the server to speak first; what it says itself is still looked at. */
-        session_set_deadline(s, session_config(s)->limits.tunnel_idle_ms);
-        return destination_dial(s) ? STEP_HELLO : session_end(s, CLOSE_NO_MEMORY);
     }
     return s->client->rx.len || server_has_ended(s) ? relay_undecoded(s)
                                                     : session_end(s, CLOSE_IDLE);

@@ -85,23 +85,71 @@ static bool hello_matches(const struct config_rule *rule, const struct policy_qu
            any_is_product(rule, question->products) && has_mismatch(rule, question);
 }
 
+static bool target_matches(const struct config_rule *rule, const struct policy_question *question)
+{
+    return port_matches(rule, question->port) &&
+           any_matches(rule->clients, rule->client_count, question->client) &&
+           (any_matches(rule->hosts, rule->host_count, span_from_string(question->host)) ||
+            (question->name.len && any_matches(rule->hosts, rule->host_count, question->name)));
+}
+
+static bool same_via(const struct config_rule *a, const struct config_rule *b)
+{
+    size_t count = a ? a->via_count : 0;
+
+    if (count != (b ? b->via_count : 0)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(a->via[i], b->via[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The hello will tell which of these rules decides, from `first` on: do all go the same way? Those
+ * that refuse go none. */
+static struct policy_answer leave_open(const struct config *config,
+                                       const struct policy_question *question, size_t first)
+{
+    const struct config_rule *rules = config->intercept.rules;
+    struct policy_answer answer = {.open = true, .rule = rules[first].name};
+    bool certain = false; /* a rule was reached that does not ask for the hello */
+    bool any = false;
+
+    for (size_t i = first; i < config->intercept.rule_count && !certain; i++) {
+        if (!target_matches(&rules[i], question)) {
+            continue;
+        }
+        certain = !asks_hello(&rules[i]);
+        if (rules[i].action == DECISION_REFUSE) {
+            continue;
+        }
+        answer.via_open |= any && !same_via(&rules[i], answer.via_rule);
+        answer.via_rule = any ? answer.via_rule : &rules[i];
+        any = true;
+    }
+    if (!certain && config->intercept.default_decision != DECISION_REFUSE) {
+        answer.via_open |= any && !same_via(NULL, answer.via_rule);
+    }
+    return answer;
+}
+
 struct policy_answer policy_decide(const struct config *config,
                                    const struct policy_question *question)
 {
     for (size_t i = 0; i < config->intercept.rule_count; i++) {
         const struct config_rule *rule = &config->intercept.rules[i];
-        struct span host = span_from_string(question->host);
-        if (!port_matches(rule, question->port) ||
-            !any_matches(rule->clients, rule->client_count, question->client) ||
-            !(any_matches(rule->hosts, rule->host_count, host) ||
-              (question->name.len && any_matches(rule->hosts, rule->host_count, question->name)))) {
+        if (!target_matches(rule, question)) {
             continue;
         }
         if (asks_hello(rule) && !question->hello_known) {
-            return (struct policy_answer){.open = true, .rule = rule->name};
+            return leave_open(config, question, i);
         }
         if (hello_matches(rule, question)) {
-            return (struct policy_answer){.decision = rule->action, .rule = rule->name};
+            return (struct policy_answer){
+                .decision = rule->action, .rule = rule->name, .via_rule = rule};
         }
     }
     return (struct policy_answer){.decision = config->intercept.default_decision,

@@ -29,6 +29,10 @@ struct policy_answer {
     bool open; /* depends on the hello: ask again with hello_known */
     enum decision decision;
     const char *rule; /* its name, or "default"; lives as long as the configuration */
+    /* The rule whose via is gone through; null: none, upstream.via. While the answer is open, that
+     * of any rule that may decide, unless they differ in it: then via_open. */
+    const struct config_rule *via_rule;
+    bool via_open;
 };
 
 struct policy_answer policy_decide(const struct config *config,

@@ -7,6 +7,7 @@
 #include "core/session/authorize.h"
 #include "core/session/detection.h"
 #include "core/session/forward.h"
+#include "core/session/reading.h"
 #include "core/session/talk.h"
 
 #include <stdarg.h>
@@ -36,6 +37,7 @@ void session_accept(struct worker *engine, struct listener *listener, int fd)
     s->client_address = s->client->peer;
     s->listener = (uint16_t)listener->index;
     s->rule = "default";
+    s->via = &s->hold->snapshot->upstreams->via;
     s->step = STEP_GREET;
     s->times.begin = worker_now(engine);
     timer_init(&s->deadline, &s->actor);
@@ -94,7 +96,7 @@ void session_ask(const struct session *s, struct policy_question *question,
 
 void session_fault(struct session *s, const char *error, const char *format, ...)
 {
-    char text[256];
+    char text[512];
     va_list arguments;
 
     if (s->fault || s->error) {
@@ -168,17 +170,6 @@ static void close_server(struct session *s, enum close_reason reason)
     s->server = NULL;
 }
 
-static void finish_tap(struct session *s)
-{
-    struct http_exchange exchange;
-
-    while (s->tap && http_tap_finish(s->tap, session_now(s), &exchange)) {
-        access_log_request(s, &exchange);
-    }
-    http_tap_free(s->tap);
-    s->tap = NULL;
-}
-
 void session_close(struct session *s, enum close_reason reason)
 {
     struct session_worker *w = s->worker;
@@ -191,7 +182,7 @@ void session_close(struct session *s, enum close_reason reason)
         pipe_fini(&s->up);
         pipe_fini(&s->down);
     }
-    finish_tap(s);
+    reading_end(s);
     if (s->forward) {
         forward_log_unfinished(s->forward);
     }
@@ -219,14 +210,28 @@ void session_close(struct session *s, enum close_reason reason)
     pool_free(&w->sessions, s);
 }
 
+void session_ask_to_leave(struct session *s)
+{
+    if (s->step == STEP_RELAY) {
+        reading_ask_to_leave(s);
+    }
+}
+
 void session_end_if_idle(struct session *s)
 {
     /* One that was just accepted gets the time to say what it came for. */
     bool used = s->requests > 0 || session_now(s) - s->times.begin > NS_PER_S;
     bool idle = (s->step == STEP_REQUEST && s->client->rx.len == 0 && used) ||
-                (s->step == STEP_RELAY && s->tap && http_tap_is_idle(s->tap));
+                (s->step == STEP_RELAY && reading_may_leave(s));
 
     if (idle) {
         session_close(s, CLOSE_DRAINED);
     }
+}
+
+struct span session_forbidden_field(const struct session *s, enum header_to to)
+{
+    const struct config *config = session_config(s);
+
+    return span_from_string(config->detect.header_to & to ? config->detect.header : "");
 }

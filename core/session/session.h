@@ -9,11 +9,11 @@
 #ifndef WEIR_SESSION_SESSION_H
 #define WEIR_SESSION_SESSION_H
 
-#include "core/engine/dial.h"
 #include "core/base/text.h"
 #include "core/engine/pipe.h"
 #include "core/session/policy.h"
 #include "core/session/recognise.h"
+#include "core/session/route.h"
 #include "core/session/session_worker.h"
 #include "detect/ja3.h"
 #include "detect/ja4.h"
@@ -76,7 +76,7 @@ enum leaf_source { LEAF_NONE, LEAF_FROM_CACHE, LEAF_MINTED, LEAF_RECALLED, LEAF_
 /* Needed until the relay begins, then freed. */
 struct session_talk {
     struct record_scan record_scan;
-    struct dial *dial;
+    struct route route;
     struct mint *mint;
     struct leaf *leaf;
     bool tunnel_answer_owed; /* CONNECT is answered when the server is there */
@@ -85,9 +85,9 @@ struct session_talk {
     bool visit_known;        /* `visit` is filled */
     bool opening_seen;       /* the time for an undecided opening is running */
     bool is_refused;         /* already, and it is said as soon as it is known how */
-    bool head_seen;          /* of clear HTTP that was sent here: its names are known */
     bool opens_client;       /* decided: the client's TLS is ended here */
     bool opens_server;       /* decided: the connection to the server is TLS of ours */
+    bool waits_to_dial;      /* the hello will tell which way to go, or the client's silence */
     uint8_t socks_phase;
     struct resolve *names; /* of the name that the client gave; null: nothing is looked up */
     enum leaf_kind leaf_kind;
@@ -156,12 +156,14 @@ struct session {
     bool sni_mismatch;  /* it is not, or does not resolve to, where the client wanted to go */
     bool host_mismatch; /* the same of the Host of clear HTTP */
 
-    char *target;      /* host as asked for; owned */
-    char *sni;         /* owned; null: none */
-    char *http_host;   /* the name in Host, of clear HTTP that was sent here; owned; null: none */
-    const char *rule;  /* lives as long as the hold */
-    const char *error; /* RFC 9209 error type; static; null: none */
-    char *fault;       /* a sentence about what went wrong; owned; null: none */
+    char *target;                   /* host as asked for; owned */
+    char *sni;                      /* owned; null: none */
+    char *http_host;                /* the name in Host, of clear HTTP that was sent here; owned */
+    const char *rule;               /* lives as long as the hold, as the next two */
+    const struct upstream_via *via; /* the ways to the target that may be tried */
+    const char *upstream;           /* the proxy that was gone through; null: none */
+    const char *error;              /* RFC 9209 error type; static; null: none */
+    char *fault;                    /* a sentence about what went wrong; owned; null: none */
     struct address dialled;
     char alpn[VISIT_ALPN_MAX + 1];
     char ja3[JA3_LEN + 1]; /* of the client's hello; empty: none */
@@ -183,6 +185,7 @@ struct session {
     struct session_talk *talk; /* null while relaying */
     struct forward *forward;   /* explicit HTTP; null otherwise */
     struct http_tap *tap;      /* null: blind */
+    int64_t leave_ns;          /* draining: when the client was told to leave; 0: not yet */
     struct pipe up;            /* client to server */
     struct pipe down;          /* server to client */
 };
@@ -193,7 +196,12 @@ void session_accept(struct worker *engine, struct listener *listener, int fd);
 /* Gives the reason (the first one wins), logs, closes both connections, frees the session. */
 void session_close(struct session *session, enum close_reason reason);
 
-/* Draining: ends the session if nothing is under way on it. */
+/* Where nothing is judged nobody may send the field with the verdict to that side: its name. */
+struct span session_forbidden_field(const struct session *session, enum header_to to);
+
+/* Draining, at times: tells the client to leave. */
+void session_ask_to_leave(struct session *session);
+/* The same, and ends the session if nothing is under way on it. */
 void session_end_if_idle(struct session *session);
 
 /* Sentence and RFC 9209 type of a fault, kept for the log and the page; the first one wins. */

@@ -24,6 +24,7 @@
 #include "core/session/authorize.h"
 #include "core/session/detection.h"
 #include "core/session/forward.h"
+#include "core/session/reading.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
 
@@ -39,39 +40,10 @@ enum {
 
 /* ---- HELLO is in hello.c ---- */
 
-/* Is the server there, or will it never be? Takes a finished dial's connection. */
-void session_look_at_dial(struct session *s)
-{
-    struct dial *dial = s->talk->dial;
-
-    if (!dial || dial->state != DIAL_DONE) {
-        return;
-    }
-    s->times.resolved = dial->resolved_ns;
-    s->times.connected = dial->end_ns;
-    s->dialled = dial->address;
-    s->server = dial_take(dial);
-    dial_free(dial);
-    s->talk->dial = NULL;
-}
-
 /* ---- DECIDE ---- */
 
-/* The server that was dialled meanwhile is of no use any more. */
-static void drop_server(struct session *s)
-{
-    if (s->talk->dial) {
-        dial_free(s->talk->dial);
-        s->talk->dial = NULL;
-    }
-    if (s->server) {
-        conn_close(s->server, CONN_CLOSE_NOW);
-        s->server = NULL;
-    }
-}
-
 /* With all that is known by now. */
-static struct policy_answer decide(const struct session *s)
+struct policy_answer session_decide(const struct session *s)
 {
     struct policy_question question;
     char client[ADDRESS_TEXT_MAX];
@@ -83,7 +55,7 @@ static struct policy_answer decide(const struct session *s)
 /* Who is refused is told so in the way that it can still hear. */
 static enum step refuse_decided(struct session *s)
 {
-    drop_server(s);
+    talk_drop_server(s);
     s->talk->error_mode = true;
     s->talk->error_status = 403;
     if (s->protocol == PROTOCOL_TLS) {
@@ -124,7 +96,7 @@ static enum step step_decide(struct session *s)
     if (s->talk->is_refused || destination_is_loop(s)) {
         return refuse_decided(s);
     }
-    policy = decide(s);
+    policy = session_decide(s);
     s->decision = (uint8_t)policy.decision;
     s->rule = policy.rule;
     if (policy.decision == DECISION_REFUSE) {
@@ -132,6 +104,7 @@ static enum step step_decide(struct session *s)
         return refuse_decided(s);
     }
     decide_ends(s);
+    talk_go_by(s, upstreams_via(s->hold->snapshot->upstreams, policy.via_rule));
     return STEP_DIAL;
 }
 
@@ -143,30 +116,15 @@ static enum step decide_timed_out(struct session *s)
 
 /* ---- DIAL ---- */
 
-static uint16_t dial_status(enum dial_error error)
-{
-    switch (error) {
-    case DIAL_PROHIBITED:
-        return 403;
-    case DIAL_TIMEOUT:
-    case DIAL_DNS_TIMEOUT:
-        return 504;
-    case DIAL_LIMIT:
-        return 503;
-    default:
-        return 502;
-    }
-}
-
 /* The server is not to be had: say so in the way that the client can still hear. */
-static enum step dial_failed(struct session *s)
+static enum step route_failed(struct session *s)
 {
     struct session_talk *talk = s->talk;
-    struct dial *dial = talk->dial;
+    const struct route *route = &talk->route;
 
-    s->times.resolved = dial->resolved_ns;
-    session_fault(s, dial_error_type(dial->error), "%s", dial->text);
-    talk->error_status = dial_status(dial->error);
+    s->times.resolved = route->resolved_ns;
+    session_fault(s, route->error, "%s", route->text);
+    talk->error_status = route->status;
     if (talk->tunnel_answer_owed) {
         return session_end(s, session_answer_no_tunnel(s, talk->error_status) ? CLOSE_DIAL_FAILED
                                                                               : CLOSE_NO_MEMORY);
@@ -193,12 +151,12 @@ static enum step step_dial(struct session *s)
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
     }
-    if (!s->server && !s->talk->dial && !destination_dial(s)) {
-        return session_end(s, CLOSE_NO_MEMORY);
-    }
-    session_look_at_dial(s);
+    talk_look(s);
     if (!s->server) {
-        return s->talk->dial->state == DIAL_FAILED ? dial_failed(s) : STEP_WAIT;
+        if (!route_is_begun(&s->talk->route) && !talk_dial(s)) {
+            return session_end(s, CLOSE_NO_MEMORY);
+        }
+        return route_look(&s->talk->route) == ROUTE_FAILED ? route_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
         if (!session_answer_tunnel(s)) {
@@ -580,17 +538,8 @@ static enum step client_tls_timed_out(struct session *s)
 
 /* ---- ERROR_PAGE is in error_page.c; RELAY ---- */
 
-static void read_along(struct session *s, enum http_tap_side side, struct span bytes)
-{
-    struct http_exchange exchange;
-
-    while (http_tap_feed(s->tap, side, session_now(s), &bytes, &exchange)) {
-        access_log_request(s, &exchange);
-    }
-}
-
 /* With the head of the first request more is known of who is between; a rule may refuse that. */
-static bool judge_first_request(struct session *s)
+bool session_judge_request(struct session *s)
 {
     const struct http_first_request *first = http_tap_first_request(s->tap);
     bool is_judged = first && detection_take_request(s, first);
@@ -602,7 +551,7 @@ static bool judge_first_request(struct session *s)
     if (!is_judged) {
         return true;
     }
-    policy = decide(s);
+    policy = session_decide(s);
     if (policy.decision != DECISION_REFUSE) {
         return true;
     }
@@ -612,47 +561,15 @@ static bool judge_first_request(struct session *s)
     return false;
 }
 
-static bool look_up(void *context, struct span bytes)
+static bool begin_relay(struct session *s)
 {
-    struct session *s = context;
-
-    read_along(s, HTTP_TAP_CLIENT, bytes);
-    return judge_first_request(s);
-}
-
-static bool look_down(void *context, struct span bytes)
-{
-    read_along(context, HTTP_TAP_SERVER, bytes);
-    return true;
-}
-
-static bool is_http(const struct session *s)
-{
-    if (s->client->tls) {
-        return s->alpn[0] == '\0' || strcmp(s->alpn, "h2") == 0 ||
-               strcmp(s->alpn, "http/1.1") == 0 || strcmp(s->alpn, "http/1.0") == 0;
-    }
-    return s->decision == DECISION_INTERCEPT && s->protocol == PROTOCOL_HTTP1;
-}
-
-static void begin_relay(struct session *s)
-{
-    bool clear = !s->client->tls && !s->server->tls;
+    bool clear = !s->client->tls && !s->server->tls && !s->server->transport;
 
     s->relaying = true;
     pipe_init(&s->up, s->client, s->server);
     pipe_init(&s->down, s->server, s->client);
-    if (is_http(s) && s->is_connect) {
-        s->tap = http_tap_new(span_from_string(s->alpn));
-        if (s->tap && !s->detection) {
-            http_tap_drop_first(s->tap); /* nobody will ask */
-        }
-    }
-    if (s->tap) {
-        s->up.look = look_up;
-        s->up.look_context = s;
-        s->down.look = look_down;
-        s->down.look_context = s;
+    if (!reading_begin(s)) {
+        return false;
     }
     if (clear && !s->tap) {
         s->up.splice_after = session_config(s)->limits.splice_bytes;
@@ -663,22 +580,7 @@ static void begin_relay(struct session *s)
     }
     talk_free(s);
     session_set_deadline(s, session_config(s)->limits.send_stall_ms);
-}
-
-/* A tap that lost track looks no further; the bytes go on without it. */
-static void drop_blind_tap(struct session *s)
-{
-    if (!http_tap_is_blind(s->tap)) {
-        return;
-    }
-    struct http_exchange exchange;
-    while (http_tap_finish(s->tap, session_now(s), &exchange)) {
-        access_log_request(s, &exchange);
-    }
-    http_tap_free(s->tap);
-    s->tap = NULL;
-    s->up.look = NULL;
-    s->down.look = NULL;
+    return true;
 }
 
 static enum step relay_failed(struct session *s)
@@ -703,10 +605,11 @@ static bool has_ended(const struct pipe *p)
     return p->end == PIPE_ENDED || p->end == PIPE_TRUNCATED;
 }
 
-/* Nothing of the request was passed on. HTTP/1 can be told why. */
+/* The client's bytes stop here. HTTP/1 can be told why, as long as nothing was answered. */
 static enum step relay_refused(struct session *s)
 {
-    const struct answer answer = {.status = 403,
+    bool by_rule = s->decision == DECISION_REFUSE;
+    const struct answer answer = {.status = by_rule ? 403 : 400,
                                   .error = s->error,
                                   .detail = span_from_string(s->fault ? s->fault : ""),
                                   .target = span_from_string(s->sni ? s->sni : s->target),
@@ -715,24 +618,25 @@ static enum step relay_refused(struct session *s)
     if (strcmp(s->alpn, "h2") != 0 && s->down.bytes == 0 && !session_answer(s, &answer)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    return session_end(s, CLOSE_REFUSED);
+    return session_end(s, by_rule ? CLOSE_REFUSED : CLOSE_BAD_REQUEST);
 }
 
 static enum step step_relay(struct session *s)
 {
-    if (!s->relaying) {
-        begin_relay(s);
+    if (!s->relaying && !begin_relay(s)) {
+        return session_end(s, CLOSE_NO_MEMORY);
     }
     pipe_run(&s->up);
     pipe_run(&s->down);
     if (s->times.first_byte == 0 && s->down.bytes) {
         s->times.first_byte = session_now(s);
     }
-    if (s->tap) {
-        drop_blind_tap(s);
-    }
+    reading_look(s);
     if (s->up.end == PIPE_STOPPED) {
         return relay_refused(s);
+    }
+    if (s->down.end == PIPE_STOPPED) {
+        return session_end(s, CLOSE_BAD_RESPONSE);
     }
     if (s->up.end == PIPE_FAILED || s->down.end == PIPE_FAILED) {
         return relay_failed(s);

@@ -38,6 +38,10 @@ enum step step_proxy_header(struct session *session);
 enum step proxy_header_timed_out(struct session *session);
 enum step step_opening(struct session *session);
 
+/* Judges the first request, once its head was read along; a rule may refuse that: false, with the
+ * session's fault. */
+bool session_judge_request(struct session *session);
+
 /* request.c */
 enum step step_request(struct session *session);
 enum step request_timed_out(struct session *session);
@@ -56,8 +60,8 @@ bool session_is_decided_tunnel(const struct session *session);
 /* Nobody asked for the destination in words: the client knows of no proxy. */
 bool session_is_unasked(const struct session *session);
 
-/* Is the server there, or will it never be? Takes a finished dial's connection. */
-void session_look_at_dial(struct session *session);
+/* What the rules say, with all that is known by now. */
+struct policy_answer session_decide(const struct session *session);
 
 /* error_page.c */
 enum step step_error_page(struct session *session);

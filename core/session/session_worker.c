@@ -58,8 +58,7 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
     w->verdicts = w->shared->verdicts ? verdict_reader_new(w->shared->verdicts) : NULL;
     if (!w->tickets || !w->hold || (w->shared->verdicts && !w->verdicts) ||
         pool_init(&w->sessions, "sessions", sizeof(struct session), options->conn_cap) < 0 ||
-        pool_init(&w->forwards, "forwards", forward_size(), options->conn_cap) < 0 ||
-        worker_listen(&w->engine, options->listen_fds, options->listen_fd_count) < 0) {
+        pool_init(&w->forwards, "forwards", forward_size(), options->conn_cap) < 0) {
         snprintf(error, error_cap, "worker %u: out of memory at start", options->index);
         return -ENOMEM; /* the process ends */
     }
@@ -83,33 +82,44 @@ void session_worker_publish(struct session_worker *w, struct snapshot *snapshot)
     idle_pool_close_all(w->engine.idle);
 }
 
-static void end_sessions(struct session_worker *w, bool only_idle)
+/* Draining: what each session is told, or how it ends. */
+static void visit_sessions(struct session_worker *w, void (*visit)(struct session *))
 {
     struct session *s;
     uint32_t at = 0;
 
     while ((s = pool_next(&w->sessions, &at))) {
-        if (only_idle) {
-            session_end_if_idle(s);
-        } else {
-            session_close(s, CLOSE_GRACE_OVER);
-        }
+        visit(s);
     }
 }
 
-void session_worker_drain(struct session_worker *w, uint32_t grace_ms)
+static void cut_off(struct session *s)
 {
-    if (w->draining) {
+    session_close(s, CLOSE_GRACE_OVER);
+}
+
+void session_worker_drain(struct session_worker *w)
+{
+    w->draining = true;
+    idle_pool_close_all(w->engine.idle);
+}
+
+void session_worker_end(struct session_worker *w, uint32_t idle_ms, uint32_t grace_ms)
+{
+    if (w->ending) {
         return;
     }
+    session_worker_drain(w);
     /* Who is in the backlog was promised an answer: the listener takes them on its way out. */
     for (size_t i = 0; i < w->engine.listener_count; i++) {
         listener_close(&w->engine.listeners[i]);
     }
-    w->draining = true;
+    w->ending = true;
+    w->idle_end_ns = worker_now(&w->engine) + idle_ms * NS_PER_MS;
     w->grace_end_ns = worker_now(&w->engine) + grace_ms * NS_PER_MS;
-    idle_pool_close_all(w->engine.idle);
-    end_sessions(w, true);
+    if (idle_ms == 0) {
+        visit_sessions(w, session_end_if_idle);
+    }
 }
 
 static bool is_empty(const struct session_worker *w)
@@ -127,13 +137,18 @@ void session_worker_run(struct session_worker *w)
     static const int64_t drain_tick_ns = 50 * NS_PER_MS;
     int64_t next_look_ns = 0;
 
-    while (!w->draining || !is_empty(w)) {
+    while (!w->ending || !is_empty(w)) {
         worker_turn_within(&w->engine, w->draining ? drain_tick_ns : -1);
-        if (!w->draining || worker_now(&w->engine) < next_look_ns) {
+        int64_t now_ns = worker_now(&w->engine);
+        if (!w->draining || now_ns < next_look_ns) {
             continue;
         }
-        next_look_ns = worker_now(&w->engine) + drain_tick_ns;
-        end_sessions(w, worker_now(&w->engine) < w->grace_end_ns);
+        next_look_ns = now_ns + drain_tick_ns;
+        visit_sessions(w, w->ending && now_ns >= w->idle_end_ns ? session_end_if_idle
+                                                                : session_ask_to_leave);
+        if (w->ending && now_ns >= w->grace_end_ns) {
+            visit_sessions(w, cut_off);
+        }
     }
 }
 
@@ -142,7 +157,8 @@ bool session_worker_fini(struct session_worker *w)
     bool clean;
 
     w->draining = true;
-    end_sessions(w, false);
+    w->ending = true;
+    visit_sessions(w, cut_off);
     clean = worker_fini(&w->engine);
     ticket_store_free(w->tickets);
     verdict_reader_free(w->verdicts);
@@ -160,7 +176,9 @@ void session_worker_describe(const struct session_worker *w)
 
     fprintf(stderr, "worker %u: %u sessions, %u conns, %u dials%s\n", w->engine.index,
             w->sessions.live_count, w->engine.conns.live_count, w->engine.dials.live_count,
-            w->draining ? ", draining" : "");
+            w->ending     ? ", ending"
+            : w->draining ? ", draining"
+                          : "");
     while ((s = pool_next(&w->sessions, &at)) && shown++ < 100) {
         fprintf(stderr, "  session %llx: step %s (before:", (unsigned long long)s->id,
                 step_name((enum step)s->step));

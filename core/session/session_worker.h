@@ -7,6 +7,7 @@
 #define WEIR_SESSION_SESSION_WORKER_H
 
 #include "core/admin/log_sink.h"
+#include "core/admin/pages.h"
 #include "core/engine/worker.h"
 #include "core/session/close_reason.h"
 #include "core/session/doorman.h"
@@ -23,6 +24,7 @@ struct session_shared {
     struct doorman *doorman;        /* null: no listener has users */
     struct log_sink *access_log;    /* null: none is written */
     struct verdict_table *verdicts; /* null: nothing is judged */
+    const struct page_ca *page_ca;  /* null: there is no magic host */
     /* Instead of the sink, for tests: sees each line. */
     void (*on_log_line)(void *context, struct span line);
     void *on_log_line_context;
@@ -45,8 +47,10 @@ struct session_worker {
     struct pool forwards;
     struct session_stats stats;
     uint64_t next_id;
-    bool draining;        /* no new sessions, idle ones end */
-    int64_t grace_end_ns; /* draining: then what is left is cut off */
+    bool draining;        /* answers tell clients not to stay */
+    bool ending;          /* no new sessions either */
+    int64_t idle_end_ns;  /* ending: then idle sessions end */
+    int64_t grace_end_ns; /* ending: then what is left is cut off */
 };
 
 static inline struct session_worker *session_worker_of(struct worker *worker)
@@ -60,22 +64,25 @@ struct session_worker_options {
     const struct ring_options *ring;
     struct session_shared *shared;
     struct snapshot *snapshot; /* a reference is taken */
-    const int *listen_fds;
-    size_t listen_fd_count;
     struct own_addresses *own; /* borrowed; null: it is not known */
 };
 
-/* On the worker's own thread. Returns 0 or -errno with a sentence in error. */
+/* On the worker's own thread; accepts nothing until worker_listen(). Returns 0 or -errno with a
+ * sentence in error. */
 int session_worker_init(struct session_worker *worker, const struct session_worker_options *options,
                         char *error, size_t error_cap) MUST_CHECK;
 
 /* New sessions use this one from now on; takes a reference. On the worker's thread. */
 void session_worker_publish(struct session_worker *worker, struct snapshot *snapshot);
 
-/* Stops accepting, ends what is idle, and everything when the grace time is over. */
-void session_worker_drain(struct session_worker *worker, uint32_t grace_ms);
+/* Answers say from now on that their connection ends, and so it does. The listeners stay open. */
+void session_worker_drain(struct session_worker *worker);
 
-/* Turns until drained and empty. */
+/* The same, and stops accepting: ends sessions that are idle after idle_ms, and all that are left
+ * after grace_ms. */
+void session_worker_end(struct session_worker *worker, uint32_t idle_ms, uint32_t grace_ms);
+
+/* Turns until it was told to end, and is empty. */
 void session_worker_run(struct session_worker *worker);
 
 /* Frees everything; sessions that are left are cut off. False: something was lost (a bug). */

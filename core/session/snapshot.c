@@ -136,7 +136,10 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot_optio
         s->tls = tls_context_new(&tls, error, error_cap);
         trust_put(trust);
     }
-    if (!s->tls || !read_users(s, error, error_cap)) {
+    if (s->tls) {
+        s->upstreams = upstreams_new(config, options->serial, error, error_cap);
+    }
+    if (!s->upstreams || !read_users(s, error, error_cap)) {
         snapshot_put(s);
         return NULL;
     }
@@ -153,6 +156,7 @@ void snapshot_put(struct snapshot *s)
     }
     ticket_keys_put(s->ticket_keys);
     put_users(s);
+    upstreams_free(s->upstreams);
     config_put(s->config);
     free(s);
 }

@@ -9,9 +9,9 @@
 #ifndef WEIR_SESSION_SNAPSHOT_H
 #define WEIR_SESSION_SNAPSHOT_H
 
-#include "core/config/config.h"
 #include "core/engine/file_watch.h"
 #include "core/session/doorman.h"
+#include "core/session/upstream.h"
 #include "tls/context.h"
 
 struct snapshot {
@@ -19,6 +19,7 @@ struct snapshot {
     uint64_t serial;                 /* counts up with every reload */
     struct config *config;           /* owned */
     struct tls_context *tls;         /* owned */
+    struct upstreams *upstreams;     /* owned */
     struct ticket_keys *ticket_keys; /* a reference; null: those of the process */
     struct file_watch ticket_file;   /* borrows the path; main's thread */
     struct doorman *doorman;         /* borrowed */

@@ -20,9 +20,7 @@ void talk_free(struct session *s)
     if (!talk) {
         return;
     }
-    if (talk->dial) {
-        dial_free(talk->dial);
-    }
+    route_end(&talk->route);
     if (talk->names && talk->names->state == RESOLVE_PENDING) {
         resolve_cancel(s->worker->engine.resolver, talk->names);
     }
@@ -37,6 +35,49 @@ void talk_free(struct session *s)
     buf_queue_clear(&talk->page_request, &s->worker->engine.bufs);
     free(talk);
     s->talk = NULL;
+}
+
+bool talk_dial(struct session *s)
+{
+    s->talk->waits_to_dial = false;
+    s->times.dial_begin = session_now(s);
+    return route_begin(&s->talk->route, s, s->via, false);
+}
+
+void talk_look(struct session *s)
+{
+    struct route *route = &s->talk->route;
+
+    if (!route_is_begun(route) || route_look(route) != ROUTE_DONE) {
+        return;
+    }
+    s->times.resolved = route->resolved_ns;
+    s->times.connected = route->end_ns;
+    s->dialled = route->address;
+    s->upstream = route_upstream(route);
+    s->server = route_take(route);
+    route_end(route);
+}
+
+void talk_drop_server(struct session *s)
+{
+    route_end(&s->talk->route);
+    if (s->server) {
+        conn_close(s->server, CONN_CLOSE_NOW);
+        s->server = NULL;
+    }
+}
+
+void talk_go_by(struct session *s, const struct upstream_via *via)
+{
+    bool is_same =
+        via->count == s->via->count && memcmp(via->places, s->via->places, via->count) == 0;
+
+    s->via = via;
+    if (!is_same) {
+        talk_drop_server(s);
+        s->upstream = NULL;
+    }
 }
 
 bool talk_keep_hello(struct session *s, const struct client_hello *hello)
@@ -76,6 +117,8 @@ void talk_digest_visit(struct session *s)
     text_printf(&t, "\n%u\n%d\n%llu\n", s->port, (int)talk->leaf_kind,
                 (unsigned long long)s->hold->snapshot->serial);
     text_string(&t, s->sni ? s->sni : "");
+    text_char(&t, '\n');
+    text_string(&t, s->upstream ? s->upstream : "");
     text_char(&t, '\n');
     text_bytes(&t, span_make(talk->alpn_offers, talk->alpn_offers_len));
     digest_sha256(talk->visit, text_view(&t));

@@ -8,6 +8,18 @@
 bool talk_new(struct session *session) MUST_CHECK;
 void talk_free(struct session *session); /* also when there is none */
 
+/* Sets off to the target, by session->via. False when out of memory. */
+bool talk_dial(struct session *session) MUST_CHECK;
+
+/* Is the server there? Takes the connection of a route that is open. */
+void talk_look(struct session *session);
+
+/* What was dialled is of no use any more. */
+void talk_drop_server(struct session *session);
+
+/* The ways that may be tried are these; what was dialled on others is dropped. */
+void talk_go_by(struct session *session, const struct upstream_via *via);
+
 /* The client's hello, as far as later steps need it: copies SNI, ALPN offers and key kind. False
  * when out of memory. */
 bool talk_keep_hello(struct session *session, const struct client_hello *hello) MUST_CHECK;

@@ -74,7 +74,7 @@ struct database *database_folders_load(const struct database_folders *folders, F
     for (size_t i = 0; good && i < folders->count; i++) {
         read[i].options.mode = folders->mode;
         read[i].options.age_max_days = folders->age_max_days;
-        read[i].options.more = i + 1 < folders->count ? &read[i + 1].options : NULL;
+        read[i].options.more = i + 1 < folders->count ? &read[i + 1].options : folders->more;
         good = read_folder(&read[i], folders->dirs[i], folders->command, err);
     }
     if (good) {

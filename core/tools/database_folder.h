@@ -19,7 +19,8 @@ struct database_folders {
     size_t count;            /* 1 to DATABASE_FOLDERS_MAX */
     enum detect_mode mode;
     int32_t age_max_days;
-    bool strict; /* a line that is no record is an error, not left out */
+    bool strict;                         /* a line that is no record is an error, not left out */
+    const struct database_options *more; /* what comes after the folders; null: nothing */
 };
 
 /* Null: said why not on `err`. Lines that are no records are told as "PATH:LINE:COLUMN: error: ..."

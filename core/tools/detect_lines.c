@@ -54,9 +54,10 @@ int detect_lines_run(const struct options *options, FILE *out, FILE *err)
 /* Null: said why not. Bad lines that are left out are told, too. */
 static struct database *load(const struct options *options, FILE *err)
 {
+    const char *dir = options->database_dir ? options->database_dir : DATABASE_BUILTIN;
     const struct database_folders folders = {
         .command = "detect",
-        .dirs = &options->database_dir,
+        .dirs = &dir,
         .count = 1,
         .mode = options->compatible ? DETECT_COMPATIBLE : DETECT_DEFAULT,
     };

@@ -38,12 +38,9 @@ static bool is_loopback(const struct config_listener *listener)
                                          : *(const uint8_t *)&a.u.v4.sin_addr == 127;
 }
 
-/* A listener on all addresses of IPv6 has those of IPv4, too. */
-static bool serves(const struct config_listener *listener, int family)
+static int family_of(const struct config_listener *listener)
 {
-    bool is_v6 = listener->address.socket_address.ss_family == AF_INET6;
-
-    return family == FAMILY_V6 ? is_v6 : !is_v6 || is_wildcard(listener);
+    return listener->address.socket_address.ss_family == AF_INET6 ? FAMILY_V6 : FAMILY_V4;
 }
 
 static int check_listener(const struct transparent_plan *plan,
@@ -90,14 +87,17 @@ static int take_listeners(struct transparent_plan *plan, const struct config *co
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
 
-        for (int family = 0; family < FAMILY_COUNT; family++) {
-            if (listener->mode == LISTENER_TRANSPARENT && serves(listener, family)) {
-                int status = take_listener(plan, listener, family, err);
-                if (status != EXIT_STATUS_OK) {
-                    return status;
-                }
+        if (listener->mode == LISTENER_TRANSPARENT) {
+            int status = take_listener(plan, listener, family_of(listener), err);
+            if (status != EXIT_STATUS_OK) {
+                return status;
             }
         }
+    }
+    /* One on all addresses of IPv6 has those of IPv4, too. */
+    if (!plan->listeners[FAMILY_V4] && plan->listeners[FAMILY_V6] &&
+        is_wildcard(plan->listeners[FAMILY_V6])) {
+        plan->listeners[FAMILY_V4] = plan->listeners[FAMILY_V6];
     }
     if (!plan->listeners[FAMILY_V4] && !plan->listeners[FAMILY_V6]) {
         fprintf(err,

@@ -14,6 +14,7 @@ FIELDS = {
     "rule": ("rule",),
     "target": ("target",),
     "dialled": ("dialled",),
+    "upstream": ("upstream",),
     "sni": ("sni",),
     "alpn": ("alpn",),
     "protocol": ("protocol",),

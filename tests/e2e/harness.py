@@ -9,6 +9,7 @@ Environment (set by ctest, see CMakeLists.txt; everything has a default for use 
 At the end of every test of a WeirCase: weir is alive, its descriptors are back at the count before
 the test, no io_uring helper thread was ever seen, and no sanitizer or assertion spoke.
 """
+import ctypes
 import json
 import os
 import random
@@ -91,11 +92,48 @@ def is_weir_there():
     return os.access(BINARY, os.X_OK)
 
 
+class Successor:
+    """A process that weir has started to take over from it, as if Popen had: orphans come to us."""
+
+    PR_SET_CHILD_SUBREAPER = 36
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.returncode = None
+
+    @classmethod
+    def adopt_orphans(cls):
+        ctypes.CDLL(None).prctl(cls.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+            except ChildProcessError:
+                pass  # its parent, the process before it, has not ended yet
+        return self.returncode
+
+    def wait(self, timeout):
+        wait_for(f"process {self.pid} to end", lambda: self.poll() is not None, timeout)
+        return self.returncode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
 class Weir:
-    """One weir process with a folder of its own. JSON is YAML, so the configuration is a dict.
+    """One weir process, or a line of them that take over from each other, with a folder of its own.
+    JSON is YAML, so the configuration is a dict.
 
     `port` is the forward listener's; `listeners` are more of them, by a name of the test's own,
     without their addresses: `ports` has those."""
+
+    prefix = ()  # of its command line, as what starts it in a namespace
 
     def __init__(self, folder, config, listeners=None):
         self.folder = folder
@@ -108,7 +146,10 @@ class Weir:
         self.access_path = os.path.join(folder, "access.jsonl")
         self.ca_dir = os.path.join(folder, "ca")
         self.ca = os.path.join(self.ca_dir, "weir-ca-cert.pem")
+        self.pid_path = os.path.join(folder, "weir.pid")
+        self.binary = BINARY  # another path: what lies there may be replaced
         self.process = None
+        self.former = []  # processes that others have taken over from
         self.helpers_seen = set()
         self.sampler = None
         self.sampler_stop = threading.Event()
@@ -145,9 +186,29 @@ class Weir:
         environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
-                [BINARY, "run", "--config", self.config_path], cwd=self.folder,
+                [*self.prefix, self.binary, "run", "--config", self.config_path,
+                 "--pid-file", self.pid_path], cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
                 env=environment)
+
+    def upgrade(self):
+        """SIGUSR2; returns when the next process serves, or raises with the log."""
+        Successor.adopt_orphans()
+        self.signal(signal.SIGUSR2)
+        pid = wait_for("the next process", lambda: self.served_by() not in (0, self.process.pid)
+                       and self.served_by())
+        self.former.append(self.process)
+        self.process = Successor(pid)
+
+    def served_by(self):
+        try:
+            with open(self.pid_path, encoding="ascii") as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return 0
+
+    def admin_port(self):
+        return int(re.findall(r"admin on http://.*:(\d+)/", self.stderr())[-1])
 
     def _came_up(self):
         wait_for("weir to listen or to end", lambda: self.process.poll() is not None
@@ -228,15 +289,18 @@ class Weir:
                 self.kill()
                 raise AssertionError("weir did not end on SIGTERM:\n" + self.stderr()[-4000:]) \
                     from None
-        if self.process.returncode != EXIT_OK or self.complaints():
-            raise AssertionError(f"weir ended with {self.process.returncode}:\n"
-                                 + self.stderr()[-8000:])
+        for process in [*self.former, self.process]:
+            process.wait(WAIT_S)
+            if process.returncode != EXIT_OK or self.complaints():
+                raise AssertionError(f"weir ended with {process.returncode}:\n"
+                                     + self.stderr()[-8000:])
 
     def kill(self):
         self.sampler_stop.set()
-        if self.is_running():
-            self.process.kill()
-            self.process.wait()
+        for process in [*self.former, self.process]:
+            if process and process.poll() is None:
+                process.kill()
+                process.wait(WAIT_S)
 
 
 # ---- clients ---------------------------------------------------------------------------------

@@ -489,6 +489,7 @@ class Nginx:
             servers += f"""server {{
                 listen 127.0.0.1:{self.port[name]} {flags} backlog=4096; {tls}
                 location = /echo {{ return 200 "$request_method $server_protocol $ssl_protocol\\n"; }}
+                location = /verdict {{ return 200 "$http_weir_verdict\\n"; }}
                 location / {{ root {self.root}; }}
             }}\n"""
         user = "user root;" if os.getuid() == 0 else ""

@@ -98,5 +98,10 @@ class Allocations(harness.WeirCase):
         self.assertGreater(self.weir.allocations(), before + 10)
 
 
+class AllocationsWithHeader(Allocations):
+    """The same where heads are edited: bodies pass all the same."""
+    CONFIG = {**Allocations.CONFIG, "detect": {"header": "Weir-Verdict", "header_to": "both"}}
+
+
 if __name__ == "__main__":
     harness.main()

@@ -186,6 +186,23 @@ class Signatures(Case):
         self.assertEqual(code, 78)
         self.assertIn("mitm.txt: No such file", err)
 
+    def test_builtin(self):
+        """Without a database the one that is built in is asked, and it has a name, too."""
+        header = "curl/7.88.1"
+        line = json.dumps({"raw_ua": header, "request_fingerprint": "303:1:0:1d:0::"}).encode()
+        reports = []
+        for arguments in ((), ("--database", "builtin")):
+            code, out, err = self.weir_command("detect", *arguments, "--json", "-",
+                                               given=line + b"\n")
+            self.assertEqual((code, err), (0, ""))
+            reports.append(json.loads(out)["report"])
+        self.assertEqual(reports[0], reports[1])
+        self.assertTrue(reports[0]["matched_ua_signature"].startswith("200:"), reports[0])
+        self.assertEqual(reports[0]["verdict"], "intercepted")
+        code, _, err = self.weir_command("detect", "--compatible", "--json", "-")
+        self.assertEqual(code, 64)
+        self.assertIn("--compatible needs --database DIR", err)
+
     def test_usage(self):
         """What is missing is named."""
         for arguments, words in ((("user-agent", "-"), "--json is missing"),

@@ -3,11 +3,15 @@
 import base64
 import ctypes
 import ctypes.util
+import json
 import os
 import re
+import select
 import signal
 import ssl
+import subprocess
 import time
+import unittest
 import urllib.request
 
 import harness
@@ -131,6 +135,7 @@ class Requests(UsersCase):
                 self.check_407(answer)
                 self.assertEqual(answer.get("connection"), "keep-alive")
                 self.assertEqual(self.ask(sock, "anna:secret of anna").status, 200)
+                self.check_407(self.ask(sock, fields=fields))
 
     def test_connect(self):
         """CONNECT without credentials: 407 with its page, and the same connection serves the next
@@ -225,8 +230,9 @@ class Requests(UsersCase):
         wait_for("four lines", lambda: len([r for r in self.weir.records()
                                             if r.session == self.weir.records()[-1].session]) == 4)
         session = self.weir.records()[-1].session
-        self.assertEqual([r.user for r in self.weir.records() if r.session == session],
-                         ["anna", "bob", None, "anna"])
+        lines = [r for r in self.weir.records() if r.session == session]
+        self.assertEqual([r.user for r in lines], ["anna", "bob", None, "anna"])
+        self.assertEqual([r.target is None for r in lines], [False, False, True, False])
 
 
 class Programs(UsersCase):
@@ -290,6 +296,103 @@ class Programs(UsersCase):
         for user, status in (("anna:se cret", b"200\n"), ("anna:x", b"407\n")):
             done = run(["node", script, str(self.weir.port), self.tls_url, self.weir.ca, user])
             self.assertEqual((done.returncode, done.stdout), (0, status), done.stderr)
+
+
+class Browser(UsersCase):
+    """Chromium answers a 407 with what its user types; here the user is the debugging protocol."""
+    USERS = {"anna": "se cret"}
+
+    def start(self):
+        """The browser, with its debugging pipe at descriptors 3 and 4."""
+        ours_in, theirs_out = os.pipe()
+        theirs_in, ours_out = os.pipe()
+        command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu",
+                   "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
+                   "--disable-component-update", "--disable-sync", "--disable-extensions",
+                   "--disable-quic", f"--user-data-dir={os.path.join(self.folder, 'chromium')}",
+                   f"--proxy-server=http://127.0.0.1:{self.weir.port}",
+                   "--proxy-bypass-list=<-loopback>", "--ignore-certificate-errors",
+                   "--remote-debugging-pipe", "about:blank"]
+        script = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out} {theirs_in}<&- {theirs_out}>&-'
+        process = subprocess.Popen(["bash", "-c", script, "-", *command],
+                                   pass_fds=(theirs_in, theirs_out), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env={**os.environ, "HOME": self.folder}, start_new_session=True)
+        self.addCleanup(process.wait)
+        self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self.to_browser, self.from_browser = open(ours_out, "wb", 0), open(ours_in, "rb", 0)
+        self.addCleanup(self.to_browser.close)
+        self.addCleanup(self.from_browser.close)
+        self.number, self.unread, self.auths = 0, b"", 0
+
+    def send(self, method, session=None, **parameters):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        self.to_browser.write(json.dumps(message).encode() + b"\0")
+        return self.number
+
+    def next_message(self):
+        while b"\0" not in self.unread:
+            ready = select.select([self.from_browser], [], [], 30)[0]
+            self.assertTrue(ready, "the browser says nothing")
+            part = self.from_browser.read(65536)
+            self.assertTrue(part, "the browser has ended")
+            self.unread += part
+        line, _, self.unread = self.unread.partition(b"\0")
+        return json.loads(line)
+
+    def answer(self, number, password):
+        """Serves the browser until that call has its result."""
+        while True:
+            message = self.next_message()
+            if message.get("id") == number:
+                return message["result"]
+            parameters, session = message.get("params", {}), message.get("sessionId")
+            if message.get("method") == "Fetch.requestPaused":
+                self.send("Fetch.continueRequest", session, requestId=parameters["requestId"])
+            elif message.get("method") == "Fetch.authRequired":
+                self.auths += 1
+                challenge = parameters["authChallenge"]
+                self.assertEqual((challenge["source"], challenge["scheme"], challenge["realm"]),
+                                 ("Proxy", "basic", "weir"))
+                reply = ({"response": "ProvideCredentials", "username": "anna",
+                          "password": password} if self.auths == 1 else {"response": "CancelAuth"})
+                self.send("Fetch.continueWithAuth", session, requestId=parameters["requestId"],
+                          authChallengeResponse=reply)
+
+    def browse(self, password):
+        """What the pages of both URLs say, one after the other in one browser."""
+        self.start()
+        target = self.answer(self.send("Target.createTarget", url="about:blank"), password)
+        session = self.answer(self.send("Target.attachToTarget", targetId=target["targetId"],
+                                        flatten=True), password)["sessionId"]
+        self.answer(self.send("Fetch.enable", session, handleAuthRequests=True), password)
+        texts = []
+        for url in (self.url, self.tls_url):
+            url = url.replace("/bytes/5", "/echo-head")
+            self.answer(self.send("Page.navigate", session, url=url), password)
+
+            def text():
+                result = self.answer(self.send(
+                    "Runtime.evaluate", session, returnByValue=True, expression=
+                    "document.readyState + ' ' + document.documentElement.innerText"), password)
+                value = result["result"].get("value", "")
+                return value.startswith("complete ") and "{" in value and value
+            texts.append(wait_for("the page", text, 30))
+        return texts
+
+    @program("chromium", "chromium")
+    def test_chromium(self):
+        """A browser asks its user once and then gets everything, plain and by CONNECT."""
+        for text in self.browse("se cret"):
+            self.assertIn("/echo-head", text)
+        self.assertEqual(self.auths, 1)
+        self.weir.wait_record(lambda r: r.status == 407)
+        self.weir.wait_record(lambda r: r.kind == "tunnel" and r.user == "anna")
 
 
 class Files(UsersCase):
@@ -397,12 +500,12 @@ class Slow(UsersCase):
     @classmethod
     def prepare(cls):
         super().prepare()
+        cls.slow = bcrypt("right", cls.COST)
         cls.write_users(cls.all_users())
 
     @classmethod
     def all_users(cls):
-        return "".join(cls.lines.values()) + "".join(
-            f"slow{n}:{bcrypt('right', cls.COST)}\n" for n in range(50))
+        return "".join(cls.lines.values()) + "".join(f"slow{n}:{cls.slow}\n" for n in range(50))
 
     def median_ms(self, sock, count):
         times = []
@@ -430,9 +533,66 @@ class Slow(UsersCase):
         if not harness.SANITIZED:
             self.assertEqual(statuses.count(200), 50)
 
+    def wrong_ones(self, count):
+        """Sockets on each of which a wrong password of its own is being checked."""
+        head = f"GET {self.url} HTTP/1.1\r\nHost: origin.test\r\n"
+        socks = []
+        for _ in range(count):
+            socks.append(self.dial(timeout=120))
+            socks[-1].sendall((head + basic(f"slow1:{os.urandom(8).hex()}") + "\r\n").encode())
+        return socks
+
+    def test_too_many(self):
+        """More checks than may wait: 503 at once, with the time to come back; who is known is served
+        all the while."""
+        self.assertEqual(self.ask(self.dial(), "anna:secret of anna").status, 200)
+        socks = self.wrong_ones(128 + 20)
+        refused = []
+        while not refused:
+            for sock in select.select(socks, [], [], harness.WAIT_S)[0]:
+                answer = harness.read_answer(origins.Reader(sock))
+                socks.remove(sock)
+                if answer.status == 503:
+                    refused.append(answer)
+        self.assertEqual(refused[0].get("connection"), "close")
+        self.assertGreater(int(refused[0].get("retry-after")), 0)
+        self.assertEqual(self.ask(self.dial(), "anna:secret of anna").status, 200)
+        record = self.weir.wait_record(lambda r: r.status == 503 and r.method == "GET")
+        self.assertEqual((record.kind, record.user), ("request", None))
+        self.leave(socks)
+
+    @staticmethod
+    def leave(socks):
+        """With a reset: a client that only says that it will send no more still wants its answer."""
+        for sock in socks:
+            origins.reset_on_close(sock)
+            sock.close()
+
+    @unittest.skipIf(harness.SANITIZED, "takes half a minute")
+    def test_too_long(self):
+        """A check that is not made within half a minute ends in a 503."""
+        cost = 14
+        self.write_users(self.all_users() + f"slow1000:{bcrypt('right', cost)}\n")
+        wait_for("the file", lambda: "54 users" in self.weir.stderr())
+        begin = time.monotonic()
+        bcrypt("x", cost)
+        needed = int(60 / (time.monotonic() - begin))
+        head = f"CONNECT origin.test:{self.server.port} HTTP/1.1\r\n"
+        socks = []
+        for _ in range(min(needed, 120)):
+            socks.append(self.dial(timeout=120))
+            socks[-1].sendall(
+                (head + basic(f"slow1000:{os.urandom(8).hex()}") + "\r\n").encode())
+        self.assertEqual(harness.read_answer(origins.Reader(socks[0])).status, 407)
+        answer = harness.read_answer(origins.Reader(socks[-1]))
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(harness.read_to_end(socks[-1]), (b"", True))
+        self.leave(socks)
+        self.weir.wait_record(lambda r: r.status == 503 and r.method == "CONNECT")
+
     def test_unknown_users_take_as_long(self):
         """Whether a name is in the file cannot be told by the time that a refusal takes."""
-        lines = "".join(f"u{n}:{bcrypt('right', self.COST)}\n" for n in range(3))
+        lines = "".join(f"u{n}:{self.slow}\n" for n in range(3))
         self.write_users(lines)
 
         def restore():
@@ -458,8 +618,7 @@ class Slow(UsersCase):
             sock = self.dial()
             sock.sendall(f"GET {self.url} HTTP/1.1\r\nHost: origin.test\r\n"
                          f"{basic(f'slow{n}:wrong{before}')}\r\n".encode())
-            harness.origins.reset_on_close(sock)
-            sock.close()
+            self.leave([sock])
         self.assertEqual(self.ask(self.dial(timeout=60), "jörg:pässword").status, 200)
 
 

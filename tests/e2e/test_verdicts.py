@@ -3,11 +3,13 @@
 the rules that ask for it. The database is made of this machine's own client, Python's TLS."""
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
 import unittest
 
+import h2_client
 import harness
 import hello
 import origins
@@ -62,7 +64,7 @@ class Verdicts(harness.WeirCase):
              f"{ANY_CHROME}|303:1,2,3:*:*:*:*:*|:0:0|2026-11-22"],
             [f"0::0:0::0:|{product}|Old Proxy:5:3"], ["via"])
         cls.CONFIG = {
-            "detect": {"databases": [cls.database]},
+            "detect": {"databases": [cls.database], "header": "Weir-Verdict"},
             "intercept": {"rules": [
                 rule("no proxies", "refuse", product=["old proxy"], host=["guarded.origin.test"]),
                 rule("no interception", "refuse", verdict=["intercepted"],
@@ -113,6 +115,7 @@ class Verdicts(harness.WeirCase):
         found, _ = self.verdict(before)
         self.assertEqual((found["verdict"], found["browser"]), ("intercepted", "Chrome"))
         self.assertEqual(found["reason"], "impossible_cipher")
+        self.assertIn("; reason=impossible_cipher", self.secure.requests[-1].get("weir-verdict"))
 
     def test_product(self):
         """A hello that a product sends is named by it, whatever the User-Agent."""
@@ -122,6 +125,9 @@ class Verdicts(harness.WeirCase):
         self.assertEqual(found["verdict"], "intercepted")
         self.assertEqual(found["product"].lower(), "old proxy")
         self.assertEqual(found["product_type"], "proxy")
+        told = self.secure.requests[-1].get("weir-verdict")
+        self.assertTrue(told.startswith("intercepted; basis=request; "), told)
+        self.assertIn('; product="old proxy"; grade=', told)
 
     def test_bad_header(self):
         """A header that only proxies add."""
@@ -197,6 +203,237 @@ class Verdicts(harness.WeirCase):
         self.assertEqual(len(self.secure.requests), count)
         tls = self.open("guarded.origin.test")
         self.assertEqual(self.ask(tls, FIREFOX, host="guarded.origin.test").status, 200)
+
+
+ITEM = re.compile(r"(\w+)((?:; \w+=(?:\w+|\"[ -~]*\"))*)")  # of RFC 8941, as weir writes it
+
+
+class Header(harness.WeirCase):
+    """detect.header: the verdict told to servers and clients, which nobody else can tell them."""
+    CONFIG = {"detect": {"header": "Weir-Verdict", "header_to": "both"}}
+
+    @classmethod
+    def prepare(cls):
+        cls.secure = origins.HttpOrigin(origins.server_context(cls.certificate))
+        cls.clear = origins.HttpOrigin()
+        cls.mail = origins.Server(cls.serve_mail, origins.server_context(cls.certificate, None))
+        for server in (cls.secure, cls.clear, cls.mail):
+            cls.addClassCleanup(server.close)
+        cls.nginx = None
+        if origins.Nginx.find():
+            cls.nginx = origins.Nginx(cls.folder, cls.certificate, harness.free_port)
+            cls.addClassCleanup(cls.nginx.close)
+
+    @staticmethod
+    def serve_mail(sock):
+        sock.sendall(b"220 here is no http\r\n")
+        sock.sendall(b"bye" if origins.Reader(sock).until(b"\r\n\r\n") == b"weir-verdict: x" else
+                     b"???")
+
+    def open(self):
+        return self.tls(f"www.origin.test:{self.secure.port}")
+
+    def curl(self, version, *more):
+        url = f"https://www.origin.test:{self.nginx.port['tls']}/verdict"
+        return harness.run(["curl", "--silent", "--show-error",
+                            "--max-time", "20", version, "--proxy",
+                            f"http://127.0.0.1:{self.weir.port}", "--cacert", self.weir.ca,
+                            "--dump-header", "-", *more, url])
+
+    def verdict_in(self, text):
+        """The token and the parameters of a field's value."""
+        item = ITEM.fullmatch(text)
+        self.assertIsNotNone(item, text)
+        found = dict(part.split("=") for part in item[2].split("; ")[1:])
+        found["verdict"] = item[1]
+        return found
+
+    @staticmethod
+    def told(fields):
+        return [value for name, value in fields if name.lower() == "weir-verdict"]
+
+    def logged(self, before):
+        record = harness.wait_for("the record", lambda: next(
+            (r for r in self.weir.records()[before:] if r.kind == "request"), None))
+        return json.loads(record.line)["detect"]
+
+    def test_both_sides(self):
+        """Every request of a connection and its answer have it, once, as the last field; it says
+        what the log says."""
+        before = len(self.weir.records())
+        tls = self.open()
+        for agent in (CHROME, None, CHROME):
+            count = len(self.secure.requests)
+            fields = f"User-Agent: {agent}\r\n" if agent else ""
+            answer = self.get(tls, "/echo-head", fields=fields)
+            self.assertEqual(len(self.secure.requests), count + 1)
+            sent = json.loads(answer.body)["fields"]
+            values = self.told(sent)
+            self.assertEqual(len(values), 1, sent)
+            self.assertEqual(sent[-1][0].lower(), "weir-verdict")
+            self.assertEqual(self.told(answer.fields), values)
+            found = self.verdict_in(values[0])
+        logged = self.logged(before)
+        for name in ("verdict", "basis", "unknown", "reason"):
+            self.assertEqual(found.get(name), logged.get(name), name)
+        self.assertEqual(found["basis"], "request")
+        self.assertEqual(found["grade"], logged["actual_grade"])
+
+    def test_pipelined_and_bodies(self):
+        """Three requests in one write, of which one has a body of chunks with trailers."""
+        tls = self.open()
+        chunks = b"".join(b"%x\r\n%s\r\n" % (n, b"x" * n) for n in (1, 3000, 40000))
+        tls.sendall(b"GET /echo-head HTTP/1.1\r\nHost: a\r\n\r\n"
+                    b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                    chunks + b"0\r\nX-Trailer: 1\r\n\r\n"
+                    b"GET /early HTTP/1.1\r\nHost: a\r\n\r\n")
+        reader = origins.Reader(tls)
+        first = harness.read_answer(reader)
+        upload = json.loads(harness.read_answer(reader, "POST").body)
+        self.assertEqual((upload["length"], list(upload["trailers"].values())), (43001, ["1"]))
+        interim = []
+        last = harness.read_answer(reader, informational=interim)
+        self.assertEqual(len(interim), 1)
+        self.assertEqual(self.told(interim[0].fields), [])
+        self.assertEqual(self.told(first.fields), self.told(last.fields))
+        self.assertEqual([len(self.told(r.fields)) for r in self.secure.requests[-3:]], [1, 1, 1])
+
+    def test_websocket(self):
+        """The request that asks for it has the field; the answer and what follows are untouched."""
+        tls = self.open()
+        tls.sendall(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        reader = origins.Reader(tls)
+        answer = harness.read_head(reader)
+        self.assertEqual((answer.status, self.told(answer.fields)), (101, []))
+        self.assertEqual(len(self.told(self.secure.requests[-1].fields)), 1)
+        for data in (b"weir-verdict: x\r\n\r\n", b"y" * 70000):
+            tls.sendall(origins.frame(1, data, b"mask"))
+            self.assertEqual(origins.read_frame(reader), (1, data))
+
+    def expect_refused(self, text):
+        """Nothing of it reaches the server; the client is told why."""
+        count, before = len(self.secure.requests), len(self.weir.records())
+        tls = self.open()
+        tls.sendall(text)
+        answer = harness.read_answer(origins.Reader(tls))
+        self.assertEqual(answer.status, 400)
+        self.assertIn(b"Weir-Verdict", answer.body)
+        record = harness.wait_for("the record", lambda: next(
+            (r for r in self.weir.records()[before:] if r.kind == "tunnel"), None))
+        self.assertEqual(record.close, "bad_request")
+        self.assertIn("detect.header", record.line)
+        self.assertEqual(len(self.secure.requests), count)
+
+    def test_forged_requests(self):
+        """A client's own field, in any disguise, and what could hide one."""
+        for field in ("Weir-Verdict: genuine", "weir-verdict:x", "WEIR_VERDICT: genuine",
+                      "Connection: close, weir-verdict", "X: a\r\n Weir-Verdict: folded"):
+            with self.subTest(field=field):
+                self.expect_refused(f"GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n".encode())
+        self.expect_refused(b"GET / HTTP/1.1\nHost: a\nWeir-Verdict: x\n\n")
+
+    def test_forged_responses(self):
+        """A server's own field: the client does not get the head that has it."""
+        for head in (b"HTTP/1.1 200 OK\r\nWeir-Verdict: genuine\r\nContent-Length: 0\r\n\r\n",
+                     b"HTTP/1.1 103 Hints\r\nweir_verdict: x\r\n\r\nHTTP/1.1 204 No\r\n\r\n"):
+            with self.subTest(head=head):
+                before = len(self.weir.records())
+                self.secure.script = head
+                tls = self.open()
+                tls.sendall(b"GET /script HTTP/1.1\r\nHost: a\r\n\r\n")
+                self.assertEqual(harness.read_to_end(tls)[0], b"")
+                record = harness.wait_for("the record", lambda: next(
+                    (r for r in self.weir.records()[before:] if r.kind == "tunnel"), None))
+                self.assertEqual(record.close, "bad_response")
+                self.assertIn("the server sent one itself", record.line)
+
+    def test_other_protocols(self):
+        """What is not HTTP passes: nothing is promised for it."""
+        context = harness.client_context(self.weir.ca)
+        sock = self.tunnel(f"www.origin.test:{self.mail.port}")
+        tls = self.keep(context.wrap_socket(sock, server_hostname="www.origin.test"))
+        reader = origins.Reader(tls)
+        reader.until(b"\r\n")
+        tls.sendall(b"weir-verdict: x\r\n\r\n")
+        self.assertEqual(reader.exactly(3), b"bye")
+
+    def test_explicit(self):
+        """Explicit HTTP: nothing is judged, and nobody can say that it was."""
+        url = f"http://origin.test:{self.clear.port}/echo-head"
+        answer = self.get_plain(url, fields="Weir-Verdict: genuine\r\nWeir_verdict: x\r\nX-A: b\r\n")
+        names = [name.lower() for name, _ in json.loads(answer.body)["fields"]]
+        self.assertIn("x-a", names)
+        self.assertNotIn("weir-verdict", names)
+        self.assertNotIn("weir_verdict", names)
+        self.clear.script = b"HTTP/1.1 200 OK\r\nweir-verdict: x\r\nX-C: d\r\n\r\n"
+        answer = self.get_plain(f"http://origin.test:{self.clear.port}/script")
+        self.assertEqual((answer.get("x-c"), answer.get("weir-verdict")), ("d", ""))
+
+    @harness.program("curl", "curl")
+    def test_curl(self):
+        """curl and nginx, HTTP/1.1 and HTTP/2: nginx got what curl is told, and a forged one gets
+        nothing."""
+        if not self.nginx:
+            self.skipTest("nginx is absent: install nginx-light")
+        for version, line in (("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")):
+            with self.subTest(version=version):
+                ended = self.curl(version)
+                head, _, body = ended.stdout.decode().rpartition("\r\n\r\n")
+                self.assertIn(line, head)
+                told = re.findall(r"(?im)^weir-verdict: (.*?)\r?$", head)
+                self.assertEqual(told, [body.strip()])
+                self.assertEqual(self.verdict_in(body.strip())["basis"], "request")
+                for forged in ("Weir-Verdict: genuine", "weir_verdict: genuine"):
+                    ended = self.curl(version, "--header", forged)
+                    self.assertNotIn(b" 200", ended.stdout.rpartition(b"\r\n\r\n")[0].replace(
+                        b"200 Connection established", b""))
+                    self.assertNotIn(b"genuine", ended.stdout)
+
+    def test_many_streams(self):
+        """A hundred requests on one connection of HTTP/2: nginx reads the right field in each."""
+        if not self.nginx:
+            self.skipTest("nginx is absent: install nginx-light")
+        authority = f"www.origin.test:{self.nginx.port['tls']}"
+        client = h2_client.Client(self.tls(authority, alpn=["h2"]), authority)
+        for _ in range(10):
+            streams = [client.request("/verdict") for _ in range(10)]
+            client.read_until(lambda: set(streams) <= client.ended)
+            for stream in streams:
+                self.assertEqual(client.statuses[stream], h2_client.STATUS_200)
+                self.verdict_in(client.bodies[stream].decode().strip())
+        with self.assertRaises((ConnectionError, ssl.SSLError)):
+            stream = client.request("/verdict", ("weir-verdict", "genuine"))
+            client.read_until(lambda: stream in client.ended)
+
+
+class HeaderToServer(Header):
+    """Only requests have it: what servers say in a field of that name is theirs."""
+    CONFIG = {"detect": {"header": "Weir-Verdict"}}
+
+    def test_both_sides(self):
+        answer = self.get(self.open(), "/echo-head")
+        self.assertEqual(self.told(answer.fields), [])
+        self.assertEqual(len(self.told(json.loads(answer.body)["fields"])), 1)
+
+    def test_forged_responses(self):
+        self.secure.script = b"HTTP/1.1 200 OK\r\nWeir-Verdict: mine\r\nContent-Length: 0\r\n\r\n"
+        answer = self.get(self.open(), "/script")
+        self.assertEqual(self.told(answer.fields), ["mine"])
+
+    def test_explicit(self):
+        self.clear.script = b"HTTP/1.1 200 OK\r\nweir-verdict: x\r\n\r\n"
+        answer = self.get_plain(f"http://origin.test:{self.clear.port}/script")
+        self.assertEqual(answer.get("weir-verdict"), "x")
+
+    @harness.program("curl", "curl")
+    def test_curl(self):
+        if not self.nginx:
+            self.skipTest("nginx is absent: install nginx-light")
+        for version in ("--http1.1", "--http2"):
+            head, _, body = self.curl(version).stdout.decode().rpartition("\r\n\r\n")
+            self.assertNotIn("weir-verdict", head.lower())
+            self.verdict_in(body.strip())
 
 
 class Reload(harness.WeirCase):

@@ -5,6 +5,7 @@
 #include "tests/sim/resolve_sim.h"
 #include "tests/sim/sim_world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +15,8 @@ struct server {
     const struct host *host;
     struct visit *visit; /* of a raw host */
     uint16_t port;
+    enum way_kind way; /* not WAY_DIRECT: a proxy, which has no host */
+    bool is_bad;
 };
 
 struct server_conn {
@@ -26,6 +29,8 @@ struct server_conn {
     bool answering;
     bool answered; /* to what was read last */
     bool raw;
+    bool takes_urls;    /* an HTTP proxy: requests come in absolute-form */
+    uint8_t socks_step; /* messages of SOCKS that were answered */
     uint32_t requests;
 };
 
@@ -318,6 +323,21 @@ static void answer(void *context)
     }
 }
 
+/* Origin-form for the server, absolute-form and credentials for a proxy, and for nobody else. */
+static void check_form(struct server_conn *s, const struct exchange *x)
+{
+    const char *target = s->message.head + strlen(x->method) + 1;
+    char secret[128];
+    bool has_secret = message_field(&s->message, "Proxy-Authorization", secret, sizeof(secret));
+
+    if (s->takes_urls ? strncmp(target, "http://", 7) != 0 : target[0] != '/') {
+        world_fail(s->world, x->visit, "the target has the wrong form: %.60s", s->message.head);
+    }
+    if (has_secret != s->takes_urls || (has_secret && strcmp(secret, SIM_SECRET_ENCODED) != 0)) {
+        world_fail(s->world, x->visit, "the credentials are wrong: %.200s", s->message.head);
+    }
+}
+
 static void take_head(struct server_conn *s)
 {
     struct world *world = s->world;
@@ -335,9 +355,8 @@ static void take_head(struct server_conn *s)
         strncmp(host, x->visit->target, strlen(x->visit->target)) != 0) {
         world_fail(world, x->visit, "a request for %s came with another Host", x->visit->target);
     }
-    if (s->server->host->kind != HOST_RAW && x->visit->kind == VISIT_FORWARD &&
-        s->message.head[strlen(x->method) + 1] != '/') {
-        world_fail(world, x->visit, "the server got no origin-form: %.60s", s->message.head);
+    if (s->server->host->kind != HOST_RAW && x->visit->kind == VISIT_FORWARD) {
+        check_form(s, x);
     }
     bool idempotent = strcmp(x->method, "GET") == 0 || is_head(x);
     if (++x->served > 1 && !(idempotent && x->visit->kind == VISIT_FORWARD)) {
@@ -436,11 +455,191 @@ static void next_message(struct server_conn *s)
     }
 }
 
+/* ---- proxies ---- */
+
+static void greet(struct server_conn *s);
+
+/* Null when it is not to be had: *status says why, 0 when that takes for ever. */
+static struct server *find_target(const char *name, uint16_t port, int *status)
+{
+    for (size_t i = 0; i < server_count; i++) {
+        struct server *server = &servers[i];
+        if (server->way == WAY_DIRECT && server->port == port && host_is_at(server->host, name)) {
+            *status = 0;
+            return server->host->kind == HOST_HANGS ? NULL : server;
+        }
+    }
+    *status = 502;
+    for (size_t i = 0; i < sim_host_count; i++) {
+        if (host_is_at(&sim_hosts[i], name)) {
+            *status = sim_hosts[i].kind == HOST_SLOW_NAME ? 0
+                      : sim_hosts[i].kind == HOST_PRIVATE ? 403
+                                                          : 502;
+        }
+    }
+    return NULL;
+}
+
+/* From now on the connection is one to that server. */
+static void become(struct server_conn *s, struct server *server, bool takes_urls)
+{
+    s->server = server;
+    s->takes_urls = takes_urls;
+    message_init(&s->message, true);
+    greet(s);
+    if (s->wire->in.len && !wire_is_over(s->wire)) {
+        next_message(s);
+    }
+}
+
+static void talk_http(struct server_conn *s)
+{
+    struct wire *w = s->wire;
+    char head[MESSAGE_HEAD_MAX];
+    struct server *target;
+    char text[128];
+    uint16_t port;
+    char *end;
+    char *host;
+    int status;
+
+    size_t len = w->in.len < sizeof(head) - 1 ? w->in.len : sizeof(head) - 1;
+    if (len) {
+        memcpy(head, w->in.data, len);
+    }
+    head[len] = '\0';
+    end = strstr(head, "\r\n\r\n");
+    if (!end) {
+        return;
+    }
+    end[4] = '\0';
+    bool is_connect = strncmp(head, "CONNECT ", 8) == 0;
+    if (!strstr(head, "\r\nProxy-Authorization: " SIM_SECRET_ENCODED "\r\n")) {
+        world_fail(s->world, NULL, "a proxy got no credentials: %s", head);
+    }
+    if (s->server->is_bad) {
+        static const char *const refusals[] = {"407 No", "503 Full", "500 Oops", "502 Far"};
+        snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\nno",
+                 refusals[world_below(s->world, is_connect ? 4 : 1)]);
+        send_text(w, text);
+        wire_close(w);
+        return;
+    }
+    host = is_connect ? head + 8 : strstr(head, "http://");
+    if (!host) {
+        world_fail(s->world, NULL, "a proxy got no absolute-form: %s", head);
+    }
+    host += is_connect ? 0 : 7;
+    len = (size_t)(end + 4 - head);
+    port = proxy_split_authority(host, &host);
+    target = find_target(host, port, &status);
+    if (!target && status == 0) {
+        w->silent = true;
+    } else if (!target) {
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 %d No\r\nX-Proxy: yes\r\nContent-Length: 2\r\n\r\nno", status);
+        send_text(w, text);
+        wire_close(w);
+    } else if (is_connect) {
+        bytes_consume(&w->in, len);
+        if (world_chance(s->world, 10)) {
+            send_text(w, "HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        send_text(w, "HTTP/1.1 200 Yes\r\nServer: proxy\r\n\r\n");
+        become(s, target, false);
+    } else {
+        become(s, target, true);
+    }
+}
+
+static void answer_socks_connect(struct server_conn *s, size_t len)
+{
+    struct wire *w = s->wire;
+    uint8_t reply[] = {5, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    const uint8_t *data = w->in.data;
+    uint16_t port = (uint16_t)(data[len - 2] << 8 | data[len - 1]);
+    struct server *target;
+    struct address address = {.len = 0};
+    char name[ADDRESS_TEXT_MAX + 256];
+    int status;
+
+    if (data[3] == 3) {
+        snprintf(name, sizeof(name), "%.*s", data[4], (const char *)data + 5);
+    } else {
+        struct sockaddr_storage storage = {.ss_family = data[3] == 1 ? AF_INET : AF_INET6};
+        if (data[3] == 1) {
+            memcpy(&((struct sockaddr_in *)&storage)->sin_addr, data + 4, 4);
+        } else {
+            memcpy(&((struct sockaddr_in6 *)&storage)->sin6_addr, data + 4, 16);
+        }
+        address = address_from_storage(&storage);
+        address_format_ip(&address, name);
+    }
+    bytes_consume(&w->in, len);
+    target = find_target(name, port, &status);
+    if (!target && status == 0) {
+        w->silent = true;
+        return;
+    }
+    reply[1] = s->server->is_bad ? 1 : target ? 0 : status == 403 ? 2 : 4;
+    wire_send(w, span_make(reply, sizeof(reply)));
+    if (reply[1]) {
+        wire_close(w);
+    } else {
+        become(s, target, false);
+    }
+}
+
+static void talk_socks(struct server_conn *s)
+{
+    static const char auth[] = "\x01\x04user\x09pass:word";
+    struct wire *w = s->wire;
+    size_t len;
+
+    while (s->server->way == WAY_SOCKS && !wire_is_over(w) &&
+           (len = proxy_socks_len(&s->wire->in, s->socks_step)) > 0) {
+        switch (s->socks_step++) {
+        case 0:
+            if (!memchr(w->in.data + 2, 2, len - 2)) {
+                world_fail(s->world, NULL, "no password was offered");
+            }
+            bytes_consume(&w->in, len);
+            send_text(w, "\x05\x02");
+            break;
+        case 1:
+            if (len != sizeof(auth) - 1 || memcmp(w->in.data, auth, len) != 0) {
+                world_fail(s->world, NULL, "the password is wrong");
+            }
+            bytes_consume(&w->in, len);
+            wire_send(w, s->server->is_bad && world_chance(s->world, 50)
+                             ? SPAN_LITERAL("\x01\x01")
+                             : span_make("\x01\x00", 2));
+            break;
+        default:
+            answer_socks_connect(s, len);
+            break;
+        }
+    }
+}
+
 /* ---- connections ---- */
 
 static void on_data(struct wire *w)
 {
-    next_message(w->context);
+    struct server_conn *s = w->context;
+
+    switch (s->server->way) {
+    case WAY_HTTP:
+    case WAY_HTTPS:
+        talk_http(s);
+        break;
+    case WAY_SOCKS:
+        talk_socks(s);
+        break;
+    default:
+        next_message(s);
+        break;
+    }
 }
 
 static void on_end(struct wire *w)
@@ -471,7 +670,7 @@ static void end_soon(void *context)
     if (wire_is_over(s->wire)) {
         return;
     }
-    if (s->server->host->kind == HOST_TLS_ENDS) {
+    if (s->server->way != WAY_DIRECT || s->server->host->kind == HOST_TLS_ENDS) {
         wire_close(s->wire);
     } else {
         wire_reset(s->wire);
@@ -483,6 +682,12 @@ static void greet(struct server_conn *s)
     struct world *world = s->world;
     const struct host *host = s->server->host;
 
+    if (s->server->way != WAY_DIRECT) {
+        if (s->server->way == WAY_HTTPS) {
+            wire_start_outer(s->wire, world_server_ssl(world, sim_hosts[0].certificate, false));
+        }
+        return;
+    }
     if (host->kind == HOST_RAW || host->kind == HOST_RAW_OPEN) {
         begin_raw(s, s->server->visit);
         return;
@@ -509,6 +714,27 @@ static void greet(struct server_conn *s)
     wire_start_tls(s->wire, world_server_ssl(world, host->certificate, flips));
 }
 
+/* A proxy that says nothing, nonsense, or too little. */
+static void misbehave(struct server_conn *s)
+{
+    switch (world_below(s->world, 4)) {
+    case 0:
+        s->wire->silent = true;
+        break;
+    case 1:
+        send_text(s->wire, "NONSENSE\r\n\r\n");
+        wire_close(s->wire);
+        break;
+    case 2:
+        send_text(s->wire, s->server->way == WAY_SOCKS ? "\x05" : "HTTP/1.1 200 Y");
+        wire_close(s->wire);
+        break;
+    default:
+        sim_after(s->world->sim, 1 + (int64_t)world_below(s->world, 20 * NS_PER_MS), end_soon, s);
+        break;
+    }
+}
+
 static int on_dial(void *context, struct sim_peer *peer, const struct sim_peer_ops **ops,
                    void **peer_context)
 {
@@ -516,8 +742,11 @@ static int on_dial(void *context, struct sim_peer *peer, const struct sim_peer_o
     struct world *world = server->world;
     struct server_conn *s;
 
-    if (server->host->kind == HOST_HANGS) {
+    if (server->way == WAY_DIRECT && server->host->kind == HOST_HANGS) {
         return SIM_HANG;
+    }
+    if (server->is_bad && world_chance(world, 30)) {
+        return world_chance(world, 50) ? -ECONNREFUSED : SIM_HANG;
     }
     s = calloc(1, sizeof(*s));
     ASSERT(s && conn_count < COUNT_OF(conns));
@@ -537,7 +766,11 @@ static int on_dial(void *context, struct sim_peer *peer, const struct sim_peer_o
     }
     *ops = &wire_peer_ops;
     *peer_context = s->wire;
-    greet(s);
+    if (server->is_bad && world_chance(world, 60)) {
+        misbehave(s);
+    } else {
+        greet(s);
+    }
     return 0;
 }
 
@@ -549,7 +782,7 @@ static void listen_at(struct world *world, const struct host *host, struct visit
     bool good = address_parse_ip(&address, text, port);
 
     ASSERT(good && server_count <= COUNT_OF(servers));
-    *server = (struct server){world, host, visit, port};
+    *server = (struct server){.world = world, .host = host, .visit = visit, .port = port};
     sim_on_connect(world->sim, &address.u.any, address.len, on_dial, server);
 }
 
@@ -578,6 +811,18 @@ static void open_host(struct world *world, const struct host *host, struct visit
     }
 }
 
+static void open_proxy(struct world *world, enum way_kind way, bool is_bad)
+{
+    struct server *server = &servers[server_count++];
+    uint16_t port = (uint16_t)((is_bad ? PROXY_PORT_BAD : PROXY_PORT) + (int)way);
+    struct address address;
+    bool good = address_parse_ip(&address, SPAN_LITERAL("20.0.9.1"), port);
+
+    ASSERT(good && server_count <= COUNT_OF(servers));
+    *server = (struct server){.world = world, .port = port, .way = way, .is_bad = is_bad};
+    sim_on_connect(world->sim, &address.u.any, address.len, on_dial, server);
+}
+
 void servers_tidy(void)
 {
     while (conn_count) {
@@ -590,6 +835,13 @@ void servers_tidy(void)
 void servers_prepare(struct world *world)
 {
     server_count = 0;
+    if (world->way != WAY_DIRECT) {
+        sim_name("proxy.test", "20.0.9.1", 0, 40, NULL);
+        open_proxy(world, world->way, false);
+    }
+    if (world->bad_way != WAY_DIRECT) {
+        open_proxy(world, world->bad_way, true);
+    }
     for (size_t i = 0; i < sim_host_count; i++) {
         open_host(world, &sim_hosts[i], NULL);
     }

@@ -59,6 +59,7 @@ void sim_wires_free(void)
         struct wire *w = all_wires;
         all_wires = w->next;
         SSL_free(w->ssl);
+        SSL_free(w->outer);
         bytes_free(&w->in);
         bytes_free(&w->waiting);
         free(w);
@@ -106,7 +107,8 @@ static void send_piece(void *context)
     }
 }
 
-void wire_send_raw(struct wire *w, struct span bytes)
+/* Onto the wire itself, in pieces where it is so. */
+static void send_out(struct wire *w, struct span bytes)
 {
     if (wire_is_over(w) || w->fin_wanted || bytes.len == 0) {
         return;
@@ -128,6 +130,39 @@ void wire_send_raw(struct wire *w, struct span bytes)
         w->sending_paced = true;
         sim_after(w->sim, pace(w), send_piece, w);
     }
+}
+
+static void flush_outer(struct wire *w)
+{
+    const uint8_t *data;
+    size_t len;
+
+    if (BIO_mem_contents(w->outer_out, &data, &len) && len) {
+        send_out(w, span_make(data, len));
+        (void)BIO_reset(w->outer_out);
+    }
+}
+
+static void seal(SSL *ssl, struct span bytes)
+{
+    while (bytes.len) {
+        int n = SSL_write(ssl, bytes.data, bytes.len > 16384 ? 16384 : (int)bytes.len);
+        if (n <= 0) {
+            ERR_clear_error();
+            break;
+        }
+        bytes = span_skip(bytes, (size_t)n);
+    }
+}
+
+void wire_send_raw(struct wire *w, struct span bytes)
+{
+    if (!w->outer) {
+        send_out(w, bytes);
+        return;
+    }
+    seal(w->outer, bytes);
+    flush_outer(w);
 }
 
 static void flush_tls(struct wire *w)
@@ -153,14 +188,7 @@ void wire_send(struct wire *w, struct span bytes)
     if (!w->secure) {
         return;
     }
-    while (bytes.len) {
-        int n = SSL_write(w->ssl, bytes.data, bytes.len > 16384 ? 16384 : (int)bytes.len);
-        if (n <= 0) {
-            ERR_clear_error();
-            break;
-        }
-        bytes = span_skip(bytes, (size_t)n);
-    }
+    seal(w->ssl, bytes);
     flush_tls(w);
 }
 
@@ -168,6 +196,11 @@ void wire_fin_only(struct wire *w)
 {
     if (wire_is_over(w) || w->fin_wanted) {
         return;
+    }
+    if (w->outer) {
+        (void)SSL_shutdown(w->outer);
+        ERR_clear_error();
+        flush_outer(w);
     }
     w->fin_wanted = true;
     if (!w->waiting.len) {
@@ -218,7 +251,9 @@ static void tls_failed(struct wire *w)
 {
     w->tls_error = ERR_peek_last_error();
     ERR_clear_error();
-    flush_tls(w); /* the alert */
+    if (w->ssl) {
+        flush_tls(w); /* the alert */
+    }
     w->fin_wanted = true;
     w->gone = true;
     if (sim_peer_unsent(w->peer) || w->waiting.len) {
@@ -284,7 +319,7 @@ static void read_tls(struct wire *w)
     ERR_clear_error();
 }
 
-static void take(struct wire *w, struct span bytes)
+static void take_inner(struct wire *w, struct span bytes)
 {
     if (!w->ssl) {
         bytes_append(&w->in, bytes);
@@ -313,6 +348,50 @@ void wire_start_tls(struct wire *w, SSL *ssl)
     if (!SSL_is_server(ssl)) {
         run_handshake(w);
     }
+}
+
+static void end_of_input(struct wire *w);
+
+static void take(struct wire *w, struct span bytes)
+{
+    uint8_t memory[16384];
+    int n = 0;
+
+    if (!w->outer) {
+        take_inner(w, bytes);
+        return;
+    }
+    BIO_write(w->outer_in, bytes.data, (int)bytes.len);
+    if (!SSL_is_init_finished(w->outer)) {
+        n = SSL_do_handshake(w->outer);
+        flush_outer(w);
+    }
+    while (SSL_is_init_finished(w->outer) && !wire_is_over(w) &&
+           (n = SSL_read(w->outer, memory, sizeof(memory))) > 0) {
+        take_inner(w, span_make(memory, (size_t)n));
+    }
+    if (wire_is_over(w)) {
+        return;
+    }
+    int reason = SSL_get_error(w->outer, n);
+    flush_outer(w);
+    if (reason == SSL_ERROR_ZERO_RETURN) {
+        end_of_input(w);
+    } else if (reason == SSL_ERROR_SSL) {
+        tls_failed(w);
+    }
+    ERR_clear_error();
+}
+
+void wire_start_outer(struct wire *w, SSL *ssl)
+{
+    w->outer = ssl;
+    w->outer_in = BIO_new(BIO_s_mem());
+    w->outer_out = BIO_new(BIO_s_mem());
+    ASSERT(ssl && w->outer_in && w->outer_out && SSL_is_server(ssl));
+    BIO_set_mem_eof_return(w->outer_in, -1);
+    BIO_set_mem_eof_return(w->outer_out, -1);
+    SSL_set_bio(ssl, w->outer_in, w->outer_out);
 }
 
 static void end_of_input(struct wire *w)

@@ -49,6 +49,9 @@ struct wire {
     SSL *ssl;             /* null: clear text */
     BIO *ssl_in;
     BIO *ssl_out;
+    SSL *outer; /* TLS below that, of a proxy; null: none */
+    BIO *outer_in;
+    BIO *outer_out;
     size_t piece_max;  /* bytes sent at a time; 0: all at once */
     size_t read_max;   /* bytes read at a time; 0: all at once */
     int64_t pace_ns;   /* between pieces and between reads */
@@ -74,6 +77,9 @@ void sim_wires_free(void);
 
 /* Begins TLS: takes over `ssl`, which has its side and names set. */
 void wire_start_tls(struct wire *wire, SSL *ssl);
+
+/* Puts TLS below everything else: before anything was sent or received. As the server. */
+void wire_start_outer(struct wire *wire, SSL *ssl);
 
 void wire_send(struct wire *wire, struct span bytes);
 void wire_send_raw(struct wire *wire, struct span bytes); /* past TLS */

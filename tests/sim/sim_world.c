@@ -149,6 +149,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *value)
 
 static char directory[64];
 static char trust_file[96];
+static char secret_file[96];
 static struct ca *ca;
 static struct leaf_keys *keys;
 static struct cert *certs[CERTIFICATE_COUNT];
@@ -177,7 +178,8 @@ static struct cert *make_cert(const struct cert *issuer, const char *name, const
 static void make_certs(void)
 {
     static const char names[] =
-        "DNS:h0.test,DNS:h1.test,DNS:h2.test,DNS:h3.test,DNS:flip.test,DNS:pass.test,"
+        "DNS:proxy.test,DNS:h0.test,DNS:h1.test,DNS:h2.test,DNS:h3.test,DNS:flip.test,DNS:pass."
+        "test,"
         "IP:20.0.0.1,IP:20.0.0.2,IP:20.0.0.3,IP:20.0.0.4,IP:2600::1,IP:2600::2";
     struct cert *root = make_cert(NULL, "sim root", NULL, CERT_KEY_P256, -DAY_S, 100 * DAY_S);
     struct cert *stranger = make_cert(NULL, "stranger", NULL, CERT_KEY_P256, -DAY_S, 100 * DAY_S);
@@ -294,6 +296,9 @@ void world_prepare(void)
     snprintf(directory, sizeof(directory), "/tmp/weir-sim-XXXXXX");
     ASSERT(mkdtemp(directory));
     snprintf(trust_file, sizeof(trust_file), "%s/trust.pem", directory);
+    snprintf(secret_file, sizeof(secret_file), "%s/secret", directory);
+    FILE *secret = fopen(secret_file, "we");
+    ASSERT(secret && fputs(SIM_SECRET "\n", secret) >= 0 && fclose(secret) == 0);
     char ca_directory[96];
     snprintf(ca_directory, sizeof(ca_directory), "%s/ca", directory);
     ca = ca_open(ca_directory, WALL_S, &created, error, sizeof(error));
@@ -311,8 +316,9 @@ void world_prepare(void)
 
 void world_tidy(void)
 {
-    static const char *const names[] = {"ca/weir-ca.pem", "ca/weir-ca-cert.pem",
-                                        "ca/weir-ca-cert.cer", "ca/weir-ca-cert.p12", "trust.pem"};
+    static const char *const names[] = {"ca/weir-ca.pem",      "ca/weir-ca-cert.pem",
+                                        "ca/weir-ca-cert.cer", "ca/weir-ca-cert.p12",
+                                        "trust.pem",           "secret"};
     char path[160];
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -408,7 +414,8 @@ static void describe_world(const struct world *world)
 {
     uint64_t count = world->log_lines < LAST_LINES ? world->log_lines : LAST_LINES;
 
-    fprintf(stderr, "sim: at %.6f s\n", (double)sim_now(world->sim) / 1e9);
+    fprintf(stderr, "sim: at %.6f s, way %d, bad way %d\n", (double)sim_now(world->sim) / 1e9,
+            (int)world->way, (int)world->bad_way);
     for (uint64_t i = world->log_lines - count; i < world->log_lines; i++) {
         fprintf(stderr, "  log: %s\n", world->last_lines[i % LAST_LINES]);
     }
@@ -472,10 +479,14 @@ struct order {
 static struct config *make_config(struct world *world)
 {
     struct config_report report = {.out = stderr};
-    char text[2048];
+    char ways[512];
+    struct text t = text_make(ways, sizeof(ways) - 1);
+    char text[4096];
     struct config *config;
     uint32_t high = 16384u << world_below(world, 3);
 
+    proxies_write_config(&t, world, secret_file);
+    ways[t.len] = '\0';
     snprintf(text, sizeof(text),
              "listeners: [{address: \":8080\"}]\n"
              "transparent: {mark: %d}\n"
@@ -487,10 +498,12 @@ static struct config *make_config(struct world *world)
              "    - {name: sni-no, sni: [snirefuse.test], action: refuse}\n"
              "upstream:\n"
              "  system_trust: false\n"
+             "%s"
              "  trust_files: [\"%s\"]\n"
              "  idle_connections: %u\n"
              "  idle_timeout: %ums\n"
              "log: {access: {path: \"\"}}\n"
+             "detect: {header: \"%s\", header_to: both}\n"
              "limits:\n"
              "  head_bytes: 16KiB\n"
              "  line_bytes: 8KiB\n"
@@ -504,10 +517,10 @@ static struct config *make_config(struct world *world)
              "  buffer_high: %u\n"
              "  buffer_low: %u\n"
              "  splice: %u\n",
-             MARK, trust_file, (unsigned)world_below(world, 6),
-             (unsigned)(200 + world_below(world, 5000)), (unsigned)(20 + world_below(world, 30)),
-             (unsigned)(10 + world_below(world, 10)), high, high / 4,
-             world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
+             MARK, ways, trust_file, (unsigned)world_below(world, 6),
+             (unsigned)(200 + world_below(world, 5000)), world->edits ? "Weir-Verdict" : "",
+             (unsigned)(20 + world_below(world, 30)), (unsigned)(10 + world_below(world, 10)), high,
+             high / 4, world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
     config = config_load_text("sim", span_from_string(text), &report);
     ASSERT(config);
     return config;
@@ -548,13 +561,21 @@ static void deliver_publish(struct letter *letter)
     free(order);
 }
 
+static void drain(void *context);
+
 static void deliver_drain(struct letter *letter)
 {
     struct order *order = CONTAINER_OF(letter, struct order, letter);
     struct world *world = order->world;
 
-    session_worker_drain(&world->worker, (uint32_t)world_below(world, 5000));
     free(order);
+    if (!world->worker.draining && world_chance(world, 50)) {
+        session_worker_drain(&world->worker);
+        sim_after(world->sim, world_below(world, 2000) * NS_PER_MS, drain, world);
+        return;
+    }
+    session_worker_end(&world->worker, (uint32_t)world_below(world, 1000),
+                       (uint32_t)world_below(world, 5000));
 }
 
 static void post(struct world *world, void (*deliver)(struct letter *letter))
@@ -571,7 +592,7 @@ static void publish(void *context)
 {
     struct world *world = context;
 
-    if (!world->worker.draining) {
+    if (!world->worker.ending) {
         post(world, deliver_publish);
     }
 }
@@ -580,7 +601,7 @@ static void drain(void *context)
 {
     struct world *world = context;
 
-    if (!world->worker.draining) {
+    if (!world->worker.ending) {
         post(world, deliver_drain);
     }
 }
@@ -594,7 +615,7 @@ static void watch(void *context)
     for (size_t i = 0; i < world->client_count; i++) {
         finished &= world->clients[i].finished;
     }
-    if (finished || world->worker.draining) {
+    if (finished || world->worker.ending) {
         drain(world);
         return;
     }
@@ -619,19 +640,19 @@ static void start_worker(struct world *world)
                   {.count = 2u << world_below(world, 4), .size = 4096u << world_below(world, 3)}},
         .without_recv_cap = world->profile->without_recv_cap,
     };
-    const int fd = sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address));
+    const struct listen_socket socket = {
+        sim_listen(world->sim, (const struct sockaddr *)&address, sizeof(address)), 0};
     const struct session_worker_options options = {
         .conn_cap = world->is_crowded ? 4 + (uint32_t)world_below(world, 3) : 64,
         .ring = &ring,
         .shared = &world->shared,
         .snapshot = world->snapshot,
-        .listen_fds = &fd,
-        .listen_fd_count = 1,
         .own = world->own,
     };
-    char error[512];
+    char error[512] = "out of memory";
 
-    if (session_worker_init(&world->worker, &options, error, sizeof(error)) < 0) {
+    if (session_worker_init(&world->worker, &options, error, sizeof(error)) < 0 ||
+        worker_listen(&world->worker.engine, &socket, 1) < 0) {
         panic(__FILE__, __LINE__, "%s", error);
     }
 }
@@ -786,6 +807,12 @@ static void plan(struct world *world)
     world->idle_fins = world_chance(world, 30);
     world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);
     world->is_crowded = world_chance(world, 12);
+    world->edits = world->seed % 3 == 0;
+    world->way =
+        world_chance(world, 40) ? (enum way_kind)world_below(world, WAY_COUNT) : WAY_DIRECT;
+    if (world->way != WAY_DIRECT && world_chance(world, 40)) {
+        world->bad_way = (enum way_kind)(1 + world_below(world, WAY_COUNT - 1));
+    }
     world->client_count = 1 + world_below(world, CLIENTS_MAX);
     for (size_t i = 0; i < world->client_count; i++) {
         client_plan(world, (uint32_t)i);

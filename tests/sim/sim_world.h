@@ -162,6 +162,15 @@ struct visit {
     int leave_how; /* when done: 0 FIN, 1 RST, 2 wait for weir to end it */
 };
 
+/* What stands between weir and the servers. */
+enum way_kind { WAY_DIRECT, WAY_HTTP, WAY_HTTPS, WAY_SOCKS, WAY_COUNT };
+
+/* The ports of proxy.test say which kind of proxy is there; each has the kind's number added. */
+enum {
+    PROXY_PORT = 3000,     /* good ones */
+    PROXY_PORT_BAD = 3100, /* those that misbehave */
+};
+
 struct client {
     struct world *world;
     uint32_t index;
@@ -182,11 +191,14 @@ struct world {
     struct client clients[CLIENTS_MAX];
     size_t client_count;
     uint32_t next_id;
-    bool is_kind;    /* the kernel's faults are none that a connection ends by */
-    bool drains;     /* before everything is done */
-    bool idle_fins;  /* servers end idle connections */
-    bool is_crowded; /* few connections are allowed, and they are held up */
-    bool is_hungry;  /* memory runs out now and then */
+    bool is_kind;   /* the kernel's faults are none that a connection ends by */
+    bool drains;    /* before everything is done */
+    bool idle_fins; /* servers end idle connections */
+    enum way_kind way;
+    enum way_kind bad_way; /* tried first, and never to be had; WAY_DIRECT: none is */
+    bool is_crowded;       /* few connections are allowed, and they are held up */
+    bool is_hungry;        /* memory runs out now and then */
+    bool edits;            /* heads get the field with the verdict */
     uint64_t log_lines;
     char (*last_lines)[1024];
 };
@@ -239,9 +251,24 @@ void client_plan(struct world *world, uint32_t index);
 void client_start(struct client *client);
 void visit_check_strict(const struct visit *visit);
 
+/* The credentials that proxies want, and as HTTP says them. */
+#define SIM_SECRET         "user:pass:word"
+#define SIM_SECRET_ENCODED "Basic dXNlcjpwYXNzOndvcmQ="
+
 /* sim_servers.c */
 void servers_prepare(struct world *world);
 void servers_tidy(void);
+
+/* sim_proxies.c */
+/* What belongs to the section `upstream`. */
+void proxies_write_config(struct text *text, const struct world *world, const char *secret_file);
+/* By name or by one of its addresses. */
+bool host_is_at(const struct host *host, const char *name);
+/* "host:port" at the front of `text`, which is changed. Returns the port; 80 where there is none.
+ */
+uint16_t proxy_split_authority(char *text, char **host);
+/* The length of the SOCKS message at the front, or 0: it is not whole. `step` counts them. */
+size_t proxy_socks_len(const struct bytes *in, int step);
 
 /* Peers' TLS, of world_prepare(). */
 enum { CLIENT_TLS_KINDS = 5, CERTIFICATE_COUNT = 8 };

@@ -93,6 +93,28 @@ static void hex_is_lower_case_pairs(void **state)
     assert_text(&t, expected);
 }
 
+/* RFC 4648 10. */
+static void base64_is_padded(void **state)
+{
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xff\xfe\xfb", "//77"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        TEXT(t, sizeof(memory));
+        text_base64(&t, span_from_string(rows[i][0]));
+        assert_text(&t, rows[i][1]);
+    }
+}
+
 static void printf_is_cut_with_a_flag(void **state)
 {
     char line[1400];
@@ -264,6 +286,7 @@ int main(void)
         cmocka_unit_test(overflow_is_never_forgotten),
         cmocka_unit_test(numbers_have_all_their_digits),
         cmocka_unit_test(hex_is_lower_case_pairs),
+        cmocka_unit_test(base64_is_padded),
         cmocka_unit_test(printf_is_cut_with_a_flag),
         cmocka_unit_test(time_is_rfc3339),
         cmocka_unit_test(each_byte_has_its_json),

@@ -45,6 +45,7 @@ static void hellos_have_their_size(void **state)
 static void made_up_questions_have_answers(void **state)
 {
     static struct detect_report report;
+    static struct mix_room room;
     size_t verdicts[VERDICT_INTERCEPTED + 1] = {0};
     size_t product_count = 0;
     struct database *db = mix_database(NULL, DETECT_DEFAULT, stderr);
@@ -57,7 +58,8 @@ static void made_up_questions_have_answers(void **state)
     assert_true(mix_make_up(&mix));
     assert_int_equal(mix.count, MIX_MADE_UP_COUNT);
     for (size_t i = 0; i < mix.count; i++) {
-        detect_check(db, &mix.items[i]->question, &report);
+        mix_ask(&room, mix.items[i]);
+        detect_check(db, &room.question, &report);
         verdicts[report.verdict]++;
         product_count += report.product != NULL;
     }
@@ -65,6 +67,66 @@ static void made_up_questions_have_answers(void **state)
     assert_int_equal(verdicts[VERDICT_INTERCEPTED], MIX_MADE_UP_COUNT / 2);
     assert_int_equal(product_count, MIX_MADE_UP_COUNT / 4);
     mix_fini(&mix);
+    database_free(db);
+}
+
+/* Put together in a room where another was, a question is what it was. */
+static void questions_are_packed_whole(void **state)
+{
+    static struct mix_room room, again;
+    static const struct {
+        const char *ua;
+        const char *request;
+    } texts[] = {
+        {"1:131.0.0:1:2:10.0.0:1:a,bc", "303:1301,c02b:0,a,b:1d,17:0,1:host,,accept:compr"},
+        {"4:1:1:2:-5:1:", "::::::"},
+        {"100:65536:1:2:10:1:q", "302:5::1d::x:"},
+    };
+    struct detect_fault fault;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct mix_question *item;
+        char printed[2][256];
+        struct text out[2] = {text_make(printed[0], 256), text_make(printed[1], 256)};
+
+        room.question = (struct detect_question){
+            .ua = &room.ua, .request = &room.request, .raw_ua = SPAN_LITERAL("raw"), .today = 7};
+        assert_true(ua_fingerprint_parse(&room.ua, span_from_string(texts[i].ua), &fault));
+        assert_true(
+            request_fingerprint_parse(&room.request, span_from_string(texts[i].request), &fault));
+        item = mix_question_new(&room.question);
+        assert_non_null(item);
+        mix_ask(&again, item);
+        ua_fingerprint_print(&out[0], &room.ua);
+        request_fingerprint_print(&out[0], &room.request);
+        ua_fingerprint_print(&out[1], again.question.ua);
+        request_fingerprint_print(&out[1], again.question.request);
+        assert_true(span_equal(text_view(&out[0]), text_view(&out[1])));
+        assert_true(span_equal(again.question.raw_ua, SPAN_LITERAL("raw")));
+        assert_int_equal(again.question.today, 7);
+        free(item);
+    }
+}
+
+/* A set with a record more differs in it alone. */
+static void sets_differ_in_one_record(void **state)
+{
+    struct database *db = mix_database(NULL, DETECT_DEFAULT, stderr);
+    struct database *same = mix_database(NULL, DETECT_DEFAULT, stderr);
+    struct database *other;
+
+    (void)state;
+    assert_non_null(db);
+    assert_non_null(same);
+    other = mix_database_with(NULL, db, 1000, stderr);
+    assert_non_null(other);
+    assert_int_equal(database_browsers(other)->count, database_browsers(db)->count + 1);
+    assert_int_equal(database_products(other)->count, database_products(db)->count);
+    assert_true(database_digest_equal(database_digest(db), database_digest(same)));
+    assert_false(database_digest_equal(database_digest(db), database_digest(other)));
+    database_free(other);
+    database_free(same);
     database_free(db);
 }
 
@@ -129,6 +191,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hellos_have_their_size),
         cmocka_unit_test(made_up_questions_have_answers),
+        cmocka_unit_test(questions_are_packed_whole),
+        cmocka_unit_test(sets_differ_in_one_record),
         cmocka_unit_test(figures_are_of_sorted_values),
         cmocka_unit_test(an_allocation_is_seen),
         cmocka_unit_test(batches_are_whole_steps),

@@ -130,7 +130,11 @@ static void test_defaults(void **state)
     assert_int_equal(c->limits.connections, 0);
     assert_int_equal(c->limits.buffer_high_bytes, 262144);
     assert_int_equal(c->limits.buffer_low_bytes, 65536);
+    assert_int_equal(c->drain.delay_ms, 0);
     assert_int_equal(c->drain.grace_ms, 30000);
+    assert_int_equal(c->admin.address.socket_address_len, 0);
+    assert_string_equal(c->admin.magic_host, "weir.proxy");
+    assert_string_equal(c->admin.pac_proxy.text, "");
     unload(&l);
 }
 

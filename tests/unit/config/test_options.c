@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { ARGUMENTS_MAX = 8 };
+enum { ARGUMENTS_MAX = 40 };
 
 struct parsed {
     int status;
@@ -56,6 +56,8 @@ static void test_good(void **state)
         {"weir run -c a.yaml", COMMAND_RUN, "a.yaml", false},
         {"weir run --config -x", COMMAND_RUN, "-x", false},
         {"weir check --config a.yaml", COMMAND_CHECK, "a.yaml", false},
+        {"weir run --pid-file x --config a.yaml", COMMAND_RUN, "a.yaml", false},
+        {"weir upgrade --pid 4711", COMMAND_UPGRADE, NULL, false},
         {"weir config example", COMMAND_CONFIG_EXAMPLE, NULL, false},
         {"weir version", COMMAND_VERSION, NULL, false},
         {"weir detect mends", COMMAND_DETECT_MENDS, NULL, false},
@@ -123,7 +125,9 @@ static void test_bad(void **state)
         {"weir fingerprint --live a --seconds 99999999999", "a number from 1 to"},
         {"weir fingerprint --live a --count", "weir fingerprint: --count needs a value"},
         {"weir fingerprint --hexx 1", "unknown option \"--hexx\"; did you mean \"--hex\"?\n"},
-        {"weir detect --json -", "weir detect: --database DIR is missing\n"},
+        {"weir detect -", "weir detect: --json is missing\n"},
+        {"weir detect --json --compatible -", "weir detect: --compatible needs --database DIR: "},
+        {"weir detect --json", "weir detect: FILE is missing"},
         {"weir detect --database d --json", "weir detect: FILE is missing"},
         {"weir bench", "Usage: weir COMMAND"},
         {"weir bench dtect", "did you mean \"bench detect\"?\n"},
@@ -150,6 +154,10 @@ static void test_bad(void **state)
         {"weir run --config ''", "weir run: --config needs a value: --config FILE\n"},
         {"weir run --config a -c b", "weir run: --config is given twice\n"},
         {"weir check", "weir check: --config FILE is missing\n"},
+        {"weir upgrade", "weir upgrade: one of --pid PID and --pid-file FILE expected\n"},
+        {"weir upgrade --pid 1 --pid-file x",
+         "weir upgrade: one of --pid PID and --pid-file FILE expected\n"},
+        {"weir upgrade --pid 0", "weir upgrade: --pid 0: a number from 1 to 1000000000 expected\n"},
         {"weir check a.yaml", "weir check: unexpected argument \"a.yaml\"\n"},
         {"weir version --json=yes", "weir version: --json takes no value\n"},
         {"weir version --json --json", "weir version: --json is given twice\n"},
@@ -230,15 +238,16 @@ static void test_help(void **state)
         {"weir help", "Usage: weir COMMAND [OPTION...]\n"},
         {"weir help --help", "Usage: weir COMMAND [OPTION...]\n"},
         {"weir config --help", "Usage: weir COMMAND [OPTION...]\n"},
-        {"weir run --help", "Usage: weir run [--config FILE]\n"},
-        {"weir run --config x -h", "Usage: weir run [--config FILE]\n"},
+        {"weir run --help", "Usage: weir run [--config FILE] [--pid-file FILE]\n"},
+        {"weir run --config x -h", "Usage: weir run [--config FILE] [--pid-file FILE]\n"},
+        {"weir upgrade -h", "Usage: weir upgrade [--pid PID] [--pid-file FILE]\n"},
         {"weir check --help", "Usage: weir check --config FILE\n"},
         {"weir help check", "Usage: weir check --config FILE\n"},
         {"weir config example --help", "Usage: weir config example\n"},
         {"weir help config example", "Usage: weir config example\n"},
         {"weir version --help", "Usage: weir version [--json]\n"},
         {"weir detect mends -h", "Usage: weir detect mends [--json]\n"},
-        {"weir detect -h", "Usage: weir detect --json [--compatible] --database DIR [FILE...]\n"},
+        {"weir detect -h", "Usage: weir detect --json [--compatible] [--database DIR] [FILE...]\n"},
         {"weir user-agent --help", "Usage: weir user-agent --json [--compatible] [FILE...]\n"},
         {"weir help signatures match", "Usage: weir signatures match --json [--compatible]"},
         {"weir signatures merge -h", "merge [--json] [--compatible] [--out DIR] [DIR|FILE...]"},
@@ -279,12 +288,44 @@ static void test_statuses(void **state)
     assert_int_equal(EXIT_STATUS_CONFIG, 78);
 }
 
+static void test_transparent(void **state)
+{
+    struct parsed p =
+        parse("weir transparent setup -c a.yaml --interface x --interface y --ports 80 --local");
+    char line[512] = "weir transparent print";
+
+    (void)state;
+    assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.command, COMMAND_TRANSPARENT_SETUP);
+    assert_int_equal(p.options.interface_count, 2);
+    assert_string_equal(p.options.interfaces[0], "x");
+    assert_string_equal(p.options.interfaces[1], "y");
+    assert_string_equal(p.options.ports, "80");
+    assert_true(p.options.local);
+    parsed_free(&p);
+    p = parse("weir transparent setup -c a.yaml --user x");
+    assert_int_equal(p.status, EXIT_STATUS_USAGE);
+    assert_non_null(strstr(p.err, "weir transparent: --user needs --local\n"));
+    parsed_free(&p);
+    p = parse("weir transparent undo -c a.yaml");
+    assert_int_equal(p.status, EXIT_STATUS_USAGE);
+    parsed_free(&p);
+    for (size_t i = 0, len = strlen(line); i <= OPTIONS_INTERFACES_MAX; i++) {
+        len += (size_t)snprintf(line + len, sizeof(line) - len, " --interface=x");
+    }
+    p = parse(line);
+    assert_int_equal(p.status, EXIT_STATUS_USAGE);
+    assert_non_null(strstr(p.err, "weir transparent: more than 32 interfaces\n"));
+    parsed_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_many_inputs),
-        cmocka_unit_test(test_help),        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_transparent), cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_many_inputs), cmocka_unit_test(test_help),
+        cmocka_unit_test(test_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 
 #include "detect/merge.h"
 
+#include <inttypes.h>
+
 static const char browsers[] =
     "# what browsers look like\n"
     "1:70-75:1:2:10:1:|303:1301,c02b,2f:0,a,b:17,18:0:*:~?grease|:0:0|2019-06-01\n"
@@ -199,6 +201,59 @@ static void test_permuted(void **state)
     check(db, "1:76:1:2:10:1:", "303:1301,c02b,2f:2b,b,a,0:17,18:0::", NULL);
     assert_int_equal(report.reason, REQUEST_EXTENSIONS);
     database_free(db);
+}
+
+/* What is built on Chromium permutes, too, each since a version of its own. */
+static void test_permuting_browsers(void **state)
+{
+    static const struct {
+        int64_t browser;
+        int64_t since; /* 0: never */
+    } rows[] = {
+        {UA_BROWSER_CHROME, 106},
+        {UA_BROWSER_EDGE, 110},
+        {UA_BROWSER_BRAVE, 110},
+        {UA_BROWSER_HEADLESS_CHROME, 110},
+        {UA_BROWSER_ANDROID_WEBVIEW, 110},
+        {UA_BROWSER_OPERA, 92},
+        {UA_BROWSER_SAMSUNG, 21},
+        {UA_BROWSER_VIVALDI, 6},
+        {UA_BROWSER_YANDEX, 23},
+        {UA_BROWSER_ELECTRON, 23},
+        {UA_BROWSER_WHALE, 4},
+        {UA_BROWSER_COC_COC, 116},
+        {UA_BROWSER_FIREFOX, 0},
+        {UA_BROWSER_SAFARI, 0},
+        {UA_BROWSER_IE, 0},
+        {UA_BROWSER_DUCK_DUCK_GO, 0},
+        {UA_BROWSER_CURL, 0},
+        {INT64_MAX, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char records[128], asked[64];
+        struct record_faults faults;
+        struct database *db;
+
+        for (int64_t major = rows[i].since ? rows[i].since - 1 : 500; major <= 500; major += 7) {
+            bool permutes = rows[i].since && major >= rows[i].since;
+
+            snprintf(records, sizeof(records),
+                     "%" PRId64 ":1-500:1:2::1:|303:1301:0,a,b:17:0:*:|:0:0\n", rows[i].browser);
+            snprintf(asked, sizeof(asked), "%" PRId64 ":%" PRId64 ":1:2:10:1:", rows[i].browser,
+                     major);
+            db = load(records, "", DETECT_DEFAULT, &faults);
+            assert_non_null(db);
+            check(db, asked, "303:1301:b,0,a:17:0::", NULL);
+            assert_int_equal(report.verdict, permutes ? VERDICT_GENUINE : VERDICT_INTERCEPTED);
+            check(db, asked, "303:1301:0,a,b:17:0::", NULL);
+            assert_int_equal(report.verdict, VERDICT_GENUINE);
+            assert_int_equal(detect_permutes_extensions(&ua, DETECT_DEFAULT), permutes);
+            assert_false(detect_permutes_extensions(&ua, DETECT_COMPATIBLE));
+            database_free(db);
+        }
+    }
 }
 
 /* The index may not change which record comes first: records that cover a user agent in different
@@ -533,14 +588,23 @@ static void test_full_quirks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_genuine),     cmocka_unit_test(test_mismatch),
-        cmocka_unit_test(test_unknown),     cmocka_unit_test(test_outdated),
-        cmocka_unit_test(test_permuted),    cmocka_unit_test(test_index_order),
-        cmocka_unit_test(test_faults),      cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_days),
-        cmocka_unit_test(test_walks),       cmocka_unit_test(test_products),
-        cmocka_unit_test(test_user_agents), cmocka_unit_test(test_full_quirks),
-        cmocka_unit_test(test_differences), cmocka_unit_test(test_without_headers),
+        cmocka_unit_test(test_genuine),
+        cmocka_unit_test(test_mismatch),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_outdated),
+        cmocka_unit_test(test_permuted),
+        cmocka_unit_test(test_permuting_browsers),
+        cmocka_unit_test(test_index_order),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_days),
+        cmocka_unit_test(test_walks),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_user_agents),
+        cmocka_unit_test(test_full_quirks),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_without_headers),
         cmocka_unit_test(test_more_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,9 +18,9 @@
 #define HEAP_IS_COUNTED 0
 #endif
 
-static size_t heap_bytes;    /* in use, as malloc_usable_size() has them */
-static size_t heap_blocks;   /* in use */
-static size_t heap_asked;    /* times that memory was asked for */
+static size_t heap_bytes __attribute__((unused)); /* in use, as malloc_usable_size() has them */
+static size_t heap_blocks;                        /* in use */
+static size_t heap_asked;                         /* times that memory was asked for */
 static size_t heap_fails_at; /* the value of heap_asked that fails; 0: none does */
 
 #ifndef HEAP_IS_COUNTED

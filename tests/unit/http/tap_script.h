@@ -78,8 +78,8 @@ static void hear_first(struct http_tap *tap, int64_t now_ns, struct heard *heard
     }
 }
 
-static void hear(struct heard *heard, const char *alpn, const struct line *lines, size_t count,
-                 size_t step)
+static inline void hear(struct heard *heard, const char *alpn, const struct line *lines,
+                        size_t count, size_t step)
 {
     struct http_tap *tap = http_tap_new(span_from_string(alpn));
 
@@ -123,7 +123,7 @@ static inline void expect_times(const struct http_exchange *done, int64_t begin,
     assert_int_equal(done->end_ns, end);
 }
 
-static void expect_blind(const struct heard *heard, const char *words)
+static inline void expect_blind(const struct heard *heard, const char *words)
 {
     assert_non_null(heard->stats.blind);
     if (!strstr(heard->stats.blind, words)) {

@@ -142,7 +142,7 @@ static void add_status(uint32_t id, const char *status, uint8_t flags)
     add_headers(flags, id, fields, COUNT_OF(fields));
 }
 
-static struct heard heard;
+static struct heard heard __attribute__((unused));
 
 #define FOR_EACH_CUT(alpn)                                                                         \
     for (size_t cut = 0; cut < COUNT_OF(steps) &&                                                  \

@@ -440,6 +440,43 @@ static void test_too_little_room(void **state)
     }
 }
 
+static void test_for_proxy(void **state)
+{
+    static const struct {
+        const char *head;
+        const char *authorization;
+        const char *front; /* null: refused */
+    } rows[] = {
+        {"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n", NULL, "GET http://h:8/a?b HTTP/1.1\r\n"},
+        {"GET / HTTP/1.1\r\n\r\n",
+         "Basic eA==", "GET http://h:8/ HTTP/1.1\r\nProxy-Authorization: Basic eA==\r\n"},
+        {"OPTIONS * HTTP/1.1\r\n\r\n", NULL, "OPTIONS http://h:8 HTTP/1.1\r\n"},
+        {"GET /* HTTP/1.1\r\n\r\n", NULL, "GET http://h:8/* HTTP/1.1\r\n"},
+        {"GET *x HTTP/1.1\r\n\r\n", NULL, "GET http://h:8*x HTTP/1.1\r\n"},
+        {"", NULL, NULL},
+        {"GET", NULL, NULL},
+        {"GET / HTTP/1.1", NULL, NULL},
+        {"\r\n", NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct span head = span_from_string(rows[i].head);
+        struct text out = text_make(memory, sizeof(memory));
+        size_t done = h1_write_for_proxy(&out, head, SPAN_LITERAL("h:8"), rows[i].authorization);
+
+        if (done != (rows[i].front ? span_find(head, '\n') + 1 : 0) ||
+            (done && !span_equal(text_view(&out), span_from_string(rows[i].front)))) {
+            fail_msg("rows[%zu]: %zu, %.*s", i, done, SPAN_PRINTF(text_view(&out)));
+        }
+        for (size_t cap = 0; done && cap < out.len; cap++) {
+            struct text small = text_make(memory, cap);
+            assert_int_equal(
+                h1_write_for_proxy(&small, head, SPAN_LITERAL("h:8"), rows[i].authorization), 0);
+        }
+    }
+}
+
 static void test_chunk_heads_and_trailers(void **state)
 {
     static const struct {
@@ -465,18 +502,42 @@ static void test_chunk_heads_and_trailers(void **state)
     trailers.fields[0] = (struct http_field){SPAN_LITERAL("A"), SPAN_LITERAL("b")};
     trailers.fields[1] = (struct http_field){SPAN_LITERAL("C"), {NULL, 0}};
     out = text_make(memory, sizeof(memory));
-    h1_write_trailers(&out, &trailers);
+    h1_write_trailers(&out, &trailers, span_make(NULL, 0));
     assert_true(span_equal(text_view(&out), SPAN_LITERAL("A: b\r\nC: \r\n\r\n")));
+    out = text_make(memory, sizeof(memory));
+    h1_write_trailers(&out, &trailers, SPAN_LITERAL("a"));
+    assert_true(span_equal(text_view(&out), SPAN_LITERAL("C: \r\n\r\n")));
+}
+
+/* A field that is ours alone, whatever it is spelt like. */
+static void test_leaves_a_field_out(void **state)
+{
+    static const struct h1_rewrite_options options = {.keep_alive = true,
+                                                      .framing = HTTP_NO_BODY,
+                                                      .peer_version = HTTP_VERSION_1_1,
+                                                      .without = SPAN_LITERAL("Our-Field")};
+    struct span bytes = SPAN_LITERAL("HTTP/1.1 204 No Content\r\nour-field: a\r\nOur-Fields: b\r\n"
+                                     "OUR_FIELD: c\r\nOur-Fiel: d\r\n\r\n");
+    struct text out = text_make(memory, sizeof(memory));
+    struct http_head head;
+    struct http_fault fault;
+
+    (void)state;
+    assert_int_equal(h1_parse_response(&head, bytes, SPAN_LITERAL("GET"), &wire_limits, &fault),
+                     H1_DONE);
+    assert_true(h1_write_response(&out, &head, &options, &fault));
+    assert_true(
+        span_equal(text_view(&out), SPAN_LITERAL("HTTP/1.1 204 No Content\r\nOur-Fields: b\r\n"
+                                                 "Our-Fiel: d\r\n\r\n")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire_cases_again),
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_responses),
-        cmocka_unit_test(test_too_little_room),
-        cmocka_unit_test(test_chunk_heads_and_trailers),
+        cmocka_unit_test(test_wire_cases_again),   cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_responses),          cmocka_unit_test(test_too_little_room),
+        cmocka_unit_test(test_for_proxy),          cmocka_unit_test(test_chunk_heads_and_trailers),
+        cmocka_unit_test(test_leaves_a_field_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,8 +112,18 @@ static void test_keep_alive_head_and_no_trace(void **state)
     page = write_and_read(&reply, &head);
     check_field(&head, "Proxy-Status", NULL);
     check_field(&head, "Proxy-Authenticate", "Basic realm=\"weir\", charset=\"UTF-8\"");
+    check_field(&head, "Retry-After", NULL);
     assert_true(contains(page, "user name"));
     assert_false(contains(page, "error type"));
+    reply.error = "http_request_denied"; /* what to do about a 407 comes before what that says */
+    page = write_and_read(&reply, &head);
+    assert_true(contains(page, "user name"));
+
+    reply = sample;
+    reply.status = 503;
+    reply.retry_after_s = 5;
+    write_and_read(&reply, &head);
+    check_field(&head, "Retry-After", "5");
 }
 
 /* No byte of a peer's gets out of its place: not into the fields, not into the markup. */
@@ -251,9 +261,39 @@ static void test_connect_reply(void **state)
         span_equal(text_view(&out), SPAN_LITERAL("HTTP/1.1 200 Connection established\r\n\r\n")));
 }
 
+/* A body of another's: it comes as it is, and only pages say what they may load. */
+static void test_body(void **state)
+{
+    struct http_reply reply = {.status = 200,
+                               .type = "text/plain; charset=utf-8",
+                               .body = SPAN_LITERAL("ok\n"),
+                               .keep_alive = true};
+    struct http_head head;
+
+    (void)state;
+    assert_true(span_equal(write_and_read(&reply, &head), SPAN_LITERAL("ok\n")));
+    check_field(&head, "Content-Type", "text/plain; charset=utf-8");
+    check_field(&head, "X-Content-Type-Options", "nosniff");
+    check_field(&head, "Content-Security-Policy", NULL);
+    check_field(&head, "Proxy-Status", NULL);
+    check_field(&head, "Allow", NULL);
+    assert_true(head.keep_alive);
+
+    reply.head_only = true;
+    assert_int_equal(write_and_read(&reply, &head).len, 0);
+
+    reply = (struct http_reply){.status = 405, .allow = "GET, HEAD"};
+    assert_true(contains(write_and_read(&reply, &head), "405 Method Not Allowed"));
+    check_field(&head, "Allow", "GET, HEAD");
+    check_field(&head, "Content-Security-Policy",
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action "
+                "'none'; frame-ancestors 'none'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_body),
         cmocka_unit_test(test_page_and_fields),
         cmocka_unit_test(test_keep_alive_head_and_no_trace),
         cmocka_unit_test(test_everything_is_escaped),

@@ -309,6 +309,7 @@ static void credentials_of_an_authority_are_not_written(void **state)
 static void the_longest_line_fits(void **state)
 {
     static char host[HTTP_HOST_MAX + 1], sni[256], rule[65], fault[256], address[65];
+    static char user[USER_NAME_MAX + 1];
 
     (void)state;
     fill_session();
@@ -317,6 +318,7 @@ static void the_longest_line_fits(void **state)
     memset(sni, 0xff, sizeof(sni) - 1);
     memset(rule, 0xff, sizeof(rule) - 1);
     memset(fault, 0xff, sizeof(fault) - 1);
+    memset(user, 0xff, sizeof(user) - 1);
     memset(address, 0xff, sizeof(address) - 1);
     memset(session.alpn, 0xff, sizeof(session.alpn) - 1);
     memset(exchange.method, 0xff, sizeof(exchange.method) - 1);
@@ -327,6 +329,7 @@ static void the_longest_line_fits(void **state)
     session.sni = sni;
     session.rule = rule;
     session.fault = fault;
+    session.user = user;
     listener.address.text = address;
     session.port = 65535;
     session.id = UINT64_MAX;

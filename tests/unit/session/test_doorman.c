@@ -432,6 +432,35 @@ static void files_are_shared_and_counted(void **state)
     kit_end(&kit);
 }
 
+static void files_are_bounded(void **state)
+{
+    static struct user_file *file[DOORMAN_FILES_MAX];
+    char error[512] = "";
+    char path[128];
+    struct kit kit;
+
+    (void)state;
+    kit_begin(&kit, "anna:$2y$05$" TAIL);
+    log_set_level(LOG_ERROR);
+    for (int i = 1; i <= DOORMAN_FILES_MAX; i++) {
+        /* The same file by another path. */
+        size_t len = (size_t)snprintf(path, sizeof(path), "/tmp");
+        for (int bit = 0; bit < 11; bit++) {
+            len += (size_t)snprintf(path + len, sizeof(path) - len, i >> bit & 1 ? "/." : "/");
+        }
+        snprintf(path + len, sizeof(path) - len, "%s", kit.path + strlen("/tmp"));
+        struct user_file *got = doorman_file_get(kit.doorman, path, error, sizeof(error));
+        assert_int_equal(got != NULL, i < DOORMAN_FILES_MAX);
+        file[i - 1] = got;
+    }
+    assert_non_null(strstr(error, "more than 1024 files"));
+    for (int i = 1; i < DOORMAN_FILES_MAX; i++) {
+        doorman_file_put(kit.doorman, file[i - 1]);
+    }
+    assert_int_equal(kit.doorman->file_count, 1);
+    kit_end(&kit);
+}
+
 static void memory_ends(void **state)
 {
     const int64_t later_ns = 4 * DOORMAN_REMEMBERED_S * NS_PER_S;
@@ -518,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_letter_may_find_nobody),
         cmocka_unit_test(a_changed_file_is_felt_by_those_it_is_about),
         cmocka_unit_test(files_are_shared_and_counted),
+        cmocka_unit_test(files_are_bounded),
         cmocka_unit_test(memory_ends),
         cmocka_unit_test(memory_that_ran_out_is_said),
         cmocka_unit_test(digests_tell_credentials_apart),

@@ -54,6 +54,65 @@ static void expect_at(int line, const char *host, uint16_t port, const char *sni
 
 #define EXPECT(host, port, sni, decision, rule) expect_at(__LINE__, host, port, sni, decision, rule)
 
+static int ask(const struct policy_question *question)
+{
+    struct policy_answer answer = policy_decide(config, question);
+
+    return answer.open ? OPEN : (int)answer.decision;
+}
+
+static void a_client_is_asked_before_the_hello(void **state)
+{
+    struct policy_question q = {.host = "a.example", .port = 443};
+
+    (void)state;
+    load("  rules:\n"
+         "    - {client: [192.0.2.0/24, \"2001:db8::/32\"], action: refuse}\n");
+    q.client = SPAN_LITERAL("192.0.2.77");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    q.client = SPAN_LITERAL("2001:db8::1");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    q.client = SPAN_LITERAL("192.0.3.77");
+    assert_int_equal(ask(&q), DECISION_INTERCEPT);
+}
+
+static void names_that_disagree_are_asked_with_the_hello(void **state)
+{
+    struct policy_question q = {.host = "192.0.2.1", .port = 443};
+
+    (void)state;
+    load("  rules:\n"
+         "    - {mismatch: sni, action: refuse}\n"
+         "    - {mismatch: [host, sni], action: tunnel}\n");
+    assert_true(policy_asks_names(config));
+    assert_int_equal(ask(&q), OPEN);
+    q.hello_known = true;
+    assert_int_equal(ask(&q), DECISION_INTERCEPT);
+    q.host_mismatch = true;
+    assert_int_equal(ask(&q), DECISION_TUNNEL);
+    q.sni_mismatch = true;
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    tear_down(NULL);
+    load("  rules: [{host: a.example, action: tunnel}]\n");
+    assert_false(policy_asks_names(config));
+}
+
+/* What the kernel says is an address; what the client calls it counts as well. */
+static void host_patterns_match_the_name_that_was_given(void **state)
+{
+    struct policy_question q = {.host = "192.0.2.1", .port = 443, .hello_known = true};
+
+    (void)state;
+    load("  rules:\n"
+         "    - {host: .bank.example, action: tunnel}\n"
+         "    - {host: 192.0.2.0/28, action: refuse}\n");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    q.name = SPAN_LITERAL("www.bank.example");
+    assert_int_equal(ask(&q), DECISION_TUNNEL);
+    q.name = SPAN_LITERAL("www.other.example");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+}
+
 static void without_rules_the_default_decides(void **state)
 {
     static const enum decision each[] = {DECISION_INTERCEPT, DECISION_TUNNEL, DECISION_REFUSE};
@@ -258,6 +317,57 @@ static void empty_lists_match_everything(void **state)
     config = NULL;
 }
 
+/* The way to go is known before the hello where all rules that may decide go the same way. */
+static void expect_via_at(int line, const char *host, const char *sni, bool open, const char *rule)
+{
+    const struct policy_question question = {
+        .host = host,
+        .port = 443,
+        .hello_known = sni != NULL,
+        .sni = span_from_string(sni ? sni : ""),
+    };
+    struct policy_answer answer = policy_decide(config, &question);
+    const char *name = answer.via_rule ? answer.via_rule->name : "default";
+
+    if (answer.via_open != open || (!open && strcmp(name, rule) != 0)) {
+        fail_msg("line %d: via of %s%s", line, name, answer.via_open ? ", open" : "");
+    }
+}
+
+#define EXPECT_VIA(host, sni, open, rule) expect_via_at(__LINE__, host, sni, open, rule)
+
+static void ways_are_known_early_where_rules_agree(void **state)
+{
+    (void)state;
+    load("  default: intercept\n"
+         "  rules:\n"
+         "    - {name: plain, host: [plain.test], action: tunnel, via: [one]}\n"
+         "    - {name: no, host: [same.test], sni: [no.test], action: refuse}\n"
+         "    - {name: same-sni, host: [same.test], sni: [s.test], action: tunnel, via: [one, "
+         "two]}\n"
+         "    - {name: same, host: [same.test], action: intercept, via: [one, two]}\n"
+         "    - {name: order, host: [order.test], sni: [s.test], action: tunnel, via: [one, two]}\n"
+         "    - {name: order-else, host: [order.test], action: tunnel, via: [two, one]}\n"
+         "    - {name: other, host: [other.test], sni: [s.test], action: tunnel, via: [one]}\n"
+         "    - {name: agrees, host: [agrees.test], sni: [s.test], action: tunnel}\n"
+         "upstream:\n"
+         "  proxies:\n"
+         "    - {name: one, url: \"http://one.test:1\"}\n"
+         "    - {name: two, url: \"http://two.test:2\"}\n");
+    EXPECT_VIA("plain.test", NULL, false, "plain");
+    EXPECT_VIA("elsewhere.test", NULL, false, "default");
+    EXPECT_VIA("same.test", NULL, false, "same-sni");
+    EXPECT_VIA("same.test", "s.test", false, "same-sni");
+    EXPECT_VIA("same.test", "x.test", false, "same");
+    EXPECT_VIA("order.test", NULL, true, NULL);
+    EXPECT_VIA("order.test", "x.test", false, "order-else");
+    EXPECT_VIA("other.test", NULL, true, NULL);
+    EXPECT_VIA("other.test", "x.test", false, "default");
+    EXPECT_VIA("agrees.test", NULL, false, "agrees");
+    config->intercept.default_decision = DECISION_REFUSE; /* nobody goes anywhere by that */
+    EXPECT_VIA("other.test", NULL, false, "other");
+}
+
 static void decisions_have_names(void **state)
 {
     (void)state;
@@ -269,6 +379,9 @@ static void decisions_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_client_is_asked_before_the_hello, tear_down),
+        cmocka_unit_test_teardown(names_that_disagree_are_asked_with_the_hello, tear_down),
+        cmocka_unit_test_teardown(host_patterns_match_the_name_that_was_given, tear_down),
         cmocka_unit_test_teardown(without_rules_the_default_decides, tear_down),
         cmocka_unit_test_teardown(the_first_rule_that_matches_decides, tear_down),
         cmocka_unit_test_teardown(every_pattern_list_of_a_rule_must_match, tear_down),
@@ -279,6 +392,7 @@ int main(void)
         cmocka_unit_test_teardown(wildcards_mean_what_is_below, tear_down),
         cmocka_unit_test_teardown(addresses_match_as_addresses, tear_down),
         cmocka_unit_test_teardown(rules_ask_for_fingerprints_and_verdicts, tear_down),
+        cmocka_unit_test_teardown(ways_are_known_early_where_rules_agree, tear_down),
         cmocka_unit_test(empty_lists_match_everything),
         cmocka_unit_test(decisions_have_names),
     };
