@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HAProxy before two weirs, each in a network namespace of its own: PROXY headers tell them who the
-client is, /readyz tells HAProxy where connections may go, each weir in turn is drained, upgraded and
-killed under steady load, and TLS sessions go on at the other weir. Needs root; skipped without."""
+client is, /readyz tells HAProxy where connections may go, each weir in turn is drained, upgraded
+and killed under steady load, and TLS sessions go on at the other weir. Needs root; skipped
+without."""
 import base64
 import os
 import shutil
@@ -206,8 +207,8 @@ class Balancer(harness.WeirCase):
         self.finish()
 
     def test_kill(self):
-        """SIGKILL: what it had is lost, and nothing else: who comes afterwards is served, and who is
-        at the other weir notices nothing."""
+        """SIGKILL: what it had is lost, and nothing else: who comes afterwards is served, and who
+        is at the other weir notices nothing."""
         killed = []
         with self.load:
             self.wait_load()
