@@ -59,7 +59,8 @@ class Haproxy:
                 [*network.inside(network.balancer), "haproxy", "-db", "-f",
                  f"{folder}/haproxy.cfg"], stdout=log, stderr=log)
 
-    def states(self):
+    def rows(self):
+        """HAProxy's table about both weirs, or nothing."""
         try:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(f"{self.folder}/stats")
@@ -69,8 +70,15 @@ class Haproxy:
             return []
         names = lines[0].lstrip("# ").split(",")
         rows = [dict(zip(names, line.split(","))) for line in lines[1:] if line]
-        return [row["status"].split()[0] for row in rows
+        return [row for row in rows
                 if row["pxname"] == "weirs" and row["svname"].startswith("weir")]
+
+    def states(self):
+        return [row["status"].split()[0] for row in self.rows()]
+
+    def retries(self):
+        """How often each weir refused a connection, which HAProxy mends by itself."""
+        return [int(row["wretr"]) + int(row["wredis"]) for row in self.rows()]
 
     def close(self):
         self.process.kill()
@@ -173,7 +181,7 @@ class Balancer(harness.WeirCase):
             self.assertGreater(len(weir.records()), 20)
             weir.stop()
         print(f"{self.load.answers} answers, {self.load.downloads} long ones, "
-              f"{len(self.load.failures)} failures")
+              f"{len(self.load.failures)} failures, HAProxy's retries {self.haproxy.retries()}")
 
     def test_drain(self):
         """SIGTERM: HAProxy learns of it before connections are refused; nobody else learns of it at
@@ -189,6 +197,7 @@ class Balancer(harness.WeirCase):
                 self.restart(weir)
                 self.wait_load()
         self.assertEqual(self.load.failures, [])
+        self.assertEqual(self.haproxy.retries(), [0, 0])
         self.assertGreater(self.load.downloads, 3)
         self.finish()
 
@@ -203,6 +212,7 @@ class Balancer(harness.WeirCase):
                     time.sleep(CHECK_MS / 1000)
                 self.wait_load()
         self.assertEqual(self.load.failures, [])
+        self.assertEqual(self.haproxy.retries(), [0, 0])
         self.assertGreater(self.load.downloads, 3)
         self.finish()
 
