@@ -118,8 +118,8 @@ class Network:
 
 
 class Routed(Network):
-    """client 10.77.1.2, fd77:1::2  --cl0--  gateway 10.77.1.1, fd77:1::1
-                                          gateway 10.77.2.1, fd77:2::1  --sv0--  server 10.77.2.2, fd77:2::2
+    """client 10.77.1.2, fd77:1::2  --cl0--  10.77.1.1, fd77:1::1 gateway
+                                 gateway 10.77.2.1, fd77:2::1  --sv0--  10.77.2.2, fd77:2::2 server
 
     The gateway forwards."""
 
@@ -147,10 +147,10 @@ class Routed(Network):
 
 
 class Balanced(Network):
-    """client 10.77.1.2  --  10.77.1.1 balancer 10.77.3.1  --  10.77.3.2 weir0 10.77.5.1  --  10.77.5.2 server
-                                            10.77.4.1  --  10.77.4.2 weir1 10.77.6.1  --  10.77.6.2
+    """client .1.2  --  .1.1 balancer .3.1  --  .3.2 weir0 .5.1  --  .5.2 server
+                                  .4.1  --  .4.2 weir1 .6.1  --  .6.2
 
-    Nobody forwards: neighbours alone can reach each other."""
+    All in 10.77 and, likewise, fd77. Nobody forwards: neighbours alone can reach each other."""
 
     HOSTS = ("client", "balancer", "weir0", "weir1", "server")
     LINKS = ((1, "balancer", "client"), (3, "balancer", "weir0"), (4, "balancer", "weir1"),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HAProxy before two weirs, each in a network namespace of its own: PROXY headers tell them who the
-client is, /readyz tells HAProxy where connections may go, each weir in turn is drained, upgraded and
-killed under steady load, and TLS sessions go on at the other weir. Needs root; skipped without."""
+client is, /readyz tells HAProxy where connections may go, each weir in turn is drained, upgraded
+and killed under steady load, and TLS sessions go on at the other weir. Needs root; skipped
+without."""
 import base64
 import os
 import shutil
@@ -58,7 +59,8 @@ class Haproxy:
                 [*network.inside(network.balancer), "haproxy", "-db", "-f",
                  f"{folder}/haproxy.cfg"], stdout=log, stderr=log)
 
-    def states(self):
+    def rows(self):
+        """HAProxy's table about both weirs, or nothing."""
         try:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(f"{self.folder}/stats")
@@ -68,8 +70,15 @@ class Haproxy:
             return []
         names = lines[0].lstrip("# ").split(",")
         rows = [dict(zip(names, line.split(","))) for line in lines[1:] if line]
-        return [row["status"].split()[0] for row in rows
+        return [row for row in rows
                 if row["pxname"] == "weirs" and row["svname"].startswith("weir")]
+
+    def states(self):
+        return [row["status"].split()[0] for row in self.rows()]
+
+    def retries(self):
+        """How often each weir refused a connection, which HAProxy mends by itself."""
+        return [int(row["wretr"]) + int(row["wredis"]) for row in self.rows()]
 
     def close(self):
         self.process.kill()
@@ -172,7 +181,7 @@ class Balancer(harness.WeirCase):
             self.assertGreater(len(weir.records()), 20)
             weir.stop()
         print(f"{self.load.answers} answers, {self.load.downloads} long ones, "
-              f"{len(self.load.failures)} failures")
+              f"{len(self.load.failures)} failures, HAProxy's retries {self.haproxy.retries()}")
 
     def test_drain(self):
         """SIGTERM: HAProxy learns of it before connections are refused; nobody else learns of it at
@@ -188,6 +197,7 @@ class Balancer(harness.WeirCase):
                 self.restart(weir)
                 self.wait_load()
         self.assertEqual(self.load.failures, [])
+        self.assertEqual(self.haproxy.retries(), [0, 0])
         self.assertGreater(self.load.downloads, 3)
         self.finish()
 
@@ -202,12 +212,13 @@ class Balancer(harness.WeirCase):
                     time.sleep(CHECK_MS / 1000)
                 self.wait_load()
         self.assertEqual(self.load.failures, [])
+        self.assertEqual(self.haproxy.retries(), [0, 0])
         self.assertGreater(self.load.downloads, 3)
         self.finish()
 
     def test_kill(self):
-        """SIGKILL: what it had is lost, and nothing else: who comes afterwards is served, and who is
-        at the other weir notices nothing."""
+        """SIGKILL: what it had is lost, and nothing else: who comes afterwards is served, and who
+        is at the other weir notices nothing."""
         killed = []
         with self.load:
             self.wait_load()

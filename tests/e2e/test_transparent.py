@@ -61,7 +61,8 @@ class Nginx:
                 scgi_temp_path {self.folder}/t5;
                 server {{ {listens}
                     ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};
-                    location /html/ {{ keepalive_requests 1; add_header Alt-Svc 'h3=":443"'; return 200 "{HTML}"; }}
+                    location /html/ {{ keepalive_requests 1; # what follows dials anew
+                        add_header Alt-Svc 'h3=":443"'; return 200 "{HTML}"; }}
                     location / {{ return 200 "{PAGE.decode()}"; }} }} }}"""
 
     def _is_up(self):
@@ -356,8 +357,8 @@ class Chromium:
 
     @harness.program("chromium", "chromium")
     def test_chromium_without_quic(self):
-        """One that wants QUIC, and is told by the server that it is there, tries it and goes on over
-        TCP; one that may use nothing else learns at once that it is not to be had."""
+        """One that wants QUIC, and is told by the server that it is there, tries it and goes on
+        over TCP; one that may use nothing else learns at once that it is not to be had."""
         count = UdpCount(self.network)
         self.addCleanup(count.close)
         self.assertIn("script ran", self.browse("/html/2", "--enable-quic"))
