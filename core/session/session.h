@@ -226,7 +226,7 @@ static inline const struct config_listener *session_listener(const struct sessio
     return &session_config(session)->listeners[session->listener];
 }
 
-/* All that rules can ask. `client` has room for what the question views. */
+/* All that rules can ask, if there are any. `client` has room for what the question views. */
 void session_ask(const struct session *session, struct policy_question *question,
                  char client[ADDRESS_TEXT_MAX]);
 
