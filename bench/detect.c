@@ -330,6 +330,24 @@ static bool is_hit(struct verdict_reader *reader, const struct mix_question *ite
            verdict_reader_counts(reader)->hits > hits;
 }
 
+/* Those that are remembered; returns how many. One that is not takes the place of another, perhaps
+ * of one that was kept, so until all are. */
+static size_t keep_hits(struct verdict_reader *reader, struct mix_question **items, size_t count)
+{
+    size_t asked;
+
+    do {
+        asked = count;
+        count = 0;
+        for (size_t i = 0; i < asked; i++) {
+            if (is_hit(reader, items[i])) {
+                items[count++] = items[i];
+            }
+        }
+    } while (count < asked);
+    return count;
+}
+
 /* `items` are those of the work, to be changed. */
 static void measure_remembered(struct bench *bench, struct lookup_work *work,
                                struct mix_question **items)
@@ -364,16 +382,11 @@ static int measure_hits(struct bench *bench)
     }
     if (asked_table_init(&asked, db, bench->mix.count * TABLE_SPARE, bench->err)) {
         work.items = items;
-        work.count = 0;
         work.reader = asked.reader;
         for (size_t i = 0; i < bench->mix.count; i++) {
             (void)is_hit(asked.reader, bench->mix.items[i]);
         }
-        for (size_t i = 0; i < bench->mix.count; i++) {
-            if (is_hit(asked.reader, bench->mix.items[i])) {
-                items[work.count++] = bench->mix.items[i];
-            }
-        }
+        work.count = keep_hits(asked.reader, items, pick(&bench->mix, items, bench->mix.count));
         measure_remembered(bench, &work, items);
         status = EXIT_STATUS_OK;
     }

@@ -4,6 +4,7 @@
 #include "core/options.h"
 
 #include "bench/detect.h"
+#include "bench/load_run.h"
 #include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/tools/detect_lines.h"
@@ -79,6 +80,13 @@ int main(int argc, char **argv)
         return detect_lines_run(&options, stdout, stderr);
     case COMMAND_BENCH_DETECT:
         return bench_detect_run(&options, stdout, stderr);
+    case COMMAND_BENCH_RUN:
+        return load_command_run(LOAD_VERB_RUN, options.rest, options.rest_count, stdout, stderr);
+    case COMMAND_BENCH_ORIGIN:
+        return load_command_run(LOAD_VERB_ORIGIN, options.rest, options.rest_count, stdout, stderr);
+    case COMMAND_BENCH_COMPARE:
+        return load_command_run(LOAD_VERB_COMPARE, options.rest, options.rest_count, stdout,
+                                stderr);
     case COMMAND_DETECT_MENDS:
         return detect_mends_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MATCH:

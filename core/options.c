@@ -319,6 +319,14 @@ static const struct command_row command_rows[] = {
      "  weir bench detect\n"
      "  weir bench detect --database /usr/share/weir --mix requests.jsonl --seconds 60 --json\n",
      NULL},
+    {"bench", "run", COMMAND_BENCH_RUN, 0, 0, "measure a proxy under load",
+     "weir bench run --help lists its options.\n", "  weir bench run\n", "OPTION..."},
+    {"bench", "origin", COMMAND_BENCH_ORIGIN, 0, 0, "be the origin of the load harness",
+     "weir bench origin --help lists its options.\n", "  weir bench origin --ca-dir origin-ca\n",
+     "OPTION..."},
+    {"bench", "compare", COMMAND_BENCH_COMPARE, 0, 0, "tell whether one result beats another",
+     "weir bench compare --help explains it.\n", "  weir bench compare before.json after.json\n",
+     "FILE..."},
 };
 
 /* One parse. */
@@ -522,6 +530,12 @@ static bool option_number(struct parse *p, const struct option_row *row, unsigne
     return true;
 }
 
+static bool take_text(struct parse *p, const struct option_row *row, const char **text)
+{
+    *text = option_value(p, row);
+    return *text != NULL;
+}
+
 static bool take_interface(struct parse *p, const struct option_row *row)
 {
     const char *value = option_value(p, row);
@@ -543,71 +557,51 @@ static bool take_option(struct parse *p, const struct option_row *row)
 
     switch (row->kind) {
     case OPTION_CONFIG:
-        options->config_file = option_value(p, row);
-        return options->config_file != NULL;
+        return take_text(p, row, &options->config_file);
     case OPTION_PID:
         return option_number(p, row, &options->pid);
     case OPTION_PID_FILE:
-        options->pid_file = option_value(p, row);
-        return options->pid_file != NULL;
+        return take_text(p, row, &options->pid_file);
     case OPTION_DATABASE:
-        options->database_dir = option_value(p, row);
-        return options->database_dir != NULL;
+        return take_text(p, row, &options->database_dir);
     case OPTION_OUT:
-        options->out_dir = option_value(p, row);
-        return options->out_dir != NULL;
+        return take_text(p, row, &options->out_dir);
     case OPTION_BROWSER:
-        options->browser = option_value(p, row);
-        return options->browser != NULL;
+        return take_text(p, row, &options->browser);
     case OPTION_PRODUCT:
-        options->product = option_value(p, row);
-        return options->product != NULL;
+        return take_text(p, row, &options->product);
     case OPTION_HEX:
-        options->hex = option_value(p, row);
-        return options->hex != NULL;
+        return take_text(p, row, &options->hex);
     case OPTION_LIVE:
-        options->live = option_value(p, row);
-        return options->live != NULL;
+        return take_text(p, row, &options->live);
     case OPTION_LISTEN:
-        options->listen = option_value(p, row);
-        return options->listen != NULL;
+        return take_text(p, row, &options->listen);
     case OPTION_CLIENT:
-        options->client = option_value(p, row);
-        return options->client != NULL;
+        return take_text(p, row, &options->client);
     case OPTION_SYSTEM:
-        options->system = option_value(p, row);
-        return options->system != NULL;
+        return take_text(p, row, &options->system);
     case OPTION_COMMAND:
-        options->command_line = option_value(p, row);
-        return options->command_line != NULL;
+        return take_text(p, row, &options->command_line);
     case OPTION_CAPTURED_PRODUCT:
-        options->product = option_value(p, row);
-        return options->product != NULL;
+        return take_text(p, row, &options->product);
     case OPTION_TYPE:
-        options->type = option_value(p, row);
-        return options->type != NULL;
+        return take_text(p, row, &options->type);
     case OPTION_GRADE:
-        options->grade = option_value(p, row);
-        return options->grade != NULL;
+        return take_text(p, row, &options->grade);
     case OPTION_CA_DIR:
-        options->ca_dir = option_value(p, row);
-        return options->ca_dir != NULL;
+        return take_text(p, row, &options->ca_dir);
     case OPTION_COUNT:
         return option_number(p, row, &options->count);
     case OPTION_SECONDS:
         return option_number(p, row, &options->seconds);
     case OPTION_FROM:
-        options->from = option_value(p, row);
-        return options->from != NULL;
+        return take_text(p, row, &options->from);
     case OPTION_SHA256:
-        options->sha256 = option_value(p, row);
-        return options->sha256 != NULL;
+        return take_text(p, row, &options->sha256);
     case OPTION_CA_FILE:
-        options->ca_file = option_value(p, row);
-        return options->ca_file != NULL;
+        return take_text(p, row, &options->ca_file);
     case OPTION_HELPER:
-        options->helper = option_value(p, row);
-        return options->helper != NULL;
+        return take_text(p, row, &options->helper);
     case OPTION_TIMEOUT:
         return option_number(p, row, &options->seconds);
     case OPTION_CHECKSUMS:
@@ -626,21 +620,18 @@ static bool take_option(struct parse *p, const struct option_row *row)
         options->allow_http = true;
         return true;
     case OPTION_MIX:
-        options->mix_file = option_value(p, row);
-        return options->mix_file != NULL;
+        return take_text(p, row, &options->mix_file);
     case OPTION_THREADS:
         return option_number(p, row, &options->threads);
     case OPTION_PORTS:
-        options->ports = option_value(p, row);
-        return options->ports != NULL;
+        return take_text(p, row, &options->ports);
     case OPTION_INTERFACE:
         return take_interface(p, row);
     case OPTION_LOCAL:
         options->local = true;
         return true;
     case OPTION_USER:
-        options->user = option_value(p, row);
-        return options->user != NULL;
+        return take_text(p, row, &options->user);
     case OPTION_JSON:
         options->json = true;
         return true;
@@ -767,10 +758,23 @@ static bool check_together(const struct parse *p)
     return true;
 }
 
+/* Commands whose arguments are read elsewhere. */
+static bool is_handed_over(enum command command)
+{
+    return command == COMMAND_BENCH_RUN || command == COMMAND_BENCH_ORIGIN ||
+           command == COMMAND_BENCH_COMPARE;
+}
+
 static int parse_options(struct parse *p)
 {
     bool has_ended = false; /* the options have, with "--" */
 
+    if (is_handed_over(p->command->command)) {
+        p->options->command = p->command->command;
+        p->options->rest = p->argv + p->at;
+        p->options->rest_count = (size_t)(p->argc - p->at);
+        return -1;
+    }
     for (; p->at < p->argc; p->at++) {
         const char *argument = p->argv[p->at];
         int status;

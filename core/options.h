@@ -46,6 +46,9 @@ enum command {
     COMMAND_SIGNATURES_CAPTURE,
     COMMAND_SIGNATURES_FETCH,
     COMMAND_BENCH_DETECT,
+    COMMAND_BENCH_RUN,
+    COMMAND_BENCH_ORIGIN,
+    COMMAND_BENCH_COMPARE,
     COMMAND_TRANSPARENT_SETUP,
     COMMAND_TRANSPARENT_UNDO,
     COMMAND_TRANSPARENT_PRINT,
@@ -97,6 +100,9 @@ struct options {
     const char *interfaces[OPTIONS_INTERFACES_MAX]; /* none: any */
     size_t interface_count;
     bool local;
+    /* bench run, origin and compare: what is behind these words; bench/load_options.h has it. */
+    char *const *rest;
+    size_t rest_count;
 };
 
 /*

@@ -93,6 +93,16 @@ const char *detect_header_quirk_name(unsigned bit)
     return bit < COUNT_OF(header_quirks) ? header_quirks[bit].quirk : NULL;
 }
 
+void detect_print_header(struct text *out, unsigned quirks)
+{
+    for (unsigned i = 0; i < COUNT_OF(header_quirks); i++) {
+        if (quirks >> i & 1) {
+            text_string(out, header_quirks[i].part);
+            text_char(out, ' ');
+        }
+    }
+}
+
 static void view_user_agent(struct check *check)
 {
     const struct words *words = database_words(check->db);

@@ -33,6 +33,8 @@ enum detect_unknown {
     UNKNOWN_CHECK,   /* the check itself failed: detect_error */
 };
 
+enum { DETECT_HEADER_MAX = 64 }; /* bytes that detect_print_header() needs at most */
+
 struct detect_question {
     const struct ua_fingerprint *ua;
     struct span raw_ua; /* the header itself; some quirks show only there */
@@ -69,6 +71,8 @@ void detect_check(const struct database *db, const struct detect_question *quest
  */
 unsigned detect_header_quirks(struct span raw_ua);
 const char *detect_header_quirk_name(unsigned bit); /* null: there is no such bit */
+/* The other way: a header with these quirks and no other, of DETECT_HEADER_MAX bytes at most. */
+void detect_print_header(struct text *out, unsigned quirks);
 bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode);
 
 const char *detect_verdict_name(enum detect_verdict verdict);

@@ -232,3 +232,141 @@ bool verdict_key_end(struct verdict_key *key, enum verdict_key_form form,
     key->hash = hash_bytes(verdict_key_view(key));
     return !out.overflow;
 }
+
+/* ---- and back ---- */
+
+struct parser {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool is_bad; /* sticks, and what is got then is 0 */
+};
+
+static void get(struct parser *in, void *data, size_t len)
+{
+    if (in->is_bad || len > (size_t)(in->end - in->at)) {
+        in->is_bad = true;
+        memset(data, 0, len);
+    } else if (len) {
+        memcpy(data, in->at, len);
+        in->at += len;
+    }
+}
+
+static uint16_t get_u16(struct parser *in)
+{
+    uint16_t value;
+
+    get(in, &value, sizeof(value));
+    return value;
+}
+
+/* At most `max`. */
+static size_t get_count(struct parser *in, size_t max)
+{
+    size_t count = get_u16(in);
+
+    in->is_bad |= count > max;
+    return in->is_bad ? 0 : count;
+}
+
+/* Adds to what is there. */
+static void get_numbers(struct parser *in, struct number_list *list)
+{
+    size_t count = get_count(in, COUNT_OF(list->items) - list->count);
+
+    get(in, list->items + list->count, count * sizeof(list->items[0]));
+    list->count += count;
+}
+
+static void get_unordered(struct parser *in, struct number_list *list)
+{
+    uint64_t low;
+
+    get(in, &low, sizeof(low));
+    for (uint16_t i = 0; i < 64; i++) {
+        if (low >> i & 1) {
+            list->items[list->count++] = i;
+        }
+    }
+    get_numbers(in, list);
+}
+
+static struct span get_word(struct parser *in)
+{
+    size_t len = get_u16(in);
+    const uint8_t *data = in->at;
+
+    in->is_bad |= len > (size_t)(in->end - in->at);
+    len = in->is_bad ? 0 : len;
+    in->at += len;
+    return span_make(data, len);
+}
+
+static void get_words(struct parser *in, struct word_list *list)
+{
+    list->count = get_count(in, COUNT_OF(list->items));
+    for (size_t i = 0; i < list->count; i++) {
+        list->items[i] = get_word(in);
+    }
+}
+
+static void get_user_agent(struct parser *in, struct ua_fingerprint *ua)
+{
+    int64_t numbers[10];
+
+    if (get_u16(in)) {
+        uint16_t narrowed[12];
+
+        get(in, narrowed, sizeof(narrowed));
+        for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+            numbers[i] = (int64_t)narrowed[i] - 1;
+        }
+    } else {
+        get(in, numbers, sizeof(numbers));
+    }
+    memcpy(ua, numbers, sizeof(numbers));
+    get_words(in, &ua->quirks);
+}
+
+/* Which value it was does not count, nor where it stood. */
+static void get_grease(struct parser *in, struct number_list *list)
+{
+    if (!get_u16(in)) {
+        return;
+    }
+    in->is_bad |= list->count == COUNT_OF(list->items);
+    if (!in->is_bad) {
+        list->items[list->count++] = 0x0a0a;
+    }
+}
+
+bool verdict_key_read(struct verdict_question *to, struct span key)
+{
+    struct parser in = {key.data, key.data + key.len, false};
+    struct text raw_ua = text_make(to->raw_ua, sizeof(to->raw_ua));
+    struct request_fingerprint *request = &to->request;
+    struct detect_question *question = &to->question;
+
+    get(&in, &question->today, sizeof(question->today));
+    detect_print_header(&raw_ua, get_u16(&in));
+    question->without_headers = get_u16(&in);
+    get_user_agent(&in, &to->ua);
+    request->version = get_u16(&in);
+    request->ciphers.count = request->extensions.count = 0;
+    request->curves.count = request->point_formats.count = 0;
+    get_numbers(&in, &request->ciphers);
+    get_numbers(&in, &request->curves);
+    get_numbers(&in, &request->point_formats);
+    get_words(&in, &request->headers);
+    get_words(&in, &request->quirks);
+    if (get_u16(&in) == VERDICT_KEY_SORTED) {
+        get_unordered(&in, &request->extensions);
+    } else {
+        get_numbers(&in, &request->extensions);
+    }
+    get_grease(&in, &request->extensions);
+    question->ua = &to->ua;
+    question->raw_ua = text_view(&raw_ua);
+    question->request = request;
+    return !in.is_bad && in.at == in.end;
+}

@@ -39,6 +39,18 @@ bool verdict_key_begin(struct verdict_key *key, struct verdict_key_rules rules,
 bool verdict_key_end(struct verdict_key *key, enum verdict_key_form form,
                      const struct number_list *extensions) MUST_CHECK;
 
+/* A question and what it points to, but for the words. */
+struct verdict_question {
+    struct detect_question question;
+    struct ua_fingerprint ua;
+    struct request_fingerprint request;
+    char raw_ua[DETECT_HEADER_MAX];
+};
+
+/* The other way: a question that has this key, by the rules that it was made with; its words are
+ * borrowed from the bytes. False: they are no key, or the lists have no room left for GREASE. */
+bool verdict_key_read(struct verdict_question *to, struct span key) MUST_CHECK;
+
 static inline struct span verdict_key_view(const struct verdict_key *key)
 {
     return span_make(key->bytes, key->len);

@@ -7,8 +7,9 @@
  * says in `held` which set it uses and leaves the epoch, so that it delays that one set only.
  *
  * An entry is not of a set, but of all that have its basis where it comes from: a few loads from
- * the current set's digests tell. So a new set costs a reader those of its questions that it
- * changes.
+ * the current set's digests tell. So a new set changes some questions only, and whoever publishes
+ * it asks those first, as a reader of its own, but of a set that is not current yet: the entries
+ * are nobody's answer until it is, and take no place of those that are in use if there is another.
  *
  * Memory orders. All that the argument above needs is in one total order, seq_cst: the stores to
  * `pinned`, the loads of slots and of `current` behind them, the exchanges that take a pointer out
@@ -34,6 +35,13 @@ struct signature_set {
     uint64_t serial;
     uint64_t tag;               /* once retired */
     struct signature_set *next; /* once retired: under the table's lock */
+};
+
+/* The set that is checked against, and the one that readers ask, whose entries are in use. A
+ * publisher checks against one that is not current yet; for readers they are the same. */
+struct set_use {
+    const struct signature_set *set;
+    const struct signature_set *current;
 };
 
 /* The verdict itself in a report: the rest is of the question, the set and the product. */
@@ -67,6 +75,23 @@ struct seat {
     bool is_taken;                        /* under the table's lock */
 } __attribute__((aligned(CACHE_LINE_LEN)));
 
+struct verdict_reader {
+    struct verdict_table *table;
+    struct seat *seat;
+    struct verdict_counts counts;
+    size_t retired_count;
+    struct entry *retired;
+    struct verdict_key key;
+    struct detect_report full;
+};
+
+/* The publishers' own reader, and what it asks again: under the lock. */
+struct renewer {
+    struct verdict_reader reader; /* has what readers that left had retired, too */
+    struct verdict_question again;
+    uint8_t key[VERDICT_KEY_MAX]; /* of that, whose words are in it */
+};
+
 struct verdict_table {
     /* Written by publishers alone. */
     _Atomic(struct signature_set *) current;
@@ -76,26 +101,17 @@ struct verdict_table {
     size_t bytes_max;
     _Atomic(struct entry *) *slots;
     atomic_uint seat_count; /* seats beyond were never taken */
-    /* Written by misses. */
+    /* Written where something is retired, read by all lookups. */
     atomic_uint_fast64_t epoch __attribute__((aligned(CACHE_LINE_LEN)));
-    atomic_size_t bytes;
+    /* Written by misses. */
+    atomic_size_t bytes __attribute__((aligned(CACHE_LINE_LEN)));
     atomic_size_t hand;
     /* Publishers, readers that come and go. */
     pthread_mutex_t lock __attribute__((aligned(CACHE_LINE_LEN)));
     struct signature_set *waiting;
     size_t waiting_count;
-    struct entry *orphans; /* retired by readers that left since */
-    struct seat seats[VERDICT_READERS_MAX];
-};
-
-struct verdict_reader {
-    struct verdict_table *table;
-    struct seat *seat;
-    struct verdict_counts counts;
-    size_t retired_count;
-    struct entry *retired;
-    struct verdict_key key;
-    struct detect_report full;
+    struct renewer renewer;
+    struct seat seats[1 + VERDICT_READERS_MAX]; /* the first is the renewer's */
 };
 
 _Static_assert(offsetof(struct entry, bytes) <= CACHE_LINE_LEN, "more than a line");
@@ -176,7 +192,7 @@ static void retire_entry(struct verdict_reader *reader, struct entry *entry)
 /* Frees what can be, when there is no room or when memory is short. */
 static bool has_retire_room(struct verdict_reader *reader, bool is_short)
 {
-    if (is_short || reader->retired_count == VERDICT_RETIRED_MAX) {
+    if (is_short || reader->retired_count >= VERDICT_RETIRED_MAX) {
         reader->retired_count = free_retired(reader->table, &reader->retired);
     }
     return reader->retired_count < VERDICT_RETIRED_MAX;
@@ -215,7 +231,7 @@ static void sweep(struct verdict_table *table)
             link = &set->next;
         }
     }
-    (void)free_retired(table, &table->orphans);
+    (void)has_retire_room(&table->renewer.reader, true);
 }
 
 /* ---- the table ---- */
@@ -242,6 +258,10 @@ struct verdict_table *verdict_table_new(size_t cap)
     table->bucket_count = bucket_count;
     table->bytes_max = bucket_count * WAY_COUNT * VERDICT_ENTRY_MEAN_LEN;
     atomic_init(&table->epoch, 1);
+    atomic_init(&table->seat_count, 1);
+    table->renewer.reader.table = table;
+    table->renewer.reader.seat = &table->seats[0];
+    table->seats[0].is_taken = true;
     pthread_mutex_init(&table->lock, NULL);
     return table;
 }
@@ -253,11 +273,11 @@ void verdict_table_free(struct verdict_table *table)
     if (!table) {
         return;
     }
-    for (size_t i = 0; i < VERDICT_READERS_MAX; i++) {
+    for (size_t i = 1; i < COUNT_OF(table->seats); i++) {
         ASSERT(!table->seats[i].is_taken);
     }
     sweep(table);
-    ASSERT(!table->waiting && !table->orphans);
+    ASSERT(!table->waiting && !table->renewer.reader.retired);
     for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
         free(atomic_load(&table->slots[i]));
     }
@@ -268,48 +288,6 @@ void verdict_table_free(struct verdict_table *table)
     pthread_mutex_destroy(&table->lock);
     free(table->slots);
     free(table);
-}
-
-bool verdict_table_publish(struct verdict_table *table, struct database *db)
-{
-    struct signature_set *set = malloc(sizeof(*set));
-    struct signature_set *old;
-    bool has_room;
-
-    if (!set) {
-        return false;
-    }
-    pthread_mutex_lock(&table->lock);
-    sweep(table);
-    old = atomic_load(&table->current);
-    if (old && database_digest_equal(old->digest, database_digest(db))) {
-        pthread_mutex_unlock(&table->lock);
-        *set = (struct signature_set){.db = db};
-        free_set(set);
-        return true;
-    }
-    has_room = table->waiting_count < VERDICT_WAITING_MAX;
-    if (has_room) {
-        *set = (struct signature_set){.db = db,
-                                      .digest = database_digest(db),
-                                      .rules = verdict_key_rules(db),
-                                      .serial = old ? old->serial + 1 : 1};
-        atomic_store(&table->is_compatible, set->rules.mode == DETECT_COMPATIBLE);
-        atomic_store(&table->has_days, set->rules.has_days);
-        atomic_store(&table->current, set);
-        if (old) {
-            old->tag = atomic_fetch_add(&table->epoch, 1);
-            old->next = table->waiting;
-            table->waiting = old;
-            table->waiting_count++;
-            sweep(table);
-        }
-    }
-    pthread_mutex_unlock(&table->lock);
-    if (!has_room) {
-        free(set);
-    }
-    return has_room;
 }
 
 size_t verdict_table_sweep(struct verdict_table *table)
@@ -332,6 +310,7 @@ struct verdict_figures verdict_table_figures(struct verdict_table *table)
     current = atomic_load(&table->current);
     figures.serial = current ? current->serial : 0;
     figures.sets_waiting = table->waiting_count;
+    figures.renewed = table->renewer.reader.counts.stored;
     pthread_mutex_unlock(&table->lock);
     for (size_t i = 0; i < table->bucket_count * WAY_COUNT; i++) {
         figures.entry_count += atomic_load_explicit(&table->slots[i], memory_order_relaxed) != NULL;
@@ -347,10 +326,10 @@ static struct seat *take_seat(struct verdict_table *table)
 {
     unsigned index = 0;
 
-    while (index < VERDICT_READERS_MAX && table->seats[index].is_taken) {
+    while (index < COUNT_OF(table->seats) && table->seats[index].is_taken) {
         index++;
     }
-    if (index == VERDICT_READERS_MAX) {
+    if (index == COUNT_OF(table->seats)) {
         return NULL;
     }
     table->seats[index].is_taken = true;
@@ -384,18 +363,21 @@ struct verdict_reader *verdict_reader_new(struct verdict_table *table)
 void verdict_reader_free(struct verdict_reader *reader)
 {
     struct verdict_table *table;
+    struct verdict_reader *heir;
 
     if (!reader) {
         return;
     }
     table = reader->table;
+    heir = &table->renewer.reader;
     pthread_mutex_lock(&table->lock);
     reader->seat->is_taken = false;
     while (reader->retired) {
         struct entry *entry = reader->retired;
         reader->retired = entry->next;
-        entry->next = table->orphans;
-        table->orphans = entry;
+        entry->next = heir->retired;
+        heir->retired = entry;
+        heir->retired_count++;
     }
     sweep(table);
     pthread_mutex_unlock(&table->lock);
@@ -414,35 +396,41 @@ static _Atomic(struct entry *) *peek_bucket(struct verdict_table *table, uint64_
     return &table->slots[(hash & (table->bucket_count - 1)) * WAY_COUNT];
 }
 
+static struct span entry_key(const struct entry *entry)
+{
+    return span_make(entry->bytes, entry->key_len);
+}
+
 /* Is this what a check against the set says, too? */
 static bool is_fresh(const struct entry *entry, const struct signature_set *set)
 {
     return entry->basis == database_digest_at(set->digest, entry->part);
 }
 
-/* Of an older set, and not what this one says. */
-static bool is_outlived(const struct entry *entry, const struct signature_set *set)
+/* Of an older set, and not what these say. */
+static bool is_outlived(const struct entry *entry, const struct set_use *use)
 {
-    return entry->serial < set->serial && !is_fresh(entry, set);
+    return entry->serial < use->current->serial && !is_fresh(entry, use->current) &&
+           !is_fresh(entry, use->set);
 }
 
-/* The same of a newer one. */
-static bool is_ahead(const struct entry *entry, const struct signature_set *set)
+/* Of a newer one, and not what the current one says. */
+static bool is_ahead(const struct entry *entry, const struct set_use *use)
 {
-    return entry->serial > set->serial && !is_fresh(entry, set);
+    return entry->serial > use->current->serial && !is_fresh(entry, use->current);
 }
 
 /* Pinned. */
-static struct entry *find_entry(struct verdict_table *table, const struct verdict_key *key,
+static struct entry *find_entry(struct verdict_table *table, uint64_t hash, struct span key,
                                 const struct signature_set *set)
 {
-    _Atomic(struct entry *) *bucket = peek_bucket(table, key->hash);
+    _Atomic(struct entry *) *bucket = peek_bucket(table, hash);
     struct entry *found = NULL;
 
     for (size_t i = 0; i < WAY_COUNT && !found; i++) {
         struct entry *entry = atomic_load(&bucket[i]);
-        if (entry && entry->hash == key->hash && is_fresh(entry, set) &&
-            span_equal(span_make(entry->bytes, entry->key_len), verdict_key_view(key))) {
+        if (entry && entry->hash == hash && is_fresh(entry, set) &&
+            span_equal(entry_key(entry), key)) {
             found = entry;
         }
     }
@@ -451,7 +439,7 @@ static struct entry *find_entry(struct verdict_table *table, const struct verdic
 
 /* Pinned, with room to retire: takes whatever the clock's hand finds first that is outlived or was
  * not used since it last came by. */
-static void sweep_slots(struct verdict_reader *reader, const struct signature_set *set)
+static void sweep_slots(struct verdict_reader *reader, const struct set_use *use)
 {
     struct verdict_table *table = reader->table;
     size_t mask = table->bucket_count * WAY_COUNT - 1;
@@ -460,10 +448,10 @@ static void sweep_slots(struct verdict_reader *reader, const struct signature_se
     for (int i = 0; i < SWEEP_STEPS_MAX && !done; i++) {
         size_t at = atomic_fetch_add_explicit(&table->hand, 1, memory_order_relaxed) & mask;
         struct entry *entry = atomic_load(&table->slots[at]);
-        if (!entry || is_ahead(entry, set)) {
+        if (!entry || is_ahead(entry, use)) {
             continue;
         }
-        done = (is_outlived(entry, set) ||
+        done = (is_outlived(entry, use) ||
                 !atomic_exchange_explicit(&entry->is_used, false, memory_order_relaxed)) &&
                atomic_compare_exchange_strong(&table->slots[at], &entry, NULL);
         if (done) {
@@ -473,7 +461,7 @@ static void sweep_slots(struct verdict_reader *reader, const struct signature_se
 }
 
 /* Room for `len` bytes, or makes some for the next that asks: what is retired now is freed then. */
-static bool reserve(struct verdict_reader *reader, size_t len, const struct signature_set *set)
+static bool reserve(struct verdict_reader *reader, size_t len, const struct set_use *use)
 {
     struct verdict_table *table = reader->table;
 
@@ -485,7 +473,7 @@ static bool reserve(struct verdict_reader *reader, size_t len, const struct sign
         atomic_fetch_sub_explicit(&table->bytes, len, memory_order_relaxed);
         if (has_retire_room(reader, true)) {
             pin(reader);
-            sweep_slots(reader, set);
+            sweep_slots(reader, use);
             unpin(reader);
             (void)has_retire_room(reader, true);
         }
@@ -516,13 +504,13 @@ static struct digest_part find_part(const struct verdict_reader *reader,
     return database_digest_part(ua, has_looked ? &full->seen.ciphers : NULL);
 }
 
-static struct entry *make_entry(struct verdict_reader *reader, const struct signature_set *set,
+static struct entry *make_entry(struct verdict_reader *reader, const struct set_use *use,
                                 struct digest_part part, const struct verdict_report *report)
 {
     size_t len = entry_len(reader->key.len, report->product_len);
     struct entry *entry;
 
-    if (!reserve(reader, len, set)) {
+    if (!reserve(reader, len, use)) {
         return NULL;
     }
     entry = aligned_alloc(CACHE_LINE_LEN, len);
@@ -531,11 +519,11 @@ static struct entry *make_entry(struct verdict_reader *reader, const struct sign
         return NULL;
     }
     entry->hash = reader->key.hash;
-    entry->basis = database_digest_at(set->digest, part);
-    entry->serial = set->serial;
+    entry->basis = database_digest_at(use->set->digest, part);
+    entry->serial = use->set->serial;
     entry->part = part;
     entry->key_len = (uint16_t)reader->key.len;
-    atomic_init(&entry->is_used, true);
+    atomic_init(&entry->is_used, use->set == use->current);
     entry->product_len = report->product_len;
     memcpy(entry->verdict, (const uint8_t *)report + VERDICT_AT, VERDICT_LEN);
     memcpy(entry->bytes, reader->key.bytes, reader->key.len);
@@ -548,7 +536,7 @@ static struct entry *make_entry(struct verdict_reader *reader, const struct sign
  * not used since the last time that the bucket was full, the first. Never one of a newer set:
  * WAY_COUNT if there is nothing else.
  */
-static size_t choose_way(_Atomic(struct entry *) *bucket, const struct signature_set *set,
+static size_t choose_way(_Atomic(struct entry *) *bucket, const struct set_use *use,
                          struct entry **victim)
 {
     size_t chosen = WAY_COUNT;
@@ -557,9 +545,9 @@ static size_t choose_way(_Atomic(struct entry *) *bucket, const struct signature
     for (size_t i = 0; i < WAY_COUNT; i++) {
         struct entry *entry = atomic_load(&bucket[i]);
         unsigned rank = 4;
-        if (entry && is_ahead(entry, set)) {
+        if (entry && is_ahead(entry, use)) {
             rank = 0;
-        } else if (entry && is_outlived(entry, set)) {
+        } else if (entry && is_outlived(entry, use)) {
             rank = 3;
         } else if (entry) {
             rank = atomic_load_explicit(&entry->is_used, memory_order_relaxed) ? 1 : 2;
@@ -585,18 +573,17 @@ static void forget_uses(_Atomic(struct entry *) *bucket)
 }
 
 /* Pinned, with room to retire. False: others were faster, or keep newer ones there. */
-static bool place(struct verdict_reader *reader, const struct signature_set *set,
-                  struct entry *entry)
+static bool place(struct verdict_reader *reader, const struct set_use *use, struct entry *entry)
 {
     struct verdict_table *table = reader->table;
     _Atomic(struct entry *) *bucket = peek_bucket(table, entry->hash);
     struct entry *victim = NULL;
-    size_t way = choose_way(bucket, set, &victim);
+    size_t way = choose_way(bucket, use, &victim);
 
-    if (way == WAY_COUNT || find_entry(table, &reader->key, set)) {
+    if (way == WAY_COUNT || find_entry(table, entry->hash, entry_key(entry), use->set)) {
         return false;
     }
-    if (victim && !is_outlived(victim, set) &&
+    if (victim && !is_outlived(victim, use) &&
         atomic_load_explicit(&victim->is_used, memory_order_relaxed)) {
         forget_uses(bucket);
     }
@@ -610,25 +597,25 @@ static bool place(struct verdict_reader *reader, const struct signature_set *set
 }
 
 /* Not worth a second attempt: the next miss of this question is one. */
-static void store(struct verdict_reader *reader, const struct signature_set *set,
-                  struct digest_part part, const struct verdict_report *report)
+static void store(struct verdict_reader *reader, const struct set_use *use, struct digest_part part,
+                  const struct verdict_report *report)
 {
     struct verdict_table *table = reader->table;
     struct entry *entry;
     bool done;
 
-    if (atomic_load_explicit(&table->current, memory_order_relaxed) != set ||
+    if (atomic_load_explicit(&table->current, memory_order_relaxed) != use->current ||
         !has_retire_room(reader, false)) {
         return;
     }
-    entry = make_entry(reader, set, part, report);
+    entry = make_entry(reader, use, part, report);
     if (!entry) {
         return;
     }
     done = has_retire_room(reader, false);
     if (done) {
         pin(reader);
-        done = place(reader, set, entry);
+        done = place(reader, use, entry);
         unpin(reader);
     }
     if (done) {
@@ -650,7 +637,7 @@ static bool recall(struct verdict_reader *reader, const struct signature_set *se
     if (!verdict_key_end(&reader->key, form, &question->request->extensions)) {
         return false;
     }
-    entry = find_entry(reader->table, &reader->key, set);
+    entry = find_entry(reader->table, reader->key.hash, verdict_key_view(&reader->key), set);
     if (!entry) {
         return false;
     }
@@ -693,20 +680,20 @@ static void fill_report(struct verdict_report *report, const struct detect_repor
 }
 
 /* Held. `has_key`: the key is begun, and worth storing with. */
-static void check(struct verdict_reader *reader, const struct signature_set *set, bool has_key,
+static void check(struct verdict_reader *reader, const struct set_use *use, bool has_key,
                   const struct detect_question *question, struct verdict_report *report)
 {
     enum verdict_key_form form = VERDICT_KEY_AS_SEEN;
 
-    detect_check(set->db, question, &reader->full);
-    fill_report(report, &reader->full, question, set->serial);
+    detect_check(use->set->db, question, &reader->full);
+    fill_report(report, &reader->full, question, use->set->serial);
     reader->counts.misses++;
     if (report->level == MATCH_POSSIBLE &&
-        detect_permutes_extensions(question->ua, database_mode(set->db))) {
+        detect_permutes_extensions(question->ua, use->set->rules.mode)) {
         form = VERDICT_KEY_SORTED;
     }
     if (has_key && verdict_key_end(&reader->key, form, &question->request->extensions)) {
-        store(reader, set, find_part(reader, question->ua), report);
+        store(reader, use, find_part(reader, question->ua), report);
     }
 }
 
@@ -749,7 +736,109 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
     }
     atomic_store_explicit(&reader->seat->held, set, memory_order_relaxed);
     unpin(reader);
-    check(reader, set, has_key, question, report);
+    check(reader, &(struct set_use){set, set}, has_key, question, report);
     atomic_store_explicit(&reader->seat->held, NULL, memory_order_release);
     return true;
+}
+
+/* ---- publishing ---- */
+
+/* Pinned. Was it asked for, is it what the current set says, and is there none yet of what the next
+ * one says? */
+static bool is_expiring(struct verdict_table *table, const struct entry *entry,
+                        const struct set_use *use)
+{
+    return entry && atomic_load_explicit(&entry->is_used, memory_order_relaxed) &&
+           is_fresh(entry, use->current) && !is_fresh(entry, use->set) &&
+           !find_entry(table, entry->hash, entry_key(entry), use->set);
+}
+
+/* A copy of the key of what is in the slot, if that expires, else nothing. */
+static struct span copy_expiring(struct verdict_table *table, size_t slot,
+                                 const struct set_use *use)
+{
+    struct renewer *renewer = &table->renewer;
+    struct span key = {renewer->key, 0};
+    const struct entry *entry;
+
+    pin(&renewer->reader);
+    entry = atomic_load(&table->slots[slot]);
+    if (is_expiring(table, entry, use)) {
+        key.len = entry->key_len;
+        memcpy(renewer->key, entry->bytes, entry->key_len);
+    }
+    unpin(&renewer->reader);
+    return key;
+}
+
+/* Under the lock, before the set is current. Whatever is read from a key, the verdict is that of
+ * what was read, with a key of its own: at worst it is one that nobody asks for. */
+static void renew(struct verdict_table *table, const struct set_use *use)
+{
+    struct renewer *renewer = &table->renewer;
+    struct verdict_reader *reader = &renewer->reader;
+    const struct detect_question *again = &renewer->again.question;
+    size_t slot_count = table->bucket_count * WAY_COUNT;
+    struct verdict_report report;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < slot_count && count < VERDICT_RENEWED_MAX; i++) {
+        struct span key;
+
+        if (!atomic_load_explicit(&table->slots[i], memory_order_relaxed)) {
+            continue;
+        }
+        key = copy_expiring(table, i, use);
+        if (key.len && verdict_key_read(&renewer->again, key)) {
+            bool has_key = verdict_key_begin(&reader->key, use->set->rules, again);
+
+            check(reader, use, has_key, again, &report);
+            count++;
+        }
+    }
+}
+
+bool verdict_table_publish(struct verdict_table *table, struct database *db)
+{
+    struct signature_set *set = malloc(sizeof(*set));
+    struct signature_set *old;
+    bool has_room;
+
+    if (!set) {
+        return false;
+    }
+    pthread_mutex_lock(&table->lock);
+    sweep(table);
+    old = atomic_load(&table->current);
+    if (old && database_digest_equal(old->digest, database_digest(db))) {
+        pthread_mutex_unlock(&table->lock);
+        *set = (struct signature_set){.db = db};
+        free_set(set);
+        return true;
+    }
+    has_room = table->waiting_count < VERDICT_WAITING_MAX;
+    if (has_room) {
+        *set = (struct signature_set){.db = db,
+                                      .digest = database_digest(db),
+                                      .rules = verdict_key_rules(db),
+                                      .serial = old ? old->serial + 1 : 1};
+        if (old) {
+            renew(table, &(struct set_use){set, old});
+        }
+        atomic_store(&table->is_compatible, set->rules.mode == DETECT_COMPATIBLE);
+        atomic_store(&table->has_days, set->rules.has_days);
+        atomic_store(&table->current, set);
+        if (old) {
+            old->tag = atomic_fetch_add(&table->epoch, 1);
+            old->next = table->waiting;
+            table->waiting = old;
+            table->waiting_count++;
+            sweep(table);
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    if (!has_room) {
+        free(set);
+    }
+    return has_room;
 }

@@ -4,7 +4,7 @@
  * the current signature set (a database) has the same records for that question as the one that was
  * asked (database_digest.h). Readers, one a worker, never lock and never wait, not for each other
  * and not for a publisher; a new set becomes current as a whole, and each answer is what a check
- * against it would say.
+ * against it would say. What a new set changes, the publisher checks for them.
  *
  * Bounds: `cap` entries and VERDICT_ENTRY_MEAN_LEN bytes each, VERDICT_RETIRED_MAX entries a
  * reader and VERDICT_WAITING_MAX old sets that wait for readers to leave. A question that finds no
@@ -21,6 +21,7 @@ enum {
     VERDICT_ENTRY_MEAN_LEN = 1024, /* bytes, the allowance of an entry */
     VERDICT_RETIRED_MAX = 64,      /* replaced entries of a reader that others may still read */
     VERDICT_WAITING_MAX = 256,     /* old sets that readers may still use */
+    VERDICT_RENEWED_MAX = 1024,    /* checks that a publisher does for readers */
     VERDICT_PRODUCT_MAX = 96,      /* bytes of a product's names; the rest is cut off */
 };
 
@@ -59,6 +60,7 @@ struct verdict_counts {
 struct verdict_figures {
     uint64_t serial;     /* of the current set; 0: none yet */
     size_t sets_waiting; /* old sets that are not freed yet */
+    uint64_t renewed;    /* verdicts that publishers stored, ever */
     size_t entry_count;  /* in the table, those that the current set does not say too */
     size_t bytes;        /* of those, of retired ones and of those being made */
     size_t bytes_max;
@@ -73,8 +75,11 @@ void verdict_table_free(struct verdict_table *table);
 /*
  * Makes `db` the current set and takes it; one that says the same as the current set is freed, and
  * that stays. Lookups that begin afterwards ask it; those under way end with the set that they
- * began with. False, and the caller still owns `db`: no memory, or
- * VERDICT_WAITING_MAX old sets wait for a reader that was stopped in mid-lookup. Any thread.
+ * began with. Before, the verdicts that are remembered, were asked for and will not count any more
+ * are made anew, VERDICT_RENEWED_MAX at most, so that readers find them: a new set is in no cache
+ * of theirs, which makes a check several times as long. It looks at every slot. False, and the
+ * caller still owns `db`: no memory, or VERDICT_WAITING_MAX old sets wait for a reader that was
+ * stopped in mid-lookup. Any thread.
  */
 bool verdict_table_publish(struct verdict_table *table, struct database *db) MUST_CHECK;
 /* Frees the old sets that all readers have left, as each publish does; returns how many still

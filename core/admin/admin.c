@@ -2,6 +2,7 @@
 #include "core/admin/admin.h"
 
 #include "core/base/clock.h"
+#include "core/base/list.h"
 #include "core/base/log.h"
 #include "core/engine/conn.h"
 #include "core/engine/listener.h"
@@ -41,6 +42,7 @@ struct admin {
     struct worker engine; /* first: CONTAINER_OF back from it */
     struct admin_options options;
     struct pool clients;
+    struct list_node by_age; /* of them, who is there longest first */
     pthread_t thread;
     pthread_barrier_t started;
     struct letter order; /* look at what main has set */
@@ -61,12 +63,12 @@ struct admin {
 
 struct client {
     struct pool_slot pool;
+    struct list_node by_age;
     struct actor actor;
     struct admin *admin;
     struct conn *conn;
     struct timer deadline;
     struct h1_scan scan;
-    int64_t began_ns; /* when it came */
     int64_t asked_ns; /* waits for the workers since then; 0: does not */
     bool asked_keep_alive;
     bool asked_head;
@@ -82,6 +84,7 @@ static void close_client(struct client *c, enum conn_close_how how)
     conn_close(c->conn, how);
     timer_clear(&a->engine.timers, &c->deadline);
     actor_fini(&c->actor);
+    list_remove(&c->by_age);
     pool_free(&a->clients, c);
 }
 
@@ -422,20 +425,9 @@ static void run_client(struct actor *actor)
 /* The client that is there longest makes room. */
 static void make_room(struct admin *a)
 {
-    struct client *oldest = NULL;
-    struct client *c;
-    uint32_t at = 0;
-
-    if (a->clients.live_count < CLIENTS_MAX) {
-        return;
+    if (a->clients.live_count == CLIENTS_MAX) {
+        close_client(CONTAINER_OF(a->by_age.next, struct client, by_age), CONN_CLOSE_RESET);
     }
-    while ((c = pool_next(&a->clients, &at))) {
-        if (!oldest || c->began_ns < oldest->began_ns) {
-            oldest = c;
-        }
-    }
-    ASSERT(oldest);
-    close_client(oldest, CONN_CLOSE_RESET);
 }
 
 static void accept_client(struct worker *engine, struct listener *listener, int fd)
@@ -459,7 +451,8 @@ static void accept_client(struct worker *engine, struct listener *listener, int 
         return;
     }
     c->admin = a;
-    c->began_ns = worker_now(engine);
+    list_init(&c->by_age);
+    list_push_back(&a->by_age, &c->by_age);
     set_deadline(c, REQUEST_NS);
     actor_ready(&c->actor);
 }
@@ -524,6 +517,7 @@ static int start(struct admin *a)
     const struct listen_socket socket = {a->options.fd, 0};
     int result = worker_init(&a->engine, &engine, a->error, sizeof(a->error));
 
+    list_init(&a->by_age);
     if (result < 0) {
         return result;
     }

@@ -190,6 +190,7 @@ struct config {
         uint32_t keepalive_ms; /* idle client connection between requests */
         uint32_t tunnel_idle_ms;
         uint32_t send_stall_ms;     /* no progress on a pending send */
+        uint32_t password_ms;       /* a request's wait for the doorman */
         uint32_t connections;       /* client connections of the process; 0: from RLIMIT_NOFILE */
         uint32_t buffer_high_bytes; /* queued a direction before reading stops */
         uint32_t buffer_low_bytes;  /* and goes on */

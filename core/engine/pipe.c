@@ -121,10 +121,20 @@ static bool input_is_over(const struct pipe *p)
     return from->eof && (from->tls || from->rx.len == 0);
 }
 
+/* TLS has said that this was all. A reset behind that, which our own last words may bring about
+ * where they find the peer gone, takes nothing of it back. */
+static bool input_is_whole(const struct pipe *p)
+{
+    const struct conn *from = p->from;
+
+    return from->tls ? tls_engine_status(from->tls) == TLS_CLOSED
+                     : from->transport && from->eof && !from->truncated;
+}
+
 /* No more can be taken in; what was received before is passed on first. */
 static bool input_broke(const struct pipe *p)
 {
-    return (p->from->error && (p->from->tls || p->from->rx.len == 0)) ||
+    return (p->from->error && !input_is_whole(p) && (p->from->tls || p->from->rx.len == 0)) ||
            (p->from->tls && tls_engine_status(p->from->tls) == TLS_FAILED);
 }
 
@@ -310,10 +320,16 @@ static void splice_bytes(struct pipe *p)
     actor_ready(p->from->owner);
 }
 
+bool pipe_has_ended(const struct pipe *p)
+{
+    return p->end == PIPE_ENDED || p->end == PIPE_TRUNCATED;
+}
+
 void pipe_run(struct pipe *p)
 {
-    if (p->to->error && p->end != PIPE_FAILED) {
-        /* Also behind the end of input: what was still to be sent will never be. */
+    if (p->to->error && !(pipe_has_ended(p) && p->to->fin_sent)) {
+        /* Also behind the end of input, unless all has left: what was still to be sent will never
+         * be. */
         p->end = PIPE_FAILED;
     }
     if (p->end != PIPE_FLOWS) {

@@ -46,6 +46,9 @@ void pipe_init(struct pipe *pipe, struct conn *from, struct conn *to);
 /* Moves what can be moved now, and arms what it waits for. Call whenever something happened. */
 void pipe_run(struct pipe *pipe);
 
+/* The end of input was passed on, clean or not. What was queued before may still be to be sent. */
+bool pipe_has_ended(const struct pipe *pipe);
+
 /* Queues bytes for the receiver, while the pipe flows. False: they cannot be sent, and the pipe has
  * failed. conn_flush() starts it, as pipe_run() does at its end. */
 bool pipe_write(struct pipe *pipe, struct span bytes) MUST_CHECK;

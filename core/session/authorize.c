@@ -19,8 +19,7 @@
 #include <stdlib.h>
 
 enum {
-    CHECK_MS = 30 * 1000, /* then a client is told to come back later, */
-    RETRY_AFTER_S = 5,    /* in so many seconds */
+    RETRY_AFTER_S = 5, /* of a client that is told to come back later */
     CREDENTIALS_MAX = USER_NAME_MAX + 1 + USER_PASSWORD_MAX,
 };
 
@@ -264,7 +263,7 @@ bool authorize_request(struct session *s, const struct http_head *head, enum ste
     case USER_RIGHT:
         return true;
     case USER_CHECKING:
-        session_set_deadline(s, CHECK_MS);
+        session_set_deadline(s, session_config(s)->limits.password_ms);
         *next = STEP_AUTHORIZE;
         break;
     case USER_WRONG:

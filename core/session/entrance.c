@@ -12,6 +12,7 @@
 #include "core/session/authorize.h"
 #include "core/session/destination.h"
 #include "core/session/proxy_protocol.h"
+#include "core/session/socks.h"
 #include "core/session/talk.h"
 
 #include <stdlib.h>
@@ -243,30 +244,32 @@ enum step proxy_header_timed_out(struct session *s)
 static enum step wrong_door(struct session *s, enum protocol protocol)
 {
     static const uint8_t tls_alert[] = {21, 3, 1, 0, 2, 2, 10 /* unexpected_message */};
-    static const uint8_t socks4_refusal[] = {0, 91, 0, 0, 0, 0, 0, 0};
-    static const uint8_t socks5_refusal[] = {5, 0xff};
-    struct span words = {NULL, 0};
+    char memory[SOCKS_BYTES_MAX];
+    struct text words = text_make(memory, sizeof(memory));
 
     switch (protocol) {
     case PROTOCOL_TLS:
         session_fault(s, "http_request_error",
                       "TLS to the proxy itself: this listener speaks plain HTTP to its clients, "
                       "who begin TLS inside CONNECT (is the proxy's URL http://, not https://?)");
-        words = span_make(tls_alert, sizeof(tls_alert));
+        text_bytes(&words, span_make(tls_alert, sizeof(tls_alert)));
         break;
     case PROTOCOL_SOCKS4:
     case PROTOCOL_SOCKS5:
         session_fault(s, "http_request_error",
                       "SOCKS to a listener for HTTP: its mode is forward, not socks5");
-        words = protocol == PROTOCOL_SOCKS4 ? span_make(socks4_refusal, sizeof(socks4_refusal))
-                                            : span_make(socks5_refusal, sizeof(socks5_refusal));
+        if (protocol == PROTOCOL_SOCKS4) {
+            socks_write_version4_refusal(&words);
+        } else {
+            socks_write_method(&words, SOCKS_METHOD_REFUSED);
+        }
         break;
     default:
         session_fault(s, "http_request_denied",
                       "a PROXY protocol header from none of the listener's balancers");
         break;
     }
-    if (words.len && !conn_write(s->client, words)) {
+    if (words.len && !conn_write(s->client, text_view(&words))) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     return turn_away(s, CLOSE_BAD_REQUEST);
@@ -294,6 +297,9 @@ enum step step_opening(struct session *s)
         return STEP_WAIT;
     }
     opening = session_client_opening(s);
+    if (opening.len == 0) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     if (begins_request(opening)) {
         return STEP_REQUEST;
     }

@@ -54,6 +54,9 @@ static enum step gather_hello(struct session *s)
         return STEP_WAIT;
     }
     wire = buf_queue_gather(&client->rx, bufs_of(s), want);
+    if (wire.len < want) {
+        return session_end(s, CLOSE_NO_MEMORY);
+    }
     switch (record_gather_hello(scan, wire, s->worker->engine.scratch, &message)) {
     case RECORD_MORE:
         if (client->eof && session_is_decided_tunnel(s)) {
@@ -92,7 +95,7 @@ static enum step gather_head(struct session *s)
     struct http_authority host;
     struct http_fault fault;
 
-    switch (h1_scan_head(&s->request_scan, bytes, true, &limits, &fault)) {
+    switch (bytes.len ? h1_scan_head(&s->request_scan, bytes, true, &limits, &fault) : H1_MORE) {
     case H1_MORE:
         if (client->eof) {
             return STEP_DECIDE;

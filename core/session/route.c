@@ -272,6 +272,11 @@ static void way_failed(struct route_chain *chain, enum blame blame, const char *
     next_way(chain);
 }
 
+static void no_memory(struct route_chain *chain)
+{
+    way_failed(chain, BLAME_NOBODY, "proxy_internal_error", 503, "memory is exhausted");
+}
+
 static void next_way(struct route_chain *chain)
 {
     struct route *r = chain->route;
@@ -308,7 +313,7 @@ static void next_way(struct route_chain *chain)
 static bool send_text(struct route_chain *chain, const struct text *t)
 {
     if (t->overflow || !conn_write(chain->conn, text_view(t))) {
-        way_failed(chain, BLAME_NOBODY, "proxy_internal_error", 503, "memory is exhausted");
+        no_memory(chain);
         return false;
     }
     conn_flush(chain->conn);
@@ -402,7 +407,7 @@ static void begin_tls(struct route_chain *chain)
 
     chain->phase = CHAIN_TLS;
     if (!conn_start_transport(chain->conn, s->hold->snapshot->tls, &options)) {
-        way_failed(chain, BLAME_NOBODY, "proxy_internal_error", 503, "memory is exhausted");
+        no_memory(chain);
         return;
     }
     actor_ready(&chain->self);
@@ -509,7 +514,12 @@ static void read_connect_answer(struct route_chain *chain)
         size_t want = c->rx.len < BUF_HEAD_CAP ? c->rx.len : BUF_HEAD_CAP;
         struct span bytes = buf_queue_gather(&c->rx, bufs, want);
         struct http_fault fault;
-        enum h1_result result = h1_scan_head(&chain->scan, bytes, false, &limits, &fault);
+        enum h1_result result;
+        if (bytes.len < want) {
+            no_memory(chain);
+            return;
+        }
+        result = h1_scan_head(&chain->scan, bytes, false, &limits, &fault);
         if (result == H1_DONE) {
             result = h1_parse_response(&head, bytes, SPAN_LITERAL("CONNECT"), &limits, &fault);
         }
@@ -575,6 +585,10 @@ static void read_socks(struct route_chain *chain)
     struct socks_fault fault;
     size_t len = 0;
 
+    if (bytes.len < want) {
+        no_memory(chain);
+        return;
+    }
     if (bytes.len == 0) {
         return;
     }

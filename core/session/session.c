@@ -113,8 +113,10 @@ void session_ask(const struct session *s, struct policy_question *question,
                                          .port = s->port,
                                          .sni_mismatch = s->sni_mismatch,
                                          .host_mismatch = s->host_mismatch};
-    address_format_ip(session_client(s), client);
-    question->client = span_from_string(client);
+    if (session_config(s)->intercept.rule_count) {
+        address_format_ip(session_client(s), client);
+        question->client = span_from_string(client);
+    }
     if (name && (mode == LISTENER_TRANSPARENT || mode == LISTENER_REVERSE)) {
         question->name = span_from_string(name);
     }

@@ -262,7 +262,7 @@ const struct address *session_dialled(const struct session *session);
 /* Transparent: where the client wanted to go. False: it is not so, or not known. */
 bool session_original(const struct session *session, struct address *original);
 
-/* All that rules can ask. `client` has room for what the question views. */
+/* All that rules can ask, if there are any. `client` has room for what the question views. */
 void session_ask(const struct session *session, struct policy_question *question,
                  char client[ADDRESS_TEXT_MAX]);
 

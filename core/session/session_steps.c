@@ -620,11 +620,6 @@ static enum step relay_failed(struct session *s)
     return session_end(s, CLOSE_NO_MEMORY);
 }
 
-static bool has_ended(const struct pipe *p)
-{
-    return p->end == PIPE_ENDED || p->end == PIPE_TRUNCATED;
-}
-
 /* The client's bytes stop here. HTTP/1 can be told why, as long as nothing was answered. */
 static enum step relay_refused(struct session *s)
 {
@@ -662,13 +657,13 @@ static enum step step_relay(struct session *s)
     if (s->up.end == PIPE_FAILED || s->down.end == PIPE_FAILED) {
         return relay_failed(s);
     }
-    if (has_ended(&s->up) && has_ended(&s->down)) {
+    if (pipe_has_ended(&s->up) && pipe_has_ended(&s->down)) {
         return session_end(s, CLOSE_BOTH_DONE);
     }
     /* One side of an HTTP connection is done and nothing is under way: so is the connection. */
-    if ((has_ended(&s->up) || has_ended(&s->down)) && s->tap && http_tap_is_idle(s->tap) &&
-        s->client->rx.len == 0 && s->server->rx.len == 0) {
-        return session_end(s, has_ended(&s->up) ? CLOSE_CLIENT_DONE : CLOSE_SERVER_DONE);
+    if ((pipe_has_ended(&s->up) || pipe_has_ended(&s->down)) && s->tap &&
+        http_tap_is_idle(s->tap) && s->client->rx.len == 0 && s->server->rx.len == 0) {
+        return session_end(s, pipe_has_ended(&s->up) ? CLOSE_CLIENT_DONE : CLOSE_SERVER_DONE);
     }
     return STEP_WAIT;
 }
@@ -686,7 +681,7 @@ static enum step relay_timed_out(struct session *s)
     int64_t moved_ns = latest(session_sent_ns(s), connected_ns);
     uint32_t idle_ms = config->limits.tunnel_idle_ms;
 
-    if ((has_ended(&s->up) || has_ended(&s->down)) && idle_ms > HALF_CLOSED_IDLE_MS) {
+    if ((pipe_has_ended(&s->up) || pipe_has_ended(&s->down)) && idle_ms > HALF_CLOSED_IDLE_MS) {
         idle_ms = HALF_CLOSED_IDLE_MS;
     }
     if (session_now(s) - moved_ns >= idle_ms * NS_PER_MS) {

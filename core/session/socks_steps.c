@@ -11,7 +11,9 @@
 #include "core/session/socks.h"
 #include "core/session/talk.h"
 
-enum socks_phase { SOCKS_GREETING, SOCKS_PASSWORD, SOCKS_REQUEST };
+enum socks_phase { SOCKS_GREETING, SOCKS_PASSWORD, SOCKS_CHECK, SOCKS_REQUEST };
+
+static const char too_busy[] = "too many passwords are being checked at the moment";
 
 static struct span received(struct session *s, size_t cap)
 {
@@ -117,15 +119,19 @@ static enum socks_result take_password(struct session *s, enum step *next)
     }
     switch (session_check_user(s, auth.username, auth.password)) {
     case USER_CHECKING:
+        if (s->talk->socks_phase != SOCKS_CHECK) {
+            s->talk->socks_phase = SOCKS_CHECK;
+            session_set_deadline(s, session_config(s)->limits.password_ms);
+        }
         return SOCKS_MORE;
     case USER_RIGHT:
+        session_set_deadline(s, session_config(s)->limits.head_ms);
         break;
     case USER_WRONG:
         *next = bad_password(s, "http_request_denied", "the user name or the password is wrong");
         return SOCKS_BAD;
     case USER_BUSY:
-        *next = bad_password(s, "connection_limit_reached",
-                             "too many passwords are being checked at the moment");
+        *next = bad_password(s, "connection_limit_reached", too_busy);
         return SOCKS_BAD;
     }
     socks_write_auth_status(&words, true);
@@ -196,6 +202,7 @@ enum step step_socks(struct session *s)
             result = greet(s, &next);
             break;
         case SOCKS_PASSWORD:
+        case SOCKS_CHECK:
             result = take_password(s, &next);
             break;
         case SOCKS_REQUEST:
@@ -218,6 +225,9 @@ enum step step_socks(struct session *s)
 
 enum step socks_timed_out(struct session *s)
 {
+    if (s->talk && s->talk->socks_phase == SOCKS_CHECK) {
+        return bad_password(s, "connection_limit_reached", too_busy);
+    }
     session_fault(s, "http_request_error", "SOCKS: the client's request did not arrive in time");
     return session_end(s, CLOSE_REQUEST_TIMEOUT);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steady load for tests of what must not disturb anybody: new connections all the time, and long
-downloads, in every way there is. Each failure is kept with the times at which its connection began and failed."""
+downloads, in every way there is. Each failure is kept with the times at which its connection began
+and failed, and the client's address as the access log has it."""
 import socket
 import threading
 import time
@@ -29,7 +30,8 @@ class Load:
     TLS that is intercepted, with the CA file `ca`."""
 
     def __init__(self, dial, clear, secure, ca, rate=20, drip_s=4):
-        self.dial = dial
+        self._dial = dial
+        self.client = threading.local()  # .name: of the thread's last connection
         self.clear = f"origin.test:{clear.port}"
         self.secure = f"origin.test:{secure.port}"
         self.ca = ca
@@ -58,6 +60,12 @@ class Load:
         for thread in self.threads:
             thread.join(TIMEOUT_S)
 
+    def dial(self):
+        self.client.name = None
+        sock = self._dial()
+        self.client.name = "{}:{}".format(*sock.getsockname())
+        return sock
+
     def _run(self, way, long):
         while not self.stopping.is_set():
             began, at = time.monotonic(), time.time()
@@ -65,7 +73,8 @@ class Load:
                 way(f"/drip/{self.drip_s}" if long else "/bytes/3000", 1 if long else REQUESTS)
             except (OSError, AssertionError, ValueError, IndexError) as error:
                 with self.lock:
-                    self.failures.append((at, time.time(), way.__name__, long, repr(error)))
+                    self.failures.append((at, time.time(), self.client.name, way.__name__, long,
+                                          repr(error)))
             if not long:
                 self.stopping.wait(max(0, 1 / self.rate - (time.monotonic() - began)))
 

@@ -61,7 +61,8 @@ class Nginx:
                 scgi_temp_path {self.folder}/t5;
                 server {{ {listens}
                     ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};
-                    location /html/ {{ add_header Alt-Svc 'h3=":443"'; return 200 "{HTML}"; }}
+                    location /html/ {{ keepalive_requests 1; # what follows dials anew
+                        add_header Alt-Svc 'h3=":443"'; return 200 "{HTML}"; }}
                     location / {{ return 200 "{PAGE.decode()}"; }} }} }}"""
 
     def _is_up(self):
@@ -117,23 +118,6 @@ class SpeaksFirst:
         self.socket.close()
 
 
-class GatewayWeir(harness.Weir):
-    """weir in the gateway's namespace, with one transparent listener."""
-
-    def __init__(self, network, folder, config, listener):
-        super().__init__(folder, config)
-        self.prefix = network.inside(network.gateway)
-        self.port = PORT
-        self.config["listeners"] = [{"address": f":{PORT}", "mode": "transparent", **listener}]
-
-    def start(self):
-        self.write_config()
-        self.launch()
-        if not self._came_up():
-            raise AssertionError("weir did not start:\n" + self.stderr())
-        return self
-
-
 class TransparentCase(harness.WeirCase):
     START_WEIR = False
     CONFIG = {"upstream": {"idle_connections": 0}}
@@ -163,7 +147,9 @@ class TransparentCase(harness.WeirCase):
             out.write("".join(f"{address} {HOST}\n" for address in namespaces.SERVER.values()))
         config = harness.merge(cls.base_config(folder), {
             "dns": {"servers": ["127.0.0.1:53"], "hosts_file": hosts, "timeout": "1s"}})
-        cls.weir = GatewayWeir(cls.network, folder, harness.merge(config, cls.CONFIG), cls.LISTENER)
+        config["listeners"] = [{"address": f":{PORT}", "mode": "transparent", **cls.LISTENER}]
+        cls.weir = namespaces.Weir(cls.network.gateway, folder,
+                                   harness.merge(config, cls.CONFIG), PORT)
         cls.weir.start()
         cls.addClassCleanup(cls.weir.kill)
         cls.before = cls.network.state()
@@ -312,7 +298,34 @@ class Ways:
             self.connect(namespaces.SERVER[4], 9)
 
 
-class Redirect(Ways, TransparentCase):
+class UdpCount:
+    """While it is there, counts on the gateway what is sent to UDP port 443: before the rules of
+    weir transparent, and, behind them, what they let pass."""
+
+    TABLE = "inet weir_test_count"
+
+    def __init__(self, network):
+        self.network = network
+        self._nft(f"add table {self.TABLE}")
+        for name, priority in (("sent", "filter - 1"), ("passed", "filter + 1")):
+            self._nft(f"add counter {self.TABLE} {name}; add chain {self.TABLE} {name} "
+                      f"{{ type filter hook forward priority {priority}; }}; "
+                      f"add rule {self.TABLE} {name} udp dport 443 counter name {name}")
+
+    def _nft(self, command):
+        return self.network.check(self.network.gateway, "nft", command)
+
+    def packets(self, name):
+        return int(re.search(r"packets (\d+)",
+                             self._nft(f"list counter {self.TABLE} {name}"))[1])
+
+    def close(self):
+        self._nft(f"delete table {self.TABLE}")
+
+
+class Chromium:
+    """A browser that knows of no proxy."""
+
     def leaf_key_digest(self):
         """What --ignore-certificate-errors-spki-list takes: weir's leaves' key alone."""
         tls = harness.client_context(self.weir.ca).wrap_socket(
@@ -324,7 +337,7 @@ class Redirect(Ways, TransparentCase):
         return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
     def browse(self, path, *more):
-        home = os.path.join(self.folder, "chromium")
+        home = os.path.join(self.folder, "chromium" + path.replace("/", "-"))
         done = run([*self.network.inside(self.network.client), "chromium", "--headless=new",
                     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                     "--disable-background-networking", "--disable-component-update",
@@ -344,17 +357,27 @@ class Redirect(Ways, TransparentCase):
 
     @harness.program("chromium", "chromium")
     def test_chromium_without_quic(self):
-        """One that wants QUIC, and is told by the server that it is there, goes on over TCP; one
-        that may use nothing else learns at once that it is not to be had."""
+        """One that wants QUIC, and is told by the server that it is there, tries it and goes on
+        over TCP; one that may use nothing else learns at once that it is not to be had."""
+        count = UdpCount(self.network)
+        self.addCleanup(count.close)
         self.assertIn("script ran", self.browse("/html/2", "--enable-quic"))
         self.weir.wait_record(lambda r: r.path == "/page/2", "the second request in the log")
+        tried = count.packets("sent")
+        self.assertGreater(tried, 0, "Chromium never tried QUIC")
         begin = time.monotonic()
         self.assertNotIn("script ran", self.browse("/html/3", "--enable-quic",
                                                    f"--origin-to-force-quic-on={HOST}:443"))
         self.assertLess(time.monotonic() - begin, harness.WAIT_S)
+        self.assertGreater(count.packets("sent"), tried)
+        self.assertEqual(count.packets("passed"), 0)
 
 
-class Tproxy(Ways, TransparentCase):
+class Redirect(Ways, Chromium, TransparentCase):
+    pass
+
+
+class Tproxy(Ways, Chromium, TransparentCase):
     LISTENER = {"tproxy": True}
 
 
@@ -410,13 +433,22 @@ class Loop(TransparentCase):
     SETUP = ("--local", "--user", "nobody", "--ports", TAKEN)
 
     def test_ends(self):
-        before = len(self.weir.records())
-        for url in (f"http://{HOST}/page", f"https://{HOST}/page"):
-            with self.subTest(url=url):
-                done = self.curl(url, "--fail")
+        """The log has the client's connection and the one that came back, and no third."""
+        for scheme, port in (("http", 80), ("https", 443)):
+            with self.subTest(scheme=scheme):
+                done = self.curl(f"{scheme}://{HOST}/page", "--fail")
                 self.assertNotEqual(done.returncode, 0)
-        time.sleep(1)
-        self.assertLess(len(self.weir.records()) - before, 12)
+                target = f"{namespaces.SERVER[4]}:{port}"
+                self.weir.wait_record(lambda r, t=target: r.kind == "tunnel" and r.target == t
+                                      and not r.client.startswith(namespaces.GATEWAY_OUT[4]))
+                time.sleep(0.5)  # for more of them, if there were any
+                tunnels = [r for r in self.weir.records()
+                           if r.kind == "tunnel" and r.target == target]
+                self.assertEqual(len(tunnels), 2, tunnels)
+                own = [r for r in tunnels if r.error == "proxy_loop_detected"]
+                self.assertEqual([(r.client.rpartition(":")[0], r.decision, r.rule) for r in own],
+                                 [(namespaces.GATEWAY_OUT[4], "refuse", "transparent.mark")])
+                self.assertIn("transparent.mark", own[0].fault)
 
 
 class Tool(unittest.TestCase):

@@ -34,6 +34,11 @@ def socks_request(host, port, command=1):
 
 
 class Ways(harness.WeirCase):
+    CONFIG = {"intercept": {"rules": [
+        harness.rule("fronting", "refuse", host=["*.fronted.test"], mismatch=["sni"]),
+        harness.rule("fronting to an address", "refuse", host=["127.0.0.0/8"], mismatch=["sni"]),
+        harness.rule("not from there", "refuse", client=["198.51.100.192/26"]),
+    ]}}
     LISTENERS = {
         "socks": {"mode": "socks5"},
         "balanced": {"proxy_protocol": "required", "balancers": ["127.0.0.1"]},
@@ -285,6 +290,46 @@ class Ways(harness.WeirCase):
 
     def test_rule_and_guard_see_the_given_client(self):
         self.assertEqual(self.get_behind("guarded", proxy_v2()).status, 200)
+
+    # ---- names that disagree, and where clients are ----
+
+    def refused_page(self, authority, name, ca=None):
+        """The status of the answer inside TLS to a client that asks for this server name."""
+        context = harness.client_context(ca or self.weir.ca, ["http/1.1"])
+        context.check_hostname = False
+        tls = self.keep(context.wrap_socket(self.tunnel(authority), server_hostname=name))
+        return self.get(tls, "/bytes/5", host=name).status
+
+    def test_name_is_not_the_host(self):
+        """The SNI is another name than CONNECT's: in the log, and a rule may refuse that."""
+        port = self.secure.port
+        self.assertEqual(self.refused_page(f"origin.test:{port}", "origin.test"), 200)
+        self.assertEqual(self.refused_page(f"a.fronted.test:{port}", "origin.test"), 403)
+        record = self.record(lambda r: r.mismatch == "sni" and r.kind == "tunnel"
+                             and r.target == f"a.fronted.test:{port}")
+        self.assertEqual(record.rule, "fronting")
+
+    def test_name_is_not_the_address(self):
+        """To an address, with a name that is looked up: one that leads there, and others."""
+        port = self.secure.port
+        self.assertEqual(self.refused_page(f"127.0.0.1:{port}", "origin.test"), 200)
+        self.assertEqual(self.refused_page(f"127.0.0.1:{port}", "a.six.test"), 403)
+        self.assertEqual(self.refused_page(f"127.0.0.1:{port}", "nowhere.invalid"), 403)
+        self.record(lambda r: r.mismatch == "sni" and r.sni == "nowhere.invalid"
+                    and r.rule == "fronting to an address")
+
+    def test_rule_on_the_client(self):
+        """The client that the load balancer names, not the load balancer."""
+        def ask(client):
+            sock = self.dial(listener="balanced")
+            url = f"http://origin.test:{self.clear.port}/bytes/5"
+            sock.sendall(proxy_v2((client, 7)) + f"GET {url} HTTP/1.1\r\nHost: origin.test\r\n"
+                         "Connection: close\r\n\r\n".encode())
+            return harness.read_answer(origins.Reader(sock), "GET").status
+
+        self.assertEqual(ask("203.0.113.9"), 200)
+        self.assertEqual(ask("198.51.100.200"), 403)
+        self.record(lambda r: r.rule == "not from there" and r.status == 403)
 
     # ---- the wrong door ----
 

@@ -125,6 +125,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->limits.connect_ms, 5000);
     assert_int_equal(c->limits.handshake_ms, 10000);
     assert_int_equal(c->limits.keepalive_ms, 60000);
+    assert_int_equal(c->limits.password_ms, 30000);
     assert_int_equal(c->limits.tunnel_idle_ms, 600000);
     assert_int_equal(c->limits.send_stall_ms, 30000);
     assert_int_equal(c->limits.connections, 0);

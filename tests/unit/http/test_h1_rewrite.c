@@ -534,12 +534,9 @@ static void test_leaves_a_field_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire_cases_again),
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_responses),
-        cmocka_unit_test(test_too_little_room),
-        cmocka_unit_test(test_for_proxy),
-        cmocka_unit_test(test_chunk_heads_and_trailers),
+        cmocka_unit_test(test_wire_cases_again),   cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_responses),          cmocka_unit_test(test_too_little_room),
+        cmocka_unit_test(test_for_proxy),          cmocka_unit_test(test_chunk_heads_and_trailers),
         cmocka_unit_test(test_leaves_a_field_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

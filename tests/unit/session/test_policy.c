@@ -54,6 +54,65 @@ static void expect_at(int line, const char *host, uint16_t port, const char *sni
 
 #define EXPECT(host, port, sni, decision, rule) expect_at(__LINE__, host, port, sni, decision, rule)
 
+static int ask(const struct policy_question *question)
+{
+    struct policy_answer answer = policy_decide(config, question);
+
+    return answer.open ? OPEN : (int)answer.decision;
+}
+
+static void a_client_is_asked_before_the_hello(void **state)
+{
+    struct policy_question q = {.host = "a.example", .port = 443};
+
+    (void)state;
+    load("  rules:\n"
+         "    - {client: [192.0.2.0/24, \"2001:db8::/32\"], action: refuse}\n");
+    q.client = SPAN_LITERAL("192.0.2.77");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    q.client = SPAN_LITERAL("2001:db8::1");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    q.client = SPAN_LITERAL("192.0.3.77");
+    assert_int_equal(ask(&q), DECISION_INTERCEPT);
+}
+
+static void names_that_disagree_are_asked_with_the_hello(void **state)
+{
+    struct policy_question q = {.host = "192.0.2.1", .port = 443};
+
+    (void)state;
+    load("  rules:\n"
+         "    - {mismatch: sni, action: refuse}\n"
+         "    - {mismatch: [host, sni], action: tunnel}\n");
+    assert_true(policy_asks_names(config));
+    assert_int_equal(ask(&q), OPEN);
+    q.hello_known = true;
+    assert_int_equal(ask(&q), DECISION_INTERCEPT);
+    q.host_mismatch = true;
+    assert_int_equal(ask(&q), DECISION_TUNNEL);
+    q.sni_mismatch = true;
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    tear_down(NULL);
+    load("  rules: [{host: a.example, action: tunnel}]\n");
+    assert_false(policy_asks_names(config));
+}
+
+/* What the kernel says is an address; what the client calls it counts as well. */
+static void host_patterns_match_the_name_that_was_given(void **state)
+{
+    struct policy_question q = {.host = "192.0.2.1", .port = 443, .hello_known = true};
+
+    (void)state;
+    load("  rules:\n"
+         "    - {host: .bank.example, action: tunnel}\n"
+         "    - {host: 192.0.2.0/28, action: refuse}\n");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+    q.name = SPAN_LITERAL("www.bank.example");
+    assert_int_equal(ask(&q), DECISION_TUNNEL);
+    q.name = SPAN_LITERAL("www.other.example");
+    assert_int_equal(ask(&q), DECISION_REFUSE);
+}
+
 static void without_rules_the_default_decides(void **state)
 {
     static const enum decision each[] = {DECISION_INTERCEPT, DECISION_TUNNEL, DECISION_REFUSE};
@@ -320,6 +379,9 @@ static void decisions_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_client_is_asked_before_the_hello, tear_down),
+        cmocka_unit_test_teardown(names_that_disagree_are_asked_with_the_hello, tear_down),
+        cmocka_unit_test_teardown(host_patterns_match_the_name_that_was_given, tear_down),
         cmocka_unit_test_teardown(without_rules_the_default_decides, tear_down),
         cmocka_unit_test_teardown(the_first_rule_that_matches_decides, tear_down),
         cmocka_unit_test_teardown(every_pattern_list_of_a_rule_must_match, tear_down),

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/load_figures.h"
+
+#include "bench/measure.h"
+#include "core/base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define GIB (1024.0 * 1024 * 1024)
+
+enum { ROUNDS_MAX = 64 };
+
+const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
+    [FIGURE_RATE_HZ] = {"rate_hz", "/s", 1},
+    [FIGURE_MIB_S] = {"transfer_mib_s", "MiB/s", 1},
+    [FIGURE_P50_US] = {"p50_us", "us", -1},
+    [FIGURE_P90_US] = {"p90_us", "us", -1},
+    [FIGURE_P99_US] = {"p99_us", "us", -1},
+    [FIGURE_P999_US] = {"p999_us", "us", -1},
+    [FIGURE_MAX_US] = {"max_us", "us", 0},
+    [FIGURE_MEAN_US] = {"mean_us", "us", -1},
+    [FIGURE_SENT_P50_US] = {"sent_p50_us", "us", 0},
+    [FIGURE_SENT_P99_US] = {"sent_p99_us", "us", 0},
+    [FIGURE_SENT_P999_US] = {"sent_p999_us", "us", 0},
+    [FIGURE_ADDED_P50_US] = {"added_p50_us", "us", -1},
+    [FIGURE_ADDED_P99_US] = {"added_p99_us", "us", -1},
+    [FIGURE_ADDED_P999_US] = {"added_p999_us", "us", -1},
+    [FIGURE_CPU_US] = {"cpu_us", "us", -1},
+    [FIGURE_CONN_CPU_US] = {"connection_cpu_us", "us", -1},
+    [FIGURE_GIB_CPU_MS] = {"gib_cpu_ms", "ms", -1},
+    [FIGURE_IDLE_BYTES] = {"idle_bytes", "B", -1},
+    [FIGURE_PROXY_KIB] = {"proxy_kib", "KiB", 0},
+    [FIGURE_PROXY_BUSY] = {"proxy_busy", "", 0},
+    [FIGURE_ORIGIN_BUSY] = {"origin_busy", "", 0},
+    [FIGURE_CLIENT_BUSY] = {"client_busy", "", 0},
+    [FIGURE_OTHERS_BUSY] = {"others_busy", "", 0},
+    [FIGURE_RESUMED] = {"resumed", "", 0},
+    [FIGURE_LATE_P99_US] = {"late_p99_us", "us", 0},
+    [FIGURE_ERRORS] = {"errors", "", -1},
+    [FIGURE_MISMATCHES] = {"mismatches", "", -1},
+    [FIGURE_DROPPED] = {"dropped", "", -1},
+};
+
+/* ---- of a trial ---- */
+
+void load_figures_clear(double figures[FIGURE_COUNT])
+{
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        figures[i] = NAN;
+    }
+}
+
+static double ratio(double amount, double count)
+{
+    return amount >= 0 && count > 0 ? amount / count : NAN;
+}
+
+static double quantile_us(const struct histogram *histogram, double share)
+{
+    return histogram->count ? (double)histogram_quantile(histogram, share) / NS_PER_US : NAN;
+}
+
+static void take_loop(const struct load_plan *plan, const struct load_result *r, double *figures)
+{
+    double seconds = (double)r->window_ns / NS_PER_S;
+    double bytes = (double)r->down_bytes + (double)r->up_bytes;
+    bool has_proxy = load_modes[plan->mode].has_proxy;
+    double cpu_us = has_proxy ? (double)r->proxy_cpu_ns / NS_PER_US : NAN;
+    bool is_bulk = plan->profile == LOAD_DOWN || plan->profile == LOAD_UP;
+    bool is_new =
+        plan->profile == LOAD_NEW || plan->profile == LOAD_RESUMED || plan->profile == LOAD_HOSTS;
+
+    figures[FIGURE_RATE_HZ] = (double)r->units / seconds;
+    figures[FIGURE_MIB_S] = bytes / seconds / (1024 * 1024);
+    figures[FIGURE_P50_US] = quantile_us(&r->latency, 0.5);
+    figures[FIGURE_P90_US] = quantile_us(&r->latency, 0.9);
+    figures[FIGURE_P99_US] = quantile_us(&r->latency, 0.99);
+    figures[FIGURE_P999_US] = quantile_us(&r->latency, 0.999);
+    figures[FIGURE_MAX_US] = quantile_us(&r->latency, 1);
+    figures[FIGURE_MEAN_US] = r->latency.count ? histogram_mean(&r->latency) / NS_PER_US : NAN;
+    figures[FIGURE_SENT_P50_US] = quantile_us(&r->uncorrected, 0.5);
+    figures[FIGURE_SENT_P99_US] = quantile_us(&r->uncorrected, 0.99);
+    figures[FIGURE_SENT_P999_US] = quantile_us(&r->uncorrected, 0.999);
+    figures[FIGURE_CPU_US] = ratio(cpu_us, (double)r->units);
+    figures[FIGURE_CONN_CPU_US] = is_new ? ratio(cpu_us, (double)r->connections) : NAN;
+    figures[FIGURE_GIB_CPU_MS] = is_bulk ? ratio(cpu_us / 1000, bytes / GIB) : NAN;
+    figures[FIGURE_PROXY_BUSY] = has_proxy ? ratio(cpu_us / 1e6, seconds) : NAN;
+    figures[FIGURE_ORIGIN_BUSY] = ratio((double)r->origin_cpu_ns / NS_PER_S, seconds);
+    figures[FIGURE_CLIENT_BUSY] = ratio((double)r->client_cpu_ns / NS_PER_S, seconds);
+    figures[FIGURE_OTHERS_BUSY] = ratio((double)r->others_cpu_ns / NS_PER_S, seconds);
+    figures[FIGURE_RESUMED] = load_modes[plan->mode].has_tls && is_new
+                                  ? ratio((double)r->resumed, (double)r->connections)
+                                  : NAN;
+    figures[FIGURE_LATE_P99_US] = quantile_us(&r->late, 0.99);
+}
+
+void load_figures_take(const struct load_plan *plan, const struct load_result *r,
+                       double figures[FIGURE_COUNT])
+{
+    load_figures_clear(figures);
+    if (plan->profile == LOAD_IDLE) {
+        figures[FIGURE_IDLE_BYTES] =
+            r->idle_count ? (double)r->proxy_idle_kib * 1024 / (double)r->idle_count : NAN;
+    } else {
+        take_loop(plan, r, figures);
+    }
+    if (load_modes[plan->mode].has_proxy && r->proxy_kib) {
+        figures[FIGURE_PROXY_KIB] = (double)r->proxy_kib;
+    }
+    figures[FIGURE_ERRORS] = (double)r->errors;
+    figures[FIGURE_MISMATCHES] = (double)r->mismatches;
+    figures[FIGURE_DROPPED] = (double)r->dropped;
+}
+
+void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE_COUNT])
+{
+    figures[FIGURE_ADDED_P50_US] = figures[FIGURE_P50_US] - baseline[FIGURE_P50_US];
+    figures[FIGURE_ADDED_P99_US] = figures[FIGURE_P99_US] - baseline[FIGURE_P99_US];
+    figures[FIGURE_ADDED_P999_US] = figures[FIGURE_P999_US] - baseline[FIGURE_P999_US];
+}
+
+struct load_spread load_spread_of(const double *values, size_t count)
+{
+    double known[ROUNDS_MAX];
+    size_t known_count = 0;
+    struct measure_figure figure;
+
+    for (size_t i = 0; i < count && known_count < ROUNDS_MAX; i++) {
+        if (!isnan(values[i])) {
+            known[known_count++] = values[i];
+        }
+    }
+    if (known_count == 0) {
+        return (struct load_spread){NAN, NAN, NAN};
+    }
+    figure = measure_summarise(known, known_count);
+    return (struct load_spread){figure.median, known[0], known[known_count - 1]};
+}
+
+/* ---- thresholds ---- */
+
+static bool take_word(const char **at, const char *word)
+{
+    size_t len = strlen(word);
+    bool is_there = strncmp(*at, word, len) == 0 && (*at)[len] == '/';
+
+    *at += is_there ? len + 1 : 0;
+    return is_there;
+}
+
+/* With or without its unit: "p99" is "p99_us". */
+static bool find_figure(struct span name, enum load_figure *figure)
+{
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        struct span full = span_from_string(load_figure_rows[i].name);
+        struct span rest = span_skip(full, name.len);
+
+        if (span_equal(name, span_sub(full, 0, name.len)) &&
+            (rest.len == 0 || span_equal(rest, SPAN_LITERAL("_us")) ||
+             span_equal(rest, SPAN_LITERAL("_hz")) || span_equal(rest, SPAN_LITERAL("_mib_s")))) {
+            *figure = (enum load_figure)i;
+            return name.len != 0;
+        }
+    }
+    return false;
+}
+
+/* What one of `unit` is in the figure's own; 0: it is no unit of it. */
+static double unit_factor(const char *own, const char *unit)
+{
+    static const struct {
+        const char *name;
+        double ns;
+    } times[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+    double own_ns = 0;
+    double unit_ns = 0;
+
+    if (!unit[0] || strcmp(own, unit) == 0) {
+        return 1;
+    }
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        own_ns = strcmp(times[i].name, own) == 0 ? times[i].ns : own_ns;
+        unit_ns = strcmp(times[i].name, unit) == 0 ? times[i].ns : unit_ns;
+    }
+    return own_ns > 0 ? unit_ns / own_ns : 0;
+}
+
+bool load_require_parse(struct load_require *require, const char *text, char *error,
+                        size_t error_cap)
+{
+    const char *at = text;
+    size_t len;
+    char *end;
+    double factor;
+
+    *require = (struct load_require){.text = text, .mode = -1, .profile = -1};
+    for (int i = 0; i < LOAD_MODE_COUNT && require->mode < 0; i++) {
+        require->mode = take_word(&at, load_modes[i].name) ? i : -1;
+    }
+    for (int i = 0; i < LOAD_PROFILE_COUNT && require->profile < 0; i++) {
+        require->profile = take_word(&at, load_profiles[i].name) ? i : -1;
+    }
+    len = strcspn(at, "<>");
+    if (!find_figure(span_make(at, len), &require->figure)) {
+        snprintf(error, error_cap,
+                 "byte %zu: the name of a figure expected, as p99, cpu_us, errors or rate, with "
+                 "MODE/ and PROFILE/ before it if wanted",
+                 (size_t)(at - text));
+        return false;
+    }
+    at += len;
+    if (!*at) {
+        snprintf(error, error_cap, "byte %zu: < or > expected", (size_t)(at - text));
+        return false;
+    }
+    require->is_above = *at++ == '>';
+    require->may_be_equal = *at == '=';
+    at += require->may_be_equal;
+    require->bound = strtod(at, &end);
+    if (end == at || !isfinite(require->bound)) {
+        snprintf(error, error_cap, "byte %zu: a number expected", (size_t)(at - text));
+        return false;
+    }
+    factor = unit_factor(load_figure_rows[require->figure].unit, end);
+    if (factor == 0) {
+        const char *own = load_figure_rows[require->figure].unit;
+        snprintf(error, error_cap, "byte %zu: %s%s expected behind the number",
+                 (size_t)(end - text), own[0] ? own : "nothing",
+                 strcmp(own, "us") == 0 || strcmp(own, "ms") == 0 ? ", or another unit of time"
+                                                                  : "");
+        return false;
+    }
+    require->bound *= factor;
+    return true;
+}
+
+bool load_require_concerns(const struct load_require *require, enum load_mode mode,
+                           enum load_profile profile)
+{
+    return (require->mode < 0 ? load_modes[mode].has_proxy : require->mode == (int)mode) &&
+           (require->profile < 0 || require->profile == (int)profile);
+}
+
+bool load_require_holds(const struct load_require *require, double value)
+{
+    return (require->is_above ? value > require->bound : value < require->bound) ||
+           (require->may_be_equal && value == require->bound);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/load_options.h"
+
+#include "core/base/text.h"
+#include "core/config/suggest.h"
+#include "core/options.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+enum value_kind {
+    VALUE_FLAG,
+    VALUE_NUMBER,
+    VALUE_SECONDS,
+    VALUE_TEXT,
+    VALUE_MODES,
+    VALUE_PROFILES,
+    VALUE_PORTS,
+    VALUE_REQUIRE,
+    VALUE_FIND_MAX,
+};
+
+enum { ON_RUN = 1 << LOAD_VERB_RUN, ON_ORIGIN = 1 << LOAD_VERB_ORIGIN };
+
+struct option_row {
+    const char *name;
+    const char *value_name; /* null: none is taken */
+    enum value_kind kind;
+    unsigned verbs;
+    size_t offset; /* in the options: flag, number or text */
+    unsigned max;  /* of a number; its least is 1 */
+    const char *sentence;
+};
+
+#define AT(field) offsetof(struct load_options, field)
+
+static const struct option_row rows[] = {
+    {"modes", "LIST", VALUE_MODES, ON_RUN, 0, 0,
+     "of forward, connect, connect-tls, intercept (all but connect-tls); direct\n"
+     "and direct-tls, which they are compared with, are added"},
+    {"profiles", "LIST", VALUE_PROFILES, ON_RUN, 0, 0,
+     "of small, new, resumed, hosts, down, up, idle, slow, mix, or all (small,new)"},
+    {"connections", "N", VALUE_NUMBER, ON_RUN, AT(connections), LOAD_CONNECTIONS_MAX,
+     "at the same time (16)"},
+    {"idle-connections", "N", VALUE_NUMBER, ON_RUN, AT(idle_connections), LOAD_CONNECTIONS_MAX,
+     "that idle holds (4000)"},
+    {"rate", "N", VALUE_NUMBER, ON_RUN, AT(rate_hz), 10000000,
+     "requests a second whatever happens (open loop); without it each\n"
+     "connection asks again when it was answered (closed loop)"},
+    {"poisson", NULL, VALUE_FLAG, ON_RUN, AT(is_poisson), 0,
+     "with --rate: random times, as of many clients, and not regular ones"},
+    {"seconds", "N", VALUE_SECONDS, ON_RUN, 0, 0, "that a trial is measured, as 0.5 (2)"},
+    {"warm-up-ms", "N", VALUE_NUMBER, ON_RUN, AT(warm_up_ms), 60000,
+     "before that; over the first half connections begin one by one (500)"},
+    {"rounds", "N", VALUE_NUMBER, ON_RUN, AT(rounds), LOAD_ROUNDS_MAX,
+     "trials of each case, in turn with the others (3)"},
+    {"bytes", "N", VALUE_NUMBER, ON_RUN, AT(small_bytes), 1 << 30, "of a small body (1024)"},
+    {"bulk-kib", "N", VALUE_NUMBER, ON_RUN, AT(bulk_kib), 4 << 20,
+     "KiB of a body of down and up (16384)"},
+    {"cores", "LIST", VALUE_TEXT, ON_RUN, AT(cores), 0,
+     "of proxy, client and origin, as 0,1,1; none: no pinning (by what there is)"},
+    {"access-log", NULL, VALUE_FLAG, ON_RUN, AT(logs), 0, "weir writes one, into a file"},
+    {"without-detection", NULL, VALUE_FLAG, ON_RUN, AT(is_blind), 0, "weir judges no ClientHello"},
+    {"proxy", "ADDRESS", VALUE_TEXT, ON_RUN, AT(proxy), 0,
+     "another proxy than the weir that is started, as 127.0.0.1:3128"},
+    {"proxy-pid", "PID", VALUE_NUMBER, ON_RUN, AT(proxy_pid), 1 << 30,
+     "its process, for CPU time and memory"},
+    {"proxy-ca", "FILE", VALUE_TEXT, ON_RUN, AT(proxy_ca), 0,
+     "what its certificates are signed with, in PEM"},
+    {"host", "NAME", VALUE_TEXT, ON_RUN, AT(host), 0,
+     "of the origin, as that proxy can look it up (localhost)"},
+    {"ports", "LIST", VALUE_PORTS, ON_RUN | ON_ORIGIN, 0, 0,
+     "of the origin: HTTP, HTTPS and DNS, as 8000,8443,5353 (any free ones)"},
+    {"ca-dir", "DIR", VALUE_TEXT, ON_RUN | ON_ORIGIN, AT(ca_dir), 0,
+     "the origin's authority, weir-ca-cert.pem; made if there is none"},
+    {"json", "FILE", VALUE_TEXT, ON_RUN, AT(json_file), 0, "write everything there; - is output"},
+    {"html", "FILE", VALUE_TEXT, ON_RUN, AT(html_file), 0, "write a page with curves there"},
+    {"commit", "TEXT", VALUE_TEXT, ON_RUN, AT(commit), 0, "what is measured, for the results"},
+    {"require", "BOUND", VALUE_REQUIRE, ON_RUN, 0, 0,
+     "exit with 99 if it does not hold, as 'p99<5ms' or\n'intercept/new/cpu_us<900'; "
+     "may be repeated"},
+    {"find-max", "BOUND", VALUE_FIND_MAX, ON_RUN, 0, 0,
+     "search for the highest rate at which this holds, and nothing else"},
+    {"help", NULL, VALUE_FLAG, ON_RUN | ON_ORIGIN | 1 << LOAD_VERB_COMPARE, 0, 0, "this text"},
+};
+
+static const struct verb_row {
+    const char *name, *operands, *summary, *details, *example;
+} verbs[] = {
+    [LOAD_VERB_RUN] =
+        {"run", "", "measure a proxy under load",
+         "Starts an origin, a weir with one worker and a client, each on a core of its own where\n"
+         "there are enough, and measures what the proxy costs and adds against the same work\n"
+         "without it. Everything is on loopback. The configuration of weir is made; another proxy\n"
+         "is measured with --proxy. Latency counts from the intended time of a request.\n"
+         "Exits with 99 if a --require does not hold, 65 if a body came back as another one, 1 if\n"
+         "a trial could not be made.\n",
+         "  weir bench run\n"
+         "  weir bench run --modes intercept --profiles new,resumed,hosts --rounds 5\n"
+         "  weir bench run --rate 5000 --poisson --require 'p99<5ms' --html load.html\n"},
+    [LOAD_VERB_ORIGIN] =
+        {"origin", "", "be the origin of the load harness",
+         "Serves HTTP and HTTPS on loopback, and DNS that says 127.0.0.1 to every name, until it\n"
+         "is ended; prints the ports as an object in JSON. GET /bytes/N[?chunked][&delay_ms=D]\n"
+         "answers N bytes of a pattern, POST /sink says whether it was sent that pattern.\n",
+         "  weir bench origin\n"
+         "  weir bench origin --ports 8000,8443,5353 --ca-dir origin-ca\n"},
+    [LOAD_VERB_COMPARE] =
+        {"compare", " A.json B.json", "tell whether B is faster than A",
+         "Of two results of weir bench run --json. A figure has changed when the rounds of A and "
+         "B\n"
+         "do not overlap and the medians are 3 % apart or more. Exits with 99 if something became\n"
+         "worse.\n",
+         "  weir bench compare before.json after.json\n"},
+};
+
+/* One parse. */
+struct parse {
+    enum load_verb verb;
+    char *const *arguments;
+    size_t count, at;
+    struct load_options *options;
+    FILE *err;
+};
+
+static void print_help(enum load_verb verb, FILE *out)
+{
+    fprintf(out, "weir bench %s: %s\n\nUsage: weir bench %s [OPTION...]%s\n\n%s\nOptions:\n",
+            verbs[verb].name, verbs[verb].summary, verbs[verb].name, verbs[verb].operands,
+            verbs[verb].details);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *line = rows[i].sentence;
+        int len;
+
+        if (!(rows[i].verbs & 1U << verb)) {
+            continue;
+        }
+        len = fprintf(out, "  --%s%s%s", rows[i].name, rows[i].value_name ? " " : "",
+                      rows[i].value_name ? rows[i].value_name : "");
+        while (line) {
+            const char *end = strchr(line, '\n');
+
+            fprintf(out, "%*s%.*s\n", 24 - len, "", (int)(end ? end - line : (long)strlen(line)),
+                    line);
+            line = end ? end + 1 : NULL;
+            len = 0;
+        }
+    }
+    fprintf(out, "\nExample:\n%s", verbs[verb].example);
+}
+
+static int usage_error(const struct parse *p)
+{
+    fprintf(p->err, "weir bench %s --help explains it\n", verbs[p->verb].name);
+    return EXIT_STATUS_USAGE;
+}
+
+/* Ends the line of a complaint. */
+static void say_suggestion(const struct parse *p, const struct suggest *suggest, const char *dashes)
+{
+    if (suggest->best.len) {
+        fprintf(p->err, "; did you mean \"%s%.*s\"?", dashes, SPAN_PRINTF(suggest->best));
+    }
+    fputc('\n', p->err);
+}
+
+/* What is called so at that index; null behind the last. */
+typedef const char *(*name_at)(size_t index);
+
+static const char *mode_name(size_t index)
+{
+    return index < LOAD_MODE_COUNT ? load_modes[index].name : NULL;
+}
+
+static const char *profile_name(size_t index)
+{
+    return index < LOAD_PROFILE_COUNT ? load_profiles[index].name : NULL;
+}
+
+/* Comma by comma. */
+static bool take_list(struct parse *p, const struct option_row *row, const char *value,
+                      name_at names, bool *has)
+{
+    struct span rest = span_from_string(value);
+
+    for (size_t i = 0; names(i); i++) {
+        has[i] = span_equal(rest, SPAN_LITERAL("all"));
+    }
+    while (rest.len && !span_equal(rest, SPAN_LITERAL("all"))) {
+        struct span word = span_sub(rest, 0, span_find(rest, ','));
+        struct suggest suggest = suggest_make(word);
+        size_t i = 0;
+
+        while (names(i) && !span_equal(word, span_from_string(names(i)))) {
+            suggest_offer(&suggest, span_from_string(names(i++)));
+        }
+        if (!names(i)) {
+            char shown[64];
+            struct text t = text_make(shown, sizeof(shown));
+
+            text_escaped(&t, word);
+            fprintf(p->err, "weir bench: --%s: \"%.*s\" is none of them", row->name, (int)t.len,
+                    shown);
+            say_suggestion(p, &suggest, "");
+            return false;
+        }
+        has[i] = true;
+        rest = span_skip(rest, word.len + 1);
+    }
+    return true;
+}
+
+/* Decimal, 1 or 0 (`least`) to max. */
+static bool read_number(const char *text, size_t len, unsigned least, unsigned max,
+                        unsigned *number)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9' || value > max) {
+            return false;
+        }
+        value = value * 10 + (unsigned)(text[i] - '0');
+    }
+    *number = (unsigned)value;
+    return len && value >= least && value <= max;
+}
+
+/* With a point, if it is wanted. */
+static bool take_seconds(struct parse *p, const char *value)
+{
+    char *end;
+    double seconds = strtod(value, &end);
+
+    /* Neither signs nor "inf". */
+    if (*end || value[strspn(value, "0123456789.")] || seconds * 1000 < LOAD_WINDOW_MS_MIN ||
+        seconds * 1000 > LOAD_WINDOW_MS_MAX) {
+        fputs("weir bench: --seconds: a number from 0.1 to 600 expected\n", p->err);
+        return false;
+    }
+    p->options->window_ms = (unsigned)(seconds * 1000);
+    return true;
+}
+
+static bool take_ports(struct parse *p, const char *value)
+{
+    unsigned ports[3];
+    const char *at = value;
+    size_t count = 0;
+
+    while (count < COUNT_OF(ports) &&
+           read_number(at, strcspn(at, ","), 0, UINT16_MAX, &ports[count])) {
+        at += strcspn(at, ",");
+        count++;
+        at += *at == ',';
+    }
+    if (count != COUNT_OF(ports) || *at) {
+        fputs("weir bench: --ports: three numbers from 0 to 65535 with commas expected, as "
+              "8000,8443,5353\n",
+              p->err);
+        return false;
+    }
+    p->options->ports =
+        (struct load_ports){(uint16_t)ports[0], (uint16_t)ports[1], (uint16_t)ports[2]};
+    return true;
+}
+
+static bool take_require(struct parse *p, const struct option_row *row, const char *value,
+                         struct load_require *require)
+{
+    char error[256];
+
+    if (load_require_parse(require, value, error, sizeof(error))) {
+        return true;
+    }
+    fprintf(p->err, "weir bench: --%s: %s\n", row->name, error);
+    return false;
+}
+
+static bool take_value(struct parse *p, const struct option_row *row, const char *value)
+{
+    struct load_options *options = p->options;
+    void *field = (char *)options + row->offset;
+
+    if (row->kind == VALUE_FLAG) {
+        *(bool *)field = true;
+        return true;
+    }
+    ASSERT(value); /* as parse_option() has it of all the others */
+    switch (row->kind) {
+    case VALUE_FLAG:
+        break;
+    case VALUE_TEXT:
+        *(const char **)field = value;
+        return true;
+    case VALUE_NUMBER:
+        if (!read_number(value, strlen(value), 1, row->max, field)) {
+            fprintf(p->err, "weir bench: --%s: a number from 1 to %u expected\n", row->name,
+                    row->max);
+            return false;
+        }
+        return true;
+    case VALUE_SECONDS:
+        return take_seconds(p, value);
+    case VALUE_MODES:
+        return take_list(p, row, value, mode_name, options->has_mode);
+    case VALUE_PROFILES:
+        return take_list(p, row, value, profile_name, options->has_profile);
+    case VALUE_PORTS:
+        return take_ports(p, value);
+    case VALUE_FIND_MAX:
+        options->has_find_max = true;
+        return take_require(p, row, value, &options->find_max);
+    case VALUE_REQUIRE:
+        if (options->require_count == LOAD_REQUIRES_MAX) {
+            fprintf(p->err, "weir bench: more than %d times --require\n", LOAD_REQUIRES_MAX);
+            return false;
+        }
+        return take_require(p, row, value, &options->requires[options->require_count++]);
+    }
+    return false;
+}
+
+static const struct option_row *find_row(struct parse *p, struct span name)
+{
+    struct suggest suggest = suggest_make(name);
+    char shown[64];
+    struct text t = text_make(shown, sizeof(shown));
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (!(rows[i].verbs & 1U << p->verb)) {
+            continue;
+        }
+        if (span_equal(name, span_from_string(rows[i].name))) {
+            return &rows[i];
+        }
+        suggest_offer(&suggest, span_from_string(rows[i].name));
+    }
+    text_escaped(&t, name);
+    fprintf(p->err, "weir bench: unknown option \"--%.*s\"", (int)t.len, shown);
+    say_suggestion(p, &suggest, "--");
+    return NULL;
+}
+
+static bool parse_option(struct parse *p)
+{
+    struct span argument = span_skip(span_from_string(p->arguments[p->at++]), 2);
+    struct span name = span_sub(argument, 0, span_find(argument, '='));
+    const struct option_row *row = find_row(p, name);
+    const char *value = NULL;
+
+    if (!row) {
+        return false;
+    }
+    if (name.len < argument.len) {
+        value = (const char *)argument.data + name.len + 1;
+    } else if (row->value_name && p->at < p->count) {
+        value = p->arguments[p->at++];
+    }
+    if (!row->value_name != !value || (value && !*value)) {
+        fprintf(p->err, "weir bench: --%s %s\n", row->name,
+                row->value_name ? "needs a value" : "takes no value");
+        return false;
+    }
+    return take_value(p, row, value);
+}
+
+static bool check_together(struct parse *p)
+{
+    const struct load_options *options = p->options;
+    const char *fault = NULL;
+
+    if (p->verb == LOAD_VERB_COMPARE && options->operand_count != 2) {
+        fault = "two files expected";
+    } else if (options->is_poisson && !options->rate_hz && !options->has_find_max) {
+        fault = "--poisson needs --rate N";
+    } else if (!options->proxy && (options->proxy_pid || options->proxy_ca || options->host)) {
+        fault = "--proxy-pid, --proxy-ca and --host need --proxy ADDRESS";
+    } else if (options->proxy && (options->logs || options->is_blind)) {
+        fault = "--access-log and --without-detection are for weir alone";
+    } else if (options->proxy && options->has_mode[LOAD_INTERCEPT] && !options->proxy_ca) {
+        fault = "--modes intercept needs --proxy-ca FILE";
+    } else if (options->has_find_max && options->rate_hz) {
+        fault = "--find-max chooses the rate: without --rate";
+    }
+    if (fault) {
+        fprintf(p->err, "weir bench: %s\n", fault);
+    }
+    return !fault;
+}
+
+int load_options_parse(enum load_verb verb, char *const *arguments, size_t count,
+                       struct load_options *options, FILE *out, FILE *err)
+{
+    struct parse p = {verb, arguments, count, 0, options, err};
+
+    *options = (struct load_options){
+        .has_mode = {[LOAD_FORWARD] = true, [LOAD_CONNECT] = true, [LOAD_INTERCEPT] = true},
+        .has_profile = {[LOAD_SMALL] = true, [LOAD_NEW] = true},
+        .connections = 16,
+        .idle_connections = 4000,
+        .window_ms = 2000,
+        .warm_up_ms = 500,
+        .rounds = 3,
+        .small_bytes = 1024,
+        .bulk_kib = 16 * 1024,
+    };
+    while (p.at < count) {
+        const char *argument = arguments[p.at];
+
+        if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+            print_help(verb, out);
+            return EXIT_STATUS_OK;
+        }
+        if (strncmp(argument, "--", 2) == 0) {
+            if (!parse_option(&p)) {
+                return usage_error(&p);
+            }
+        } else if (!verbs[verb].operands[0] || options->operand_count == LOAD_OPERANDS_MAX) {
+            char shown[64];
+            struct text t = text_make(shown, sizeof(shown));
+
+            text_escaped(&t, span_from_string(argument));
+            fprintf(err, "weir bench: unexpected argument \"%.*s\"\n", (int)t.len, shown);
+            return usage_error(&p);
+        } else {
+            options->operands[options->operand_count++] = argument;
+            p.at++;
+        }
+    }
+    return check_together(&p) ? -1 : usage_error(&p);
+}

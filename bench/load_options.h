@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load_options: the command line of `weir bench run`, `origin` and `compare`, behind these words.
+ * core/options.c hands it over whole; help and complaints are as there.
+ */
+#ifndef WEIR_BENCH_LOAD_OPTIONS_H
+#define WEIR_BENCH_LOAD_OPTIONS_H
+
+#include "bench/load_figures.h"
+#include "bench/load_origin.h"
+
+#include <stdio.h>
+
+enum {
+    LOAD_REQUIRES_MAX = 32,
+    LOAD_ROUNDS_MAX = 50,
+    LOAD_WINDOW_MS_MIN = 100,
+    LOAD_WINDOW_MS_MAX = 600 * 1000,
+    LOAD_OPERANDS_MAX = 2,
+};
+
+struct load_options {
+    bool has_mode[LOAD_MODE_COUNT];
+    bool has_profile[LOAD_PROFILE_COUNT];
+    unsigned connections, idle_connections;
+    unsigned rate_hz; /* 0: closed loop */
+    bool is_poisson;
+    unsigned window_ms, warm_up_ms, rounds;
+    unsigned small_bytes, bulk_kib;
+    struct load_ports ports;
+    const char *ca_dir; /* of the origin; null: one that goes again */
+    const char *proxy;  /* null: weir, started by the harness */
+    unsigned proxy_pid;
+    const char *proxy_ca;
+    const char *host;
+    const char *cores;
+    const char *commit;
+    bool logs, is_blind;
+    const char *json_file, *html_file;
+    struct load_require requires[LOAD_REQUIRES_MAX];
+    size_t require_count;
+    struct load_require find_max;
+    bool has_find_max;
+    const char *operands[LOAD_OPERANDS_MAX];
+    size_t operand_count;
+};
+
+enum load_verb { LOAD_VERB_RUN, LOAD_VERB_ORIGIN, LOAD_VERB_COMPARE };
+
+/* -1 to go on, or the status to exit with, 0 behind help. `arguments` stay. */
+int load_options_parse(enum load_verb verb, char *const *arguments, size_t count,
+                       struct load_options *options, FILE *out, FILE *err) MUST_CHECK;
+
+#endif

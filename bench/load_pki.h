@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load_pki: certificates of the load harness's origin: an authority in a folder, made when there is
+ * none, and a leaf for each name that is asked for, ECDSA P-256, as every proxy under test has it.
+ * One thread.
+ */
+#ifndef WEIR_BENCH_LOAD_PKI_H
+#define WEIR_BENCH_LOAD_PKI_H
+
+#include "tls/ca.h"
+#include "tls/context.h"
+#include "tls/leaf.h"
+
+struct load_pki {
+    struct ca *ca;
+    struct leaf_keys *keys;
+    struct leaf *last; /* the leaf that was asked for last; most trials have one name */
+    char last_name[LEAF_NAME_MAX + 1];
+    struct tls_context *context; /* of the server's end */
+};
+
+/* The authority's certificate is then DIR/weir-ca-cert.pem. False, and nothing owned: a sentence.
+ */
+bool load_pki_open(struct load_pki *pki, const char *dir, char *error, size_t error_cap) MUST_CHECK;
+void load_pki_close(struct load_pki *pki);
+
+/* Borrowed until the next call. Null: no name for a certificate, or no memory. */
+struct leaf *load_pki_leaf(struct load_pki *pki, struct span name) MUST_CHECK;
+
+/* For a client that trusts one authority alone; null: a sentence. */
+struct tls_context *load_pki_client(const char *trust_file, char *error,
+                                    size_t error_cap) MUST_CHECK;
+
+#endif

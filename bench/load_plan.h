@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load_plan: what one trial of the load harness does, what it counts, and the words for both. A
+ * trial is one mode with one profile for a few seconds. Its result lies in memory that the harness
+ * shares with the client, which is a process of its own.
+ */
+#ifndef WEIR_BENCH_LOAD_PLAN_H
+#define WEIR_BENCH_LOAD_PLAN_H
+
+#include "bench/histogram.h"
+#include "core/base/span.h"
+#include "core/engine/address.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/* How a request travels. */
+enum load_mode {
+    LOAD_DIRECT,      /* HTTP to the origin itself: what the others are compared with */
+    LOAD_DIRECT_TLS,  /* HTTPS to the origin itself */
+    LOAD_FORWARD,     /* GET http://... to the proxy */
+    LOAD_CONNECT,     /* CONNECT, then HTTP in the tunnel */
+    LOAD_CONNECT_TLS, /* CONNECT, then HTTPS, which the proxy does not open */
+    LOAD_INTERCEPT,   /* the same, and the proxy opens it */
+    LOAD_MODE_COUNT,
+};
+
+/* What is asked for. */
+enum load_profile {
+    LOAD_SMALL,   /* small bodies on kept connections */
+    LOAD_NEW,     /* a new connection for each request */
+    LOAD_RESUMED, /* the same, resuming TLS */
+    LOAD_HOSTS,   /* the same as new, to another host each time */
+    LOAD_DOWN,    /* large bodies from the origin */
+    LOAD_UP,      /* large bodies to the origin */
+    LOAD_IDLE,    /* connections that are held and do nothing */
+    LOAD_SLOW,    /* small requests beside clients that read slowly */
+    LOAD_MIX,     /* small, medium, uploads, and every tenth on a new connection */
+    LOAD_PROFILE_COUNT,
+};
+
+struct load_mode_row {
+    const char *name;
+    bool has_proxy, has_tls;
+    enum load_mode baseline;
+};
+struct load_profile_row {
+    const char *name;
+    const char *what;
+};
+extern const struct load_mode_row load_modes[LOAD_MODE_COUNT];
+extern const struct load_profile_row load_profiles[LOAD_PROFILE_COUNT];
+
+/* Does this mode have this profile? Resuming needs TLS, idle connections a proxy. */
+bool load_is_case(enum load_mode mode, enum load_profile profile);
+
+enum {
+    LOAD_CONNECTIONS_MAX = 20000,
+    LOAD_HOST_MAX = 128,
+    LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
+    LOAD_ERROR_MAX = 200,
+    LOAD_TARGET_MAX = 256,
+    LOAD_SLOW_BYTES = 256 * 1024, /* what a slow client asks for */
+    LOAD_SLOW_PIECE = 16 * 1024,  /* and reads at once, */
+    LOAD_SLOW_MS = 50,            /* and then not for so long */
+};
+
+#define LOAD_SLOT_NS INT64_C(100000000)
+
+struct load_plan {
+    enum load_mode mode;
+    enum load_profile profile;
+    unsigned connections; /* at the same time; idle: that are held */
+    double rate_hz;       /* open loop; 0: closed */
+    bool is_poisson;
+    int64_t ramp_ns; /* over which connections begin, part of the warm-up */
+    int64_t warmup_ns;
+    int64_t window_ns;
+    uint64_t body_bytes; /* of a response, or of an upload */
+    uint64_t seed;
+    unsigned trial; /* a number of its own, so that hosts are new ones */
+
+    struct address proxy;
+    struct address origin;     /* clear */
+    struct address origin_tls; /* TLS */
+    char host[LOAD_HOST_MAX];  /* what the request names */
+    const char *trust_file;    /* the authority of whoever ends the client's TLS */
+    pid_t proxy_pid;           /* 0: not known */
+    pid_t origin_pid;
+    int core;     /* for the client; -1: any */
+    int cores[3]; /* that the trial has to itself; -1: none, or said before */
+};
+
+enum load_phase { LOAD_STARTING, LOAD_WARMING, LOAD_MEASURING, LOAD_ENDED };
+
+struct load_result {
+    _Atomic int phase; /* enum load_phase */
+    _Atomic uint64_t live_units;
+
+    /* Of the window alone. */
+    uint64_t units; /* requests that were answered in full and as expected */
+    uint64_t connections;
+    uint64_t resumed; /* of them */
+    uint64_t down_bytes, up_bytes;
+    uint64_t errors;     /* requests that were not */
+    uint64_t mismatches; /* of these: a body that was not the one that was sent */
+    uint64_t dropped;    /* open loop: intended, but too many were waiting */
+    int64_t window_ns;
+    int64_t proxy_cpu_ns; /* growth; -1: not known */
+    int64_t client_cpu_ns;
+    int64_t origin_cpu_ns;
+    int64_t others_cpu_ns;  /* of whoever else used the cores of the trial; -1: not known */
+    int64_t proxy_idle_kib; /* growth of memory by the idle connections */
+    int64_t proxy_kib;      /* memory at the end of the window */
+    uint64_t idle_count;
+    bool out_of_ports, out_of_descriptors;
+    char first_error[LOAD_ERROR_MAX];
+
+    struct histogram latency;     /* from the intended time, ns */
+    struct histogram uncorrected; /* from when it was sent */
+    struct histogram late;        /* open loop: from the intended time until it was sent, where a
+                                     connection was free */
+    unsigned slot_count;
+    uint32_t slots[LOAD_SLOTS_MAX]; /* units in each tenth of a second */
+};
+
+/* A body is a piece of an endless pattern, whose period no block size divides, so that what is
+ * lost, doubled or moved is noticed. `len` at most LOAD_PATTERN_LEN_MAX. */
+enum { LOAD_PATTERN_LEN_MAX = 64 * 1024 };
+void load_pattern_init(void); /* once, before the others; makes no thread */
+struct span load_pattern(uint64_t offset, size_t len);
+bool load_pattern_matches(uint64_t offset, struct span bytes);
+
+#endif

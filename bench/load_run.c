@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/load_run.h"
+
+#include "bench/load_processes.h"
+#include "bench/load_results.h"
+#include "core/base/clock.h"
+#include "core/base/hash.h"
+#include "core/base/random.h"
+#include "core/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    BULK_CONNECTIONS_MAX = 4, /* more only wait for each other */
+    SEARCH_TRIALS = 8,
+};
+
+/* Exit statuses of this command alone. */
+enum { STATUS_REQUIRE = 99 };
+
+struct run {
+    const struct load_options *options;
+    struct load_processes processes;
+    struct load_results results;
+    FILE *err;
+    bool is_terminal;
+    unsigned trial_count; /* to be made */
+    unsigned trial;
+    uint64_t watched_units;
+    int64_t watched_ns;
+    char watched[64]; /* what is being done */
+};
+
+/* ---- what is to be done ---- */
+
+/* Modes in the order of the table: baselines come first. */
+static bool wants(const struct load_options *o, enum load_mode mode, enum load_profile profile)
+{
+    bool is_wanted = o->has_mode[mode];
+
+    for (int other = 0; other < LOAD_MODE_COUNT; other++) {
+        is_wanted |= o->has_mode[other] && load_modes[other].baseline == mode &&
+                     load_is_case((enum load_mode)other, profile);
+    }
+    return is_wanted && o->has_profile[profile] && load_is_case(mode, profile);
+}
+
+static bool make_cases(struct run *run)
+{
+    struct load_results *results = &run->results;
+
+    results->cases = calloc(LOAD_CASES_MAX, sizeof(*results->cases));
+    if (!results->cases) {
+        fputs("weir bench: out of memory\n", run->err);
+        return false;
+    }
+    for (int profile = 0; profile < LOAD_PROFILE_COUNT; profile++) {
+        for (int mode = 0; mode < LOAD_MODE_COUNT; mode++) {
+            if (wants(run->options, (enum load_mode)mode, (enum load_profile)profile)) {
+                struct load_case *one = &results->cases[results->case_count++];
+                one->mode = (enum load_mode)mode;
+                one->profile = (enum load_profile)profile;
+            }
+        }
+    }
+    if (results->case_count == 0) {
+        fputs("weir bench: no mode that was named has a profile that was named: resumed needs a "
+              "mode with TLS\n",
+              run->err);
+    }
+    return results->case_count != 0;
+}
+
+static void choose_host(const struct run *run, enum load_mode mode, char host[LOAD_HOST_MAX])
+{
+    bool is_tunnel = mode == LOAD_CONNECT || mode == LOAD_CONNECT_TLS;
+    const char *name = is_tunnel ? "origin.tunnel.bench.test" : "origin.bench.test";
+
+    if (run->options->proxy) {
+        name = run->options->host ? run->options->host : "localhost";
+    }
+    snprintf(host, LOAD_HOST_MAX, "%s", name);
+}
+
+static struct load_plan make_plan(const struct run *run, const struct load_case *one,
+                                  double rate_hz)
+{
+    const struct load_options *o = run->options;
+    bool is_bulk = one->profile == LOAD_DOWN || one->profile == LOAD_UP;
+    struct load_plan plan = {
+        .mode = one->mode,
+        .profile = one->profile,
+        .connections = o->connections,
+        .rate_hz = rate_hz,
+        .is_poisson = o->is_poisson,
+        .ramp_ns = o->warm_up_ms * NS_PER_MS / 2,
+        .warmup_ns = o->warm_up_ms * NS_PER_MS,
+        .window_ns = o->window_ms * NS_PER_MS,
+        .body_bytes = is_bulk ? (uint64_t)o->bulk_kib * 1024 : o->small_bytes,
+        .seed = run->trial + 1,
+        .trial = run->trial,
+        .proxy = run->processes.proxy,
+        .proxy_pid = load_modes[one->mode].has_proxy ? run->processes.proxy_pid : 0,
+        .origin_pid = run->processes.origin_pid,
+        .trust_file =
+            one->mode == LOAD_INTERCEPT ? run->processes.proxy_ca : run->processes.origin_ca,
+        .core = run->processes.cores[1],
+        .cores = {-1, -1, -1},
+    };
+
+    for (int i = 0; i < 3 && !o->proxy; i++) {
+        bool is_said = false; /* client and origin may share one */
+
+        for (int j = 0; j < i; j++) {
+            is_said |= plan.cores[j] == run->processes.cores[i];
+        }
+        plan.cores[i] = is_said ? -1 : run->processes.cores[i];
+    }
+
+    if (one->profile == LOAD_IDLE) {
+        plan.connections = o->idle_connections;
+        plan.rate_hz = 0;
+    } else if (is_bulk && plan.connections > BULK_CONNECTIONS_MAX) {
+        plan.connections = BULK_CONNECTIONS_MAX;
+    }
+    (void)address_parse_ip(&plan.origin, SPAN_LITERAL("127.0.0.1"), run->processes.ports.clear);
+    (void)address_parse_ip(&plan.origin_tls, SPAN_LITERAL("127.0.0.1"), run->processes.ports.tls);
+    choose_host(run, one->mode, plan.host);
+    return plan;
+}
+
+/* ---- progress ---- */
+
+static void watch(void *context, const struct load_result *result)
+{
+    static const char *const phases[] = {"starting", "warming up", "measuring", "ending"};
+    struct run *run = context;
+    int64_t now_ns = clock_monotonic_ns();
+    uint64_t units = result->live_units;
+    double rate_hz =
+        (double)(units - run->watched_units) * NS_PER_S / (double)(now_ns - run->watched_ns);
+
+    if (run->is_terminal && units >= run->watched_units) {
+        fprintf(run->err, "\r\033[K%u/%u %s: %s, %.0f/s, %llu errors", run->trial, run->trial_count,
+                run->watched, phases[result->phase], rate_hz, (unsigned long long)result->errors);
+        fflush(run->err);
+    }
+    run->watched_units = units;
+    run->watched_ns = now_ns;
+}
+
+static void say_trial(struct run *run, const double *figures)
+{
+    fprintf(run->err, "%s%u/%u %s:", run->is_terminal ? "\r\033[K" : "", run->trial,
+            run->trial_count, run->watched);
+    if (!isnan(figures[FIGURE_RATE_HZ])) {
+        fprintf(run->err, " %.0f/s, %.1f MiB/s", figures[FIGURE_RATE_HZ], figures[FIGURE_MIB_S]);
+    }
+    if (!isnan(figures[FIGURE_P99_US])) {
+        fprintf(run->err, ", p99 %.0f us", figures[FIGURE_P99_US]);
+    }
+    if (!isnan(figures[FIGURE_CPU_US])) {
+        fprintf(run->err, ", %.1f us of CPU each", figures[FIGURE_CPU_US]);
+    }
+    if (!isnan(figures[FIGURE_IDLE_BYTES])) {
+        fprintf(run->err, " %.0f bytes a connection", figures[FIGURE_IDLE_BYTES]);
+    }
+    fprintf(run->err, "%s\n", figures[FIGURE_ERRORS] > 0 ? ", with errors" : "");
+}
+
+/* ---- trials ---- */
+
+static bool make_trial(struct run *run, const struct load_case *one, double rate_hz,
+                       double figures[FIGURE_COUNT])
+{
+    bool has_proxy = load_modes[one->mode].has_proxy;
+    struct load_plan plan;
+    bool done;
+
+    run->trial++;
+    run->watched_units = 0;
+    run->watched_ns = clock_monotonic_ns();
+    snprintf(run->watched, sizeof(run->watched), "%s/%s", load_modes[one->mode].name,
+             load_profiles[one->profile].name);
+    if (has_proxy && !load_proxy_start(&run->processes, run->err)) {
+        return false;
+    }
+    plan = make_plan(run, one, rate_hz);
+    done = load_trial_run(&run->processes, &plan, watch, run, run->err);
+    if (has_proxy && !load_proxy_stop(&run->processes, run->err)) {
+        done = false;
+    }
+    load_figures_take(&plan, &run->processes.shared->result, figures);
+    if (done) {
+        say_trial(run, figures);
+    }
+    return done;
+}
+
+static void keep(struct run *run, struct load_case *one)
+{
+    const struct load_result *result = &run->processes.shared->result;
+
+    if (one->profile != LOAD_IDLE) {
+        histogram_merge(&one->latency, &result->latency);
+    }
+    one->slot_count = result->slot_count;
+    for (unsigned i = 0; i < result->slot_count; i++) {
+        double hz = (double)result->slots[i] * (double)NS_PER_S / (double)LOAD_SLOT_NS;
+        one->throughput_hz[i] += (hz - one->throughput_hz[i]) / (double)one->rounds;
+    }
+    one->out_of_ports |= result->out_of_ports;
+    one->out_of_descriptors |= result->out_of_descriptors;
+    if (!one->first_error[0]) {
+        memcpy(one->first_error, result->first_error, sizeof(one->first_error));
+    }
+}
+
+/* Each round begins with another case, so that what drifts hits all of them. */
+static bool make_rounds(struct run *run)
+{
+    struct load_results *results = &run->results;
+
+    run->trial_count = (unsigned)(run->options->rounds * results->case_count);
+    for (size_t round = 0; round < run->options->rounds; round++) {
+        for (size_t i = 0; i < results->case_count; i++) {
+            struct load_case *one = &results->cases[(i + round) % results->case_count];
+
+            if (!make_trial(run, one, run->options->rate_hz, one->figures[round])) {
+                return false;
+            }
+            one->rounds = round + 1;
+            keep(run, one);
+        }
+        for (size_t i = 0; i < results->case_count; i++) {
+            struct load_case *one = &results->cases[i];
+            const struct load_case *baseline =
+                load_results_find(results, load_modes[one->mode].baseline, one->profile);
+
+            if (load_modes[one->mode].has_proxy && baseline) {
+                load_figures_add(one->figures[round], baseline->figures[round]);
+            }
+        }
+    }
+    return true;
+}
+
+/* What a closed loop reaches bounds the search; each trial halves what is left. */
+static bool search_max(struct run *run)
+{
+    struct load_results *results = &run->results;
+    const struct load_require *bound = &run->options->find_max;
+    const struct load_case *one = NULL;
+    double figures[FIGURE_COUNT];
+    double low = 0, high;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        bool is_wanted =
+            load_require_concerns(bound, results->cases[i].mode, results->cases[i].profile);
+        if (is_wanted && one) {
+            fputs("weir bench: --find-max searches in one case: name one of --modes and one of "
+                  "--profiles, or MODE/PROFILE/ in the bound\n",
+                  run->err);
+            return false;
+        }
+        one = is_wanted ? &results->cases[i] : one;
+    }
+    if (!one || one->profile == LOAD_IDLE) {
+        fputs("weir bench: --find-max: no case that it could search in\n", run->err);
+        return false;
+    }
+    run->trial_count = SEARCH_TRIALS + 1;
+    if (!make_trial(run, one, 0, figures)) {
+        return false;
+    }
+    high = figures[FIGURE_RATE_HZ] * 1.25;
+    for (int i = 0; i < SEARCH_TRIALS; i++) {
+        double rate_hz = (low + high) / 2;
+        bool holds;
+
+        if (rate_hz < 1 || !make_trial(run, one, rate_hz, figures)) {
+            return false;
+        }
+        holds = load_require_holds(bound, figures[bound->figure]) && figures[FIGURE_ERRORS] == 0 &&
+                figures[FIGURE_DROPPED] == 0 && figures[FIGURE_RATE_HZ] >= 0.98 * rate_hz;
+        fprintf(run->err, "  %.0f/s: %s\n", rate_hz, holds ? "holds" : "does not hold");
+        low = holds ? rate_hz : low;
+        high = holds ? high : rate_hz;
+    }
+    results->max_rate_hz = low;
+    results->case_count = 0; /* there is one answer, and no table */
+    return true;
+}
+
+/* ---- the answer ---- */
+
+typedef bool (*write_function)(const struct load_results *results, FILE *out);
+
+static bool write_file(const struct run *run, const char *path, write_function write, FILE *out)
+{
+    bool is_output = strcmp(path, "-") == 0;
+    FILE *file = is_output ? out : fopen(path, "we");
+    bool done = file && write(&run->results, file);
+
+    if (file && !is_output) {
+        done = fclose(file) == 0 && done;
+    }
+    if (!done) {
+        fprintf(run->err, "weir bench: %s: %s\n", path, errno ? strerror(errno) : "out of memory");
+    }
+    return done;
+}
+
+/* The figure's median of each case that it is for, and whether there was one. */
+static bool check_require(const struct run *run, const struct load_require *require)
+{
+    const struct load_results *results = &run->results;
+    bool holds = true;
+    bool is_there = false;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        const struct load_case *one = &results->cases[i];
+        double value = load_case_spread(one, require->figure).median;
+
+        if (!load_require_concerns(require, one->mode, one->profile) ||
+            (isnan(value) && require->profile < 0)) {
+            continue; /* a figure that this profile does not have */
+        }
+        is_there = true;
+        if (!load_require_holds(require, value)) {
+            fprintf(run->err, "weir bench: %s does not hold: %s/%s has %.6g %s\n", require->text,
+                    load_modes[one->mode].name, load_profiles[one->profile].name, value,
+                    load_figure_rows[require->figure].unit);
+            holds = false;
+        }
+    }
+    if (!is_there) {
+        fprintf(run->err, "weir bench: %s: no case has this figure\n", require->text);
+    }
+    return holds && is_there;
+}
+
+static int judge(const struct run *run)
+{
+    bool holds = true;
+
+    for (size_t i = 0; i < run->results.case_count; i++) {
+        if (load_case_spread(&run->results.cases[i], FIGURE_MISMATCHES).max > 0) {
+            fputs("weir bench: a body came as another one than was sent\n", run->err);
+            return EXIT_STATUS_DATA;
+        }
+    }
+    for (size_t i = 0; i < run->options->require_count; i++) {
+        holds = check_require(run, &run->options->requires[i]) && holds;
+    }
+    if (run->options->has_find_max && run->results.max_rate_hz == 0) {
+        fprintf(run->err, "weir bench: %s holds at no rate\n", run->options->find_max.text);
+        holds = false;
+    }
+    return holds ? EXIT_STATUS_OK : STATUS_REQUIRE;
+}
+
+static int answer(struct run *run, FILE *out)
+{
+    const struct load_options *o = run->options;
+    bool done = true;
+
+    load_results_warn(&run->results);
+    if (!o->json_file || strcmp(o->json_file, "-") != 0) {
+        load_results_print(&run->results, out);
+    }
+    if (o->json_file) {
+        done = write_file(run, o->json_file, load_results_write_json, out);
+    }
+    if (o->html_file) {
+        done = write_file(run, o->html_file, load_results_write_html, out) && done;
+    }
+    return done ? judge(run) : EXIT_STATUS_CANNOT_CREATE;
+}
+
+static int run_all(const struct load_options *options, FILE *out, FILE *err)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    int status = EXIT_STATUS_RUNTIME;
+
+    if (!run) {
+        fputs("weir bench: out of memory\n", err);
+        return status;
+    }
+    run->options = options;
+    run->err = err;
+    run->is_terminal = isatty(fileno(err));
+    run->results.options = options;
+    run->results.max_rate_hz = NAN;
+    run->results.wall_ns = clock_wall_ns();
+    load_machine_read(&run->results.machine);
+    snprintf(run->results.proxy, sizeof(run->results.proxy), "%s%.100s",
+             options->proxy ? "the proxy at " : "weir ",
+             options->proxy ? options->proxy : WEIR_VERSION);
+    if (!load_processes_init(&run->processes, options, err) || !make_cases(run)) {
+        status = EXIT_STATUS_USAGE;
+    } else if (load_processes_begin(&run->processes, err)) {
+        memcpy(run->results.cores, run->processes.cores, sizeof(run->results.cores));
+        run->results.is_shared_core =
+            run->results.cores[1] >= 0 && run->results.cores[1] == run->results.cores[2];
+        if (options->has_find_max ? search_max(run) : make_rounds(run)) {
+            status = answer(run, out);
+        }
+    }
+    load_processes_end(&run->processes);
+    free(run->results.cases);
+    free(run);
+    return status;
+}
+
+/* In this process, until it is ended. */
+static int run_origin(const struct load_options *options, FILE *out, FILE *err)
+{
+    struct load_ports ports = options->ports;
+    struct load_listeners listeners;
+    static _Atomic int is_ready;
+    char error[512];
+
+    if (!options->ca_dir) {
+        fputs("weir bench: --ca-dir DIR is missing\nweir bench origin --help explains it\n", err);
+        return EXIT_STATUS_USAGE;
+    }
+    if (!load_origin_bind(&ports, &listeners, error, sizeof(error))) {
+        fprintf(err, "weir bench: %s\n", error);
+        return EXIT_STATUS_CANNOT_CREATE;
+    }
+    fprintf(out, "{\"http\":%u,\"https\":%u,\"dns\":%u}\n", ports.clear, ports.tls, ports.dns);
+    fflush(out);
+    load_origin_serve(&listeners, options->ca_dir, &is_ready, error, sizeof(error));
+    fprintf(err, "weir bench: %s\n", error);
+    return EXIT_STATUS_RUNTIME;
+}
+
+int load_command_run(enum load_verb verb, char *const *arguments, size_t count, FILE *out,
+                     FILE *err)
+{
+    static struct load_options options;
+    int status = load_options_parse(verb, arguments, count, &options, out, err);
+
+    if (status >= 0) {
+        return status;
+    }
+    hash_set_seed(random_seed());
+    switch (verb) {
+    case LOAD_VERB_RUN:
+        return run_all(&options, out, err);
+    case LOAD_VERB_ORIGIN:
+        return run_origin(&options, out, err);
+    case LOAD_VERB_COMPARE:
+        return load_compare_run(options.operands[0], options.operands[1], out, err);
+    }
+    return EXIT_STATUS_USAGE;
+}

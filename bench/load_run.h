@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* load_run: `weir bench run`, `origin` and `compare`. */
+#ifndef WEIR_BENCH_LOAD_RUN_H
+#define WEIR_BENCH_LOAD_RUN_H
+
+#include "bench/load_options.h"
+
+/* Returns the status to exit with. `arguments`: those behind the two words of the command. */
+int load_command_run(enum load_verb verb, char *const *arguments, size_t count, FILE *out,
+                     FILE *err);
+
+/* bench/load_compare.c: a verdict on two files of results. */
+int load_compare_run(const char *before, const char *after, FILE *out, FILE *err);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/proc.h"
+
+#include "core/base/clock.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_CAP = 96, STAT_CAP = 1024 };
+
+struct parentage {
+    pid_t pid, parent;
+};
+
+/* The whole of a small file, with a NUL. False: it is not there. */
+static bool read_small(const char *path, char *text, size_t cap)
+{
+    FILE *file = fopen(path, "re");
+    size_t len;
+
+    if (!file) {
+        return false;
+    }
+    len = fread(text, 1, cap - 1, file);
+    text[len] = '\0';
+    fclose(file);
+    return len > 0;
+}
+
+/* What stands behind the name, which may hold anything, even ")". */
+static const char *behind_name(const char *stat)
+{
+    const char *end = strrchr(stat, ')');
+    return end && end[1] ? end + 2 : NULL;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[PATH_CAP], stat[STAT_CAP];
+    const char *rest;
+    int parent;
+    char state;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    if (!read_small(path, stat, sizeof(stat)) || !(rest = behind_name(stat)) ||
+        sscanf(rest, "%c %d", &state, &parent) != 2 || state == 'Z') {
+        return -1;
+    }
+    return parent;
+}
+
+/* The process and its descendants, parents first. */
+static unsigned list_tree(pid_t root, pid_t tree[PROC_TREE_MAX])
+{
+    enum { PROCESSES_MAX = 65536 };
+    struct parentage *all = calloc(PROCESSES_MAX, sizeof(*all));
+    DIR *folder = opendir("/proc");
+    unsigned all_count = 0;
+    unsigned count = 1;
+    struct dirent *entry;
+
+    tree[0] = root;
+    while (all && folder && (entry = readdir(folder)) && all_count < PROCESSES_MAX) {
+        if (isdigit((unsigned char)entry->d_name[0])) {
+            pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+            all[all_count++] = (struct parentage){pid, parent_of(pid)};
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned j = 0; j < all_count && count < PROC_TREE_MAX; j++) {
+            if (all[j].parent == tree[i]) {
+                tree[count++] = all[j].pid;
+            }
+        }
+    }
+    if (folder) {
+        closedir(folder);
+    }
+    free(all);
+    return count;
+}
+
+/* A thread's, in nanoseconds where the kernel counts them, else in ticks. */
+static int64_t thread_cpu_ns(const char *folder, const char *thread)
+{
+    char path[PATH_CAP * 2], stat[STAT_CAP];
+    unsigned long long cpu_ns = 0;
+    unsigned long user, system;
+    const char *rest;
+
+    snprintf(path, sizeof(path), "%s/%s/schedstat", folder, thread);
+    if (read_small(path, stat, sizeof(stat)) && sscanf(stat, "%llu", &cpu_ns) == 1 && cpu_ns) {
+        return (int64_t)cpu_ns;
+    }
+    snprintf(path, sizeof(path), "%s/%s/stat", folder, thread);
+    if (!read_small(path, stat, sizeof(stat)) || !(rest = behind_name(stat)) ||
+        sscanf(rest, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
+        return 0;
+    }
+    return (int64_t)(user + system) * (NS_PER_S / sysconf(_SC_CLK_TCK));
+}
+
+static bool add_threads(pid_t pid, struct proc_usage *usage)
+{
+    char path[PATH_CAP];
+    struct dirent *entry;
+    DIR *folder;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    folder = opendir(path);
+    if (!folder) {
+        return false;
+    }
+    while ((entry = readdir(folder))) {
+        if (isdigit((unsigned char)entry->d_name[0])) {
+            usage->cpu_ns += thread_cpu_ns(path, entry->d_name);
+            usage->thread_count++;
+        }
+    }
+    closedir(folder);
+    usage->process_count++;
+    return true;
+}
+
+static void add_memory(pid_t pid, struct proc_usage *usage)
+{
+    char path[PATH_CAP], line[256];
+    long long kib;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+    file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "Private_Clean: %lld kB", &kib) == 1 ||
+            sscanf(line, "Private_Dirty: %lld kB", &kib) == 1) {
+            usage->private_kib += kib;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+}
+
+static bool read_tree(pid_t root, struct proc_usage *usage, bool with_memory)
+{
+    pid_t tree[PROC_TREE_MAX];
+    unsigned count = list_tree(root, tree);
+
+    *usage = (struct proc_usage){0};
+    if (!add_threads(root, usage)) {
+        return false;
+    }
+    for (unsigned i = 1; i < count; i++) {
+        (void)add_threads(tree[i], usage); /* it may have ended */
+    }
+    for (unsigned i = 0; with_memory && i < count; i++) {
+        add_memory(tree[i], usage);
+    }
+    return true;
+}
+
+bool proc_read_cpu(pid_t root, struct proc_usage *usage)
+{
+    return read_tree(root, usage, false);
+}
+
+bool proc_read_usage(pid_t root, struct proc_usage *usage)
+{
+    return read_tree(root, usage, true);
+}
+
+bool proc_pin(int core)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET((size_t)core, &set);
+    return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+int64_t proc_core_busy_ns(int core)
+{
+    FILE *file = fopen("/proc/stat", "re");
+    int64_t busy_ns = -1;
+    char line[256];
+
+    while (file && busy_ns < 0 && fgets(line, sizeof(line), file)) {
+        unsigned long long user, nice, system, idle, wait, irq, softirq;
+        int number;
+
+        if (sscanf(line, "cpu%d %llu %llu %llu %llu %llu %llu %llu", &number, &user, &nice, &system,
+                   &idle, &wait, &irq, &softirq) == 8 &&
+            number == core) {
+            busy_ns =
+                (int64_t)(user + nice + system + irq + softirq) * (NS_PER_S / sysconf(_SC_CLK_TCK));
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return busy_ns;
+}
+
+int proc_cores(int *cores, int cap)
+{
+    cpu_set_t set;
+    int count = 0;
+
+    if (sched_getaffinity(0, sizeof(set), &set) < 0) {
+        return 0;
+    }
+    for (int core = 0; core < CPU_SETSIZE && count < cap; core++) {
+        if (CPU_ISSET((size_t)core, &set)) {
+            cores[count++] = core;
+        }
+    }
+    return count;
+}

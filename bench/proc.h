@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * proc: what the kernel says of other processes: CPU time and memory of a process with all its
+ * threads and descendants, and on which cores it may run. From /proc; only processes of the same
+ * user, or of anybody for root, can be looked at.
+ */
+#ifndef WEIR_BENCH_PROC_H
+#define WEIR_BENCH_PROC_H
+
+#include "core/base/assert.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { PROC_TREE_MAX = 256 }; /* processes of a tree */
+
+struct proc_usage {
+    int64_t cpu_ns;      /* user and system, threads that are alive; helper threads of the kernel
+                            that work for it (io_uring) are among them */
+    int64_t private_kib; /* memory that is nobody else's */
+    unsigned process_count;
+    unsigned thread_count;
+};
+
+/* CPU time alone, which is quick. False: there is no such process, or it may not be looked at. */
+bool proc_read_cpu(pid_t root, struct proc_usage *usage) MUST_CHECK;
+/* Memory, too. */
+bool proc_read_usage(pid_t root, struct proc_usage *usage) MUST_CHECK;
+
+/* The calling thread, and what it starts from now on. False: see errno. */
+bool proc_pin(int core) MUST_CHECK;
+
+/* How long a core has been busy, whoever used it, ns; in steps of 10 ms. -1: not known. */
+int64_t proc_core_busy_ns(int core);
+
+/* Cores that this process may use, at most `cap` of them. */
+int proc_cores(int *cores, int cap);
+
+#endif

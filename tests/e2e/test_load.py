@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load harness, `weir bench run`, `origin` and `compare`: every mode and profile without an
+error, proxies that lie are found out, and what is written can be read. How fast anything is is no
+test's business."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import unittest
+import unittest.mock
+from html.parser import HTMLParser
+
+import harness
+from tools_case import Case
+
+MODES = ["direct", "direct-tls", "forward", "connect", "connect-tls", "intercept"]
+
+
+class LyingProxy:
+    """Forwards plain requests to any port of loopback; `spoil` changes what comes back."""
+
+    def __init__(self, spoil=lambda data, at: data):
+        self.spoil = spoil
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.relay, args=(client,), daemon=True).start()
+
+    def relay(self, client):
+        with client:
+            head = client.recv(65536)
+            port = int(re.search(rb"^\S+ http://[^:]+:(\d+)", head).group(1))
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                server.sendall(re.sub(rb"http://[^/]+", b"", head, count=1))
+                threading.Thread(target=self.copy, args=(client, server, None),
+                                 daemon=True).start()
+                self.copy(server, client, self.spoil)
+
+    @staticmethod
+    def copy(source, sink, change):
+        at = 0
+        try:
+            while data := source.recv(65536):
+                if change is None:
+                    data = re.sub(rb"http://[^/]+/", b"/", data)
+                sink.sendall(change(data, at) if change else data)
+                at += len(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.lines, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "polyline":
+            self.lines.append(dict(attrs)["points"].split())
+
+
+class Load(Case):
+    def setUp(self):
+        super().setUp()
+        # Where the harness makes its folder, so that one that is left would be seen.
+        patched = unittest.mock.patch.dict(os.environ, {"TMPDIR": self.folder})
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def bench(self, *arguments, code=0):
+        got, out, err = self.weir_command("bench", *arguments)
+        self.assertEqual(got, code, out + err)
+        self.assertEqual([name for name in os.listdir(self.folder) if "weir-bench" in name], [])
+        return out, err
+
+    def run_json(self, *arguments, code=0):
+        path = os.path.join(self.folder, "results.json")
+        out, err = self.bench("run", "--seconds", "0.3", "--warm-up-ms", "50", "--rounds", "1",
+                              "--json", path, *arguments, code=code)
+        with open(path, encoding="utf-8") as file:
+            return json.load(file), out, err
+
+    def check_case(self, one):
+        figures = {name: figure["median"] for name, figure in one["figures"].items()}
+        self.assertEqual((figures["errors"], figures["mismatches"], figures["dropped"]),
+                         (0, 0, 0), one)
+        self.assertIsNone(one["first_error"])
+        if one["profile"] == "idle":
+            self.assertLess(100, figures["idle_bytes"])
+            return
+        self.assertLess(0, figures["rate_hz"], one)
+        self.assertTrue(0 < figures["p50_us"] <= figures["p99_us"] <= figures["p999_us"]
+                        <= figures["max_us"], one)
+        self.assertLess(0, sum(one["throughput_hz_100ms"]))
+        self.assertLess(0, figures["client_busy"])
+        if not one["mode"].startswith("direct"):
+            self.assertLess(0, figures["cpu_us"], one)
+            self.assertIn("added_p99_us", figures)
+        if one["profile"] in ("new", "resumed", "hosts"):
+            # Each request has a connection, but for those at the edges of the window.
+            if "cpu_us" in figures:
+                self.assertAlmostEqual(figures["connection_cpu_us"] / figures["cpu_us"], 1,
+                                       delta=0.5)
+        if one["profile"] == "resumed":
+            self.assertLess(0.5, figures["resumed"], one)
+        if one["profile"] in ("new", "hosts") and "resumed" in figures:
+            self.assertEqual(figures["resumed"], 0, one)
+
+    def test_every_case(self):
+        """Each profile in each mode that has it, with small bulk and few connections."""
+        results, out, err = self.run_json(
+            "--seconds", "0.2", "--modes", ",".join(MODES), "--profiles", "all", "--connections", "4",
+            "--idle-connections", "150", "--bulk-kib", "512", "--commit", "abc",
+            "--html", os.path.join(self.folder, "page.html"))
+        cases = {(one["mode"], one["profile"]) for one in results["cases"]}
+        self.assertEqual(len(cases), 6 * 7 + 3 + 4, cases)
+        for one in results["cases"]:
+            self.check_case(one)
+        self.assertEqual((results["schema"], results["commit"]), ("weir-load/1", "abc"))
+        self.assertEqual(set(results["machine"]), {"cpu", "kernel", "cores", "memory_mib"})
+        self.assertEqual(results["configuration"]["connections"], 4)
+        self.assertIn(f"{len(cases)}/{len(cases)} ", err)
+        self.assertRegex(out, r"\Aweir \S+ takes for forward/small \d.* us of CPU a request")
+        for mode, profile in cases:
+            self.assertRegex(out, rf"(?m)^{mode}/{profile} ")
+        self.check_page(results)
+
+    def check_page(self, results):
+        with open(os.path.join(self.folder, "page.html"), encoding="utf-8") as file:
+            text = file.read()
+        page = Page(text)
+        drawn = [one for one in results["cases"] if one["profile"] != "idle"]
+        self.assertEqual(len(page.lines), 2 * len(drawn))
+        for line in page.lines:
+            for point in line:
+                x, y = map(float, point.split(","))
+                self.assertTrue(0 <= x <= 460 and 0 <= y <= 260, line)
+        self.assertNotIn("nan", re.sub(r"<style>.*</style>", "", text))
+        self.assertEqual([tag for tag, _ in page.tags if tag in ("script", "link", "img")], [])
+        self.assertIn("prefers-color-scheme:dark", text)
+        self.screenshot("page.html")
+
+    def screenshot(self, name):
+        """A browser draws something of it."""
+        browser = shutil.which("chromium")
+        if not browser or harness.SANITIZED:
+            return
+        path = os.path.join(self.folder, "page.png")
+        subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu",
+                        f"--user-data-dir={self.folder}/browser", f"--screenshot={path}",
+                        "--window-size=1000,2000", "file://" + os.path.join(self.folder, name)],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        self.assertLess(20000, os.path.getsize(path))
+
+    def test_open_loop(self):
+        """The rate is what was asked for; latency is told from both times."""
+        results, out, _ = self.run_json("--modes", "forward", "--profiles", "small", "--rate",
+                                        "300", "--poisson", "--connections", "8",
+                                        "--require", "errors<=0", "--require", "rate>100")
+        for one in results["cases"]:
+            self.check_case(one)
+            figures = {name: figure["median"] for name, figure in one["figures"].items()}
+            self.assertAlmostEqual(figures["rate_hz"], 300, delta=200)
+            self.assertLessEqual(figures["sent_p50_us"], figures["p50_us"])
+            self.assertIn("late_p99_us", figures)
+        self.assertIn("Not corrected, from when a request was sent", out)
+
+    def test_requirements(self):
+        """One that does not hold is told, with the figure, and is the exit status."""
+        _, _, err = self.run_json("--modes", "connect", "--profiles", "small", "--require",
+                                  "p99<1ns", "--require", "errors<=0", code=99)
+        self.assertRegex(err, r"weir bench: p99<1ns does not hold: connect/small has \S+ us\n")
+        self.assertNotIn("errors<=0", err)
+
+    def test_find_max(self):
+        out, err = self.bench("run", "--seconds", "0.3", "--warm-up-ms", "50", "--modes", "forward",
+                              "--profiles", "small", "--find-max", "p50<1s")
+        self.assertRegex(out, r"\Aweir \S+ holds p50<1s up to [1-9]\d* requests a second\.\n")
+        self.assertIn("holds\n", err)
+        out, err = self.bench("run", "--find-max", "p50<1s", code=1)
+        self.assertIn("--find-max searches in one case", err)
+
+    def run_proxy(self, proxy, *arguments, code=0):
+        self.addCleanup(proxy.close)
+        return self.run_json("--proxy", proxy.address, "--proxy-pid", str(os.getpid()), "--modes",
+                             "forward", "--connections", "2", "--bytes", "5000", *arguments,
+                             code=code)
+
+    def test_other_proxy(self):
+        results, _, _ = self.run_proxy(LyingProxy(), "--profiles", "small")
+        self.check_case(results["cases"][1])
+        self.assertEqual(results["cases"][1]["mode"], "forward")
+
+    def test_broken_bodies(self):
+        """One byte that differs, and a body that ends early, are failures of their own."""
+        def flip(data, at):
+            return data[:-1] + bytes([data[-1] ^ 1]) if at + len(data) > 2000 else data
+
+        for spoil in (flip, lambda data, at: data[:-1]):
+            results, out, err = self.run_proxy(LyingProxy(spoil), "--profiles", "new", code=65)
+            self.assertIn("a body came as another one than was sent", err)
+            self.assertIn("With care:", out)
+            forward = results["cases"][1]
+            self.assertLess(0, forward["figures"]["mismatches"]["median"])
+            self.assertRegex(forward["first_error"], "a body is not what was sent|a body ended")
+
+    def test_bad_proxies(self):
+        """What is no proxy, or nobody, makes errors, not answers."""
+        def forbid(_data, _at):
+            return b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+
+        for proxy, words in ((LyingProxy(forbid), "response: status 403"),
+                             (LyingProxy(lambda data, at: b"\x16\x03\x01"), "response: ")):
+            results, out, _ = self.run_proxy(proxy, "--profiles", "small", "--require", "errors<=0",
+                                             code=99)
+            self.assertIn(words, results["cases"][1]["first_error"])
+            self.assertRegex(out, r"With care:\n(  .*\n)*  forward/small: up to \d+ errors a round")
+        nobody = LyingProxy()
+        nobody.close()
+        results, _, _ = self.run_proxy(nobody, "--profiles", "small", "--require", "errors<=0",
+                                       code=99)
+        self.assertIn("Connection refused", results["cases"][1]["first_error"])
+
+    def test_refused_addresses(self):
+        """The harness is for this machine alone."""
+        for address, words in (("192.0.2.1:80", "only proxies on loopback"),
+                               ("[2001:db8::1]:80", "only proxies on loopback"),
+                               ("localhost:80", "an IP address and a port expected"),
+                               ("127.0.0.1", "an IP address and a port expected")):
+            _, err = self.bench("run", "--proxy", address, "--modes", "forward", code=64)
+            self.assertIn(words, err)
+        _, err = self.bench("run", "--cores", "0,0,9999", code=64)
+        self.assertIn("--cores: this process may not use core 9999", err)
+
+    def test_compare(self):
+        results, _, _ = self.run_json("--modes", "forward", "--profiles", "small")
+        before = os.path.join(self.folder, "results.json")
+        out, err = self.bench("compare", before, before)
+        self.assertRegex(out, r"\Athe same: 0 figures better, 0 worse, \d+ within the noise\.\n")
+        self.assertEqual(err, "")
+        cpu = results["cases"][1]["figures"]["cpu_us"]
+        for name in ("median", "min", "max"):
+            cpu[name] *= 2
+        after = self.write("after.json", json.dumps(results).encode())
+        out, _ = self.bench("compare", before, after, code=99)
+        self.assertRegex(out, r"\Aworse: 0 figures better, 1 worse")
+        self.assertRegex(out, r"(?m)^forward/small +cpu_us .* 2\.000  worse$")
+        out, _ = self.bench("compare", after, before)
+        self.assertRegex(out, r"\Abetter: 1 figures better, 0 worse")
+        _, err = self.bench("compare", before, "absent", code=78)
+        self.assertIn("absent", err)
+
+    def test_interrupted(self):
+        """Its processes end with it, and its folder goes."""
+        weir = subprocess.Popen([harness.BINARY, "bench", "run", "--seconds", "60", "--modes",
+                                 "intercept", "--profiles", "small"], cwd=self.folder,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(weir.kill)
+        children = f"/proc/{weir.pid}/task/{weir.pid}/children"
+
+        def started():
+            with open(children, encoding="ascii") as file:
+                return file.read().split()[1:]  # the origin, and a client or a proxy
+        pids = harness.wait_for("a trial", started)
+        weir.send_signal(signal.SIGINT)
+        _, err = weir.communicate(timeout=harness.WAIT_S)
+        self.assertEqual((weir.returncode, err.decode()), (1, "weir bench: interrupted\n"))
+        self.assertEqual([pid for pid in pids if os.path.exists("/proc/" + pid)], [])
+        self.assertEqual([name for name in os.listdir(self.folder) if "weir-bench" in name], [])
+
+    def test_no_case(self):
+        _, err = self.bench("run", "--modes", "forward", "--profiles", "resumed", code=64)
+        self.assertIn("no mode that was named has a profile that was named", err)
+
+    def test_files(self):
+        """Results that cannot be written are a failure."""
+        _, err = self.bench("run", "--seconds", "0.1", "--rounds", "1", "--modes", "forward",
+                            "--profiles", "small", "--json", "absent/file", code=73)
+        self.assertIn("weir bench: absent/file: No such file or directory", err)
+
+    def test_help(self):
+        for verb in ("run", "origin", "compare"):
+            out, _ = self.bench(verb, "--help")
+            self.assertIn(f"Usage: weir bench {verb}", out)
+            self.assertLessEqual(max(map(len, out.splitlines())), 100)
+
+
+class Origin(Case):
+    """The origin alone, asked by Python's own client."""
+
+    def setUp(self):
+        super().setUp()
+        self.origin = subprocess.Popen(
+            [harness.BINARY, "bench", "origin", "--ca-dir", os.path.join(self.folder, "ca")],
+            stdout=subprocess.PIPE)
+        self.addCleanup(self.origin.stdout.close)
+        self.addCleanup(self.origin.wait)
+        self.addCleanup(self.origin.kill)
+        self.ports = json.loads(self.origin.stdout.readline())
+
+    def curl(self, *arguments, tls=False):
+        host = "origin.bench.test"
+        port = self.ports["https" if tls else "http"]
+        done = subprocess.run(
+            ["curl", "-s", "--max-time", "10", "--connect-to", f"{host}:{port}:127.0.0.1:{port}",
+             "--retry", "20", "--retry-connrefused", "--retry-delay", "0",
+             "--cacert", os.path.join(self.folder, "ca", "weir-ca-cert.pem"),
+             *arguments[1:], f"{'https' if tls else 'http'}://{host}:{port}{arguments[0]}"],
+            stdout=subprocess.PIPE, check=True)
+        return done.stdout
+
+    def test_bodies(self):
+        """Sizes, chunks and delays; the same bytes in the clear and by TLS."""
+        if not shutil.which("curl"):
+            raise unittest.SkipTest("no curl")
+        for size in (0, 1, 1024, 16383, 65521, 1000000):
+            body = self.curl(f"/bytes/{size}")
+            self.assertEqual(len(body), size)
+            self.assertEqual(body, self.curl(f"/bytes/{size}?chunked", tls=True))
+            self.assertEqual(hashlib.sha256(body).digest(),
+                             hashlib.sha256(self.curl(f"/bytes/{size}?delay_ms=50&chunked"))
+                             .digest())
+        self.assertIn(b"404", self.curl("/else", "-i"))
+
+    def test_uploads(self):
+        if not shutil.which("curl"):
+            raise unittest.SkipTest("no curl")
+        body = self.curl("/bytes/200000")
+        good = self.write("good", body)
+        self.assertEqual(self.curl("/sink", "--data-binary", "@" + good), b"200000 bytes\n")
+        self.assertEqual(self.curl("/sink", "-H", "Transfer-Encoding: chunked", "--data-binary",
+                                   "@" + good, tls=True), b"200000 bytes\n")
+        bad = self.write("bad", body[:70000] + bytes([body[70000] ^ 1]) + body[70001:])
+        self.assertEqual(self.curl("/sink", "--data-binary", "@" + bad), b"differs at byte 70000\n")
+
+    def test_dns(self):
+        """A to any name is 127.0.0.1; there is no AAAA; rubbish is not answered."""
+        question = b"\x05h1-17\x05bench\x04test\0"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(harness.WAIT_S)
+            asker.connect(("127.0.0.1", self.ports["dns"]))
+            for kind, answers in ((1, 1), (28, 0)):
+                asker.send(b"rubbish")
+                asker.send(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0" + question + bytes([0, kind, 0, 1]))
+                got = asker.recv(512)
+                self.assertEqual((got[:2], got[7]), (b"\x12\x34", answers))
+                self.assertEqual(got.endswith(bytes([127, 0, 0, 1])), answers == 1)
+
+    def test_ports(self):
+        """A port that is taken is told."""
+        code, _, err = self.weir_command("bench", "origin", "--ca-dir", "ca2", "--ports",
+                                         f"{self.ports['http']},0,0")
+        self.assertEqual(code, 73)
+        self.assertIn(f"cannot listen on 127.0.0.1:{self.ports['http']}", err)
+
+
+if __name__ == "__main__":
+    harness.main()

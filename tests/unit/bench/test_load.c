@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The load harness without load: intended times, thresholds, figures, its command line, what it
+ * writes, and its verdict on two results. */
+#include "bench/load_pace.h"
+#include "bench/load_results.h"
+#include "bench/load_run.h"
+#include "bench/proc.h"
+#include "core/base/clock.h"
+#include "core/options.h"
+#include "core/tools/json_lines.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* ---- intended times ---- */
+
+static void constant_pace(void **state)
+{
+    struct load_pace pace;
+
+    (void)state;
+    load_pace_init(&pace, 1000, 3, false, 1);
+    for (int64_t i = 0; i < 1000000; i++) {
+        int64_t exact_ns = 1000 + i * NS_PER_S / 3;
+        int64_t told_ns = load_pace_take(&pace);
+
+        assert_true(told_ns - exact_ns <= 1 && exact_ns - told_ns <= 1); /* no drift */
+    }
+}
+
+static void poisson_pace(void **state)
+{
+    enum { COUNT = 200000, RATE_HZ = 1000 };
+    struct load_pace pace, again;
+    double sum = 0, squares = 0;
+    int64_t before_ns = 0;
+
+    (void)state;
+    load_pace_init(&pace, 0, RATE_HZ, true, 7);
+    load_pace_init(&again, 0, RATE_HZ, true, 7);
+    for (int i = 0; i < COUNT; i++) {
+        int64_t now_ns = load_pace_take(&pace);
+        double gap = (double)(now_ns - before_ns) / NS_PER_MS;
+
+        assert_int_equal(now_ns, load_pace_take(&again));
+        assert_true(now_ns >= before_ns);
+        before_ns = now_ns;
+        sum += gap;
+        squares += gap * gap;
+    }
+    /* Exponential gaps: mean 1 ms, and a mean square of 2. */
+    assert_true(fabs(sum / COUNT - 1) < 0.02);
+    assert_true(fabs(squares / COUNT - 2) < 0.1);
+}
+
+/* ---- thresholds ---- */
+
+static void good_bounds(void **state)
+{
+    static const struct {
+        const char *text;
+        int mode, profile;
+        enum load_figure figure;
+        double bound;
+        double holds, fails;
+    } rows[] = {
+        {"p99<5ms", -1, -1, FIGURE_P99_US, 5000, 4999, 5000},
+        {"p99_us<=5", -1, -1, FIGURE_P99_US, 5, 5, 5.1},
+        {"intercept/new/cpu_us<900", LOAD_INTERCEPT, LOAD_NEW, FIGURE_CPU_US, 900, 899, 901},
+        {"direct-tls/p50<1s", LOAD_DIRECT_TLS, -1, FIGURE_P50_US, 1e6, 1, 2e6},
+        {"idle/idle_bytes<=1024", -1, LOAD_IDLE, FIGURE_IDLE_BYTES, 1024, 1024, 1025},
+        {"errors<=0", -1, -1, FIGURE_ERRORS, 0, 0, 1},
+        {"rate>100.5", -1, -1, FIGURE_RATE_HZ, 100.5, 101, 100},
+        {"rate>=100/s", -1, -1, FIGURE_RATE_HZ, 100, 100, 99},
+        {"gib_cpu_ms<2s", -1, -1, FIGURE_GIB_CPU_MS, 2000, 1999, 2001},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct load_require require;
+        char error[256];
+
+        assert_true(load_require_parse(&require, rows[i].text, error, sizeof(error)));
+        assert_int_equal(require.mode, rows[i].mode);
+        assert_int_equal(require.profile, rows[i].profile);
+        assert_int_equal(require.figure, rows[i].figure);
+        assert_true(fabs(require.bound - rows[i].bound) < 1e-9 * (1 + rows[i].bound));
+        assert_true(load_require_holds(&require, rows[i].holds));
+        assert_false(load_require_holds(&require, rows[i].fails));
+        assert_false(load_require_holds(&require, NAN));
+    }
+}
+
+static void bad_bounds(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
+        {"", "byte 0: the name of a figure expected"},
+        {"p98<1", "byte 0: the name of a figure expected"},
+        {"intercept/p98<1", "byte 10: the name of a figure expected"},
+        {"tunnel/p99<1", "byte 0: the name of a figure expected"},
+        {"p99", "byte 3: < or > expected"},
+        {"p99=1", "byte 0: the name of a figure expected"},
+        {"p99<", "byte 4: a number expected"},
+        {"p99<x", "byte 4: a number expected"},
+        {"p99<nan", "byte 4: a number expected"},
+        {"p99<5m", "byte 5: us, or another unit of time expected behind the number"},
+        {"errors<5ms", "byte 8: nothing expected behind the number"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct load_require require;
+        char error[256];
+
+        assert_false(load_require_parse(&require, rows[i].text, error, sizeof(error)));
+        assert_non_null(strstr(error, rows[i].message));
+    }
+}
+
+/* Without a mode a bound is for the proxy, not for the direct way. */
+static void bounds_concern(void **state)
+{
+    struct load_require require;
+    char error[256];
+
+    (void)state;
+    assert_true(load_require_parse(&require, "p99<5ms", error, sizeof(error)));
+    assert_true(load_require_concerns(&require, LOAD_FORWARD, LOAD_NEW));
+    assert_false(load_require_concerns(&require, LOAD_DIRECT, LOAD_NEW));
+    assert_true(load_require_parse(&require, "direct/new/p99<5ms", error, sizeof(error)));
+    assert_true(load_require_concerns(&require, LOAD_DIRECT, LOAD_NEW));
+    assert_false(load_require_concerns(&require, LOAD_DIRECT, LOAD_SMALL));
+}
+
+/* ---- figures ---- */
+
+static void figures_of_a_trial(void **state)
+{
+    static struct load_result result;
+    struct load_plan plan = {.mode = LOAD_INTERCEPT, .profile = LOAD_NEW};
+    double figures[FIGURE_COUNT], baseline[FIGURE_COUNT];
+
+    (void)state;
+    result.units = 1000;
+    result.connections = 500;
+    result.resumed = 250;
+    result.down_bytes = 1024 * 1024;
+    result.window_ns = 2 * NS_PER_S;
+    result.proxy_cpu_ns = NS_PER_S;
+    result.client_cpu_ns = NS_PER_S;
+    result.origin_cpu_ns = -1;
+    histogram_add(&result.latency, 100 * NS_PER_US);
+    load_figures_take(&plan, &result, figures);
+    assert_true(figures[FIGURE_RATE_HZ] == 500);
+    assert_true(figures[FIGURE_MIB_S] == 0.5);
+    assert_true(figures[FIGURE_CPU_US] == 1000);
+    assert_true(figures[FIGURE_CONN_CPU_US] == 2000);
+    assert_true(figures[FIGURE_PROXY_BUSY] == 0.5);
+    assert_true(figures[FIGURE_CLIENT_BUSY] == 0.5);
+    assert_true(figures[FIGURE_RESUMED] == 0.5);
+    assert_true(isnan(figures[FIGURE_ORIGIN_BUSY]));
+    assert_true(isnan(figures[FIGURE_GIB_CPU_MS]));
+    assert_true(isnan(figures[FIGURE_IDLE_BYTES]));
+    assert_true(isnan(figures[FIGURE_LATE_P99_US]));
+    load_figures_clear(baseline);
+    baseline[FIGURE_P50_US] = 40;
+    load_figures_add(figures, baseline);
+    assert_true(fabs(figures[FIGURE_ADDED_P50_US] - 60) < 1);
+    assert_true(isnan(figures[FIGURE_ADDED_P99_US]));
+}
+
+static void spreads(void **state)
+{
+    const double values[] = {3, NAN, 1, 2};
+    struct load_spread spread = load_spread_of(values, 4);
+
+    (void)state;
+    assert_true(spread.median == 2 && spread.min == 1 && spread.max == 3);
+    assert_true(isnan(load_spread_of(values + 1, 1).median));
+}
+
+static void pattern(void **state)
+{
+    uint8_t copy[100];
+
+    (void)state;
+    load_pattern_init();
+    memcpy(copy, load_pattern(70000, sizeof(copy)).data, sizeof(copy));
+    assert_true(load_pattern_matches(70000, span_make(copy, sizeof(copy))));
+    assert_false(load_pattern_matches(70001, span_make(copy, sizeof(copy))));
+    copy[99] ^= 1;
+    assert_false(load_pattern_matches(70000, span_make(copy, sizeof(copy))));
+}
+
+/* This process has used some CPU time and memory, and is one. */
+static void own_usage(void **state)
+{
+    struct proc_usage usage, later;
+    volatile unsigned spun = 0;
+
+    (void)state;
+    assert_true(proc_read_usage(getpid(), &usage));
+    assert_int_equal(usage.process_count, 1);
+    assert_true(usage.private_kib > 0);
+    for (int64_t end_ns = clock_monotonic_ns() + 50 * NS_PER_MS; clock_monotonic_ns() < end_ns;) {
+        spun++;
+    }
+    assert_true(proc_read_cpu(getpid(), &later));
+    assert_true(later.cpu_ns > usage.cpu_ns);
+    assert_false(proc_read_cpu(0x7ffffff0, &later));
+}
+
+/* ---- the command line ---- */
+
+struct parsed {
+    int status;
+    struct load_options options;
+    char *err;
+};
+
+static struct parsed parse(enum load_verb verb, const char *line)
+{
+    static char copy[512];
+    struct parsed p = {0};
+    char *words[16], *save = NULL, *out;
+    size_t count = 0, out_len, err_len;
+    FILE *out_file = open_memstream(&out, &out_len), *err = open_memstream(&p.err, &err_len);
+
+    snprintf(copy, sizeof(copy), "%s", line);
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        assert_true(count < COUNT_OF(words));
+        words[count++] = word;
+    }
+    p.status = load_options_parse(verb, words, count, &p.options, out_file, err);
+    fclose(out_file);
+    fclose(err);
+    free(out);
+    return p;
+}
+
+static void good_options(void **state)
+{
+    struct parsed p = parse(LOAD_VERB_RUN, "--modes intercept,forward --profiles=all --rate 5000 "
+                                           "--poisson --ports 1,0,65535 --require p99<5ms");
+
+    (void)state;
+    assert_int_equal(p.status, -1);
+    assert_true(p.options.has_mode[LOAD_INTERCEPT] && p.options.has_mode[LOAD_FORWARD]);
+    assert_false(p.options.has_mode[LOAD_CONNECT]);
+    assert_true(p.options.has_profile[LOAD_SMALL] && p.options.has_profile[LOAD_MIX]);
+    assert_int_equal(p.options.rate_hz, 5000);
+    assert_int_equal(p.options.ports.tls, 0);
+    assert_int_equal(p.options.ports.dns, 65535);
+    assert_int_equal(p.options.require_count, 1);
+    free(p.err);
+    p = parse(LOAD_VERB_COMPARE, "a b");
+    assert_int_equal(p.status, -1);
+    assert_string_equal(p.options.operands[1], "b");
+    free(p.err);
+    p = parse(LOAD_VERB_RUN, "--help");
+    assert_int_equal(p.status, EXIT_STATUS_OK);
+    free(p.err);
+}
+
+static void bad_options(void **state)
+{
+    static const struct {
+        enum load_verb verb;
+        const char *line, *message;
+    } rows[] = {
+        {LOAD_VERB_RUN, "--mods x", "unknown option \"--mods\"; did you mean \"--modes\"?\n"},
+        {LOAD_VERB_RUN, "--modes forwrd", "--modes: \"forwrd\" is none of them; did you mean"},
+        {LOAD_VERB_RUN, "--rate", "--rate needs a value\n"},
+        {LOAD_VERB_RUN, "--rate 0", "--rate: a number from 1 to 10000000 expected\n"},
+        {LOAD_VERB_RUN, "--rate 99999999999999999999", "--rate: a number from 1 to"},
+        {LOAD_VERB_RUN, "--seconds 601", "--seconds: a number from 0.1 to 600 expected\n"},
+        {LOAD_VERB_RUN, "--seconds 0.01", "--seconds: a number from"},
+        {LOAD_VERB_RUN, "--seconds 1x", "--seconds: a number from"},
+        {LOAD_VERB_RUN, "--seconds 1.2.3", "--seconds: a number from"},
+        {LOAD_VERB_RUN, "--poisson=1", "--poisson takes no value\n"},
+        {LOAD_VERB_RUN, "--poisson", "--poisson needs --rate N\n"},
+        {LOAD_VERB_RUN, "--ports 1,2", "--ports: three numbers"},
+        {LOAD_VERB_RUN, "--ports 1,2,3,4", "--ports: three numbers"},
+        {LOAD_VERB_RUN, "--ports 1,2,65536", "--ports: three numbers"},
+        {LOAD_VERB_RUN, "--require p99", "--require: byte 3: < or > expected\n"},
+        {LOAD_VERB_RUN, "--proxy-pid 1", "need --proxy ADDRESS\n"},
+        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --modes intercept", "needs --proxy-ca FILE\n"},
+        {LOAD_VERB_RUN, "--find-max p99<1 --rate 5", "without --rate\n"},
+        {LOAD_VERB_RUN, "x", "unexpected argument \"x\"\n"},
+        {LOAD_VERB_ORIGIN, "--rounds 1", "unknown option \"--rounds\""},
+        {LOAD_VERB_COMPARE, "a", "two files expected\n"},
+        {LOAD_VERB_COMPARE, "a b c", "unexpected argument \"c\"\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct parsed p = parse(rows[i].verb, rows[i].line);
+
+        assert_int_equal(p.status, EXIT_STATUS_USAGE);
+        if (!strstr(p.err, rows[i].message)) {
+            fail_msg("%s: %s", rows[i].line, p.err);
+        }
+        free(p.err);
+    }
+}
+
+/* ---- what is written ---- */
+
+/* Results of one case with three rounds around these figures. */
+static void write_results(const char *path, double cpu_us, double rate_hz)
+{
+    static struct load_case one;
+    struct load_options options = {.rounds = 3, .window_ms = 1000, .connections = 4};
+    struct load_results results = {.options = &options,
+                                   .proxy = "weir <&>",
+                                   .cases = &one,
+                                   .case_count = 1,
+                                   .cores = {-1, -1, -1},
+                                   .max_rate_hz = NAN};
+    FILE *file = fopen(path, "we");
+
+    one = (struct load_case){.mode = LOAD_FORWARD, .profile = LOAD_SMALL, .rounds = 3};
+    for (int i = 0; i < 3; i++) {
+        load_figures_clear(one.figures[i]);
+        one.figures[i][FIGURE_CPU_US] = cpu_us * (1 + 0.01 * i);
+        one.figures[i][FIGURE_RATE_HZ] = rate_hz * (1 - 0.01 * i);
+        one.figures[i][FIGURE_ERRORS] = 0;
+    }
+    one.slot_count = 10;
+    histogram_add(&one.latency, 5000);
+    assert_non_null(file);
+    assert_true(load_results_write_json(&results, file));
+    assert_int_equal(fclose(file), 0);
+}
+
+struct files {
+    char folder[32];
+    char before[64], after[64];
+};
+
+static struct files make_files(void)
+{
+    struct files files = {.folder = "/tmp/weir-test-load-XXXXXX"};
+
+    assert_non_null(mkdtemp(files.folder));
+    snprintf(files.before, sizeof(files.before), "%s/before", files.folder);
+    snprintf(files.after, sizeof(files.after), "%s/after", files.folder);
+    return files;
+}
+
+static void remove_files(const struct files *files)
+{
+    unlink(files->before);
+    unlink(files->after);
+    rmdir(files->folder);
+}
+
+static void json_has_its_schema(void **state)
+{
+    struct files files = make_files();
+    const json_t *one, *figures;
+    json_t *results;
+
+    (void)state;
+    write_results(files.before, 10, 1000);
+    results = json_load_file(files.before, 0, NULL);
+    assert_non_null(results);
+    assert_string_equal(json_string_value(json_object_get(results, "schema")), "weir-load/1");
+    assert_string_equal(json_string_value(json_object_get(results, "proxy")), "weir <&>");
+    assert_true(json_is_object(json_object_get(results, "machine")));
+    assert_true(json_is_object(json_object_get(results, "configuration")));
+    assert_true(json_is_null(json_object_get(results, "max_rate_hz")));
+    one = json_array_get(json_object_get(results, "cases"), 0);
+    assert_string_equal(json_string_value(json_object_get(one, "mode")), "forward");
+    figures = json_object_get(one, "figures");
+    assert_int_equal(json_object_size(figures), 3);
+    assert_int_equal(json_array_size(json_object_get(json_object_get(figures, "cpu_us"), "rounds")),
+                     3);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(results, "units"), "cpu_us")), "us");
+    assert_int_equal(json_array_size(json_object_get(one, "throughput_hz_100ms")), 10);
+    json_decref(results);
+    remove_files(&files);
+}
+
+static void verdicts(void **state)
+{
+    static const struct {
+        double cpu_us, rate_hz;
+        int status;
+        const char *words;
+    } rows[] = {
+        {10, 1000, 0, "the same: 0 figures better, 0 worse, 3 within the noise.\n"},
+        {10.2, 990, 0, "the same: "}, /* the rounds overlap */
+        {8, 1000, 0, "better: 1 figures better, 0 worse, 2 within the noise.\n"},
+        {8, 2000, 0, "better: 2 figures better"},
+        {12, 1000, 99, "worse: 0 figures better, 1 worse"},
+        {8, 500, 99, "mixed: 1 figures better, 1 worse"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct files files = make_files();
+        size_t len;
+        char *text;
+        FILE *out = open_memstream(&text, &len);
+
+        write_results(files.before, 10, 1000);
+        write_results(files.after, rows[i].cpu_us, rows[i].rate_hz);
+        assert_int_equal(load_compare_run(files.before, files.after, out, stderr), rows[i].status);
+        fclose(out);
+        if (strncmp(text, rows[i].words, strlen(rows[i].words)) != 0) {
+            fail_msg("%s", text);
+        }
+        free(text);
+        remove_files(&files);
+    }
+}
+
+static void verdict_on_nonsense(void **state)
+{
+    static const char *const texts[] = {"", "{", "[]", "{\"schema\":\"weir-load/2\",\"cases\":[]}",
+                                        "{\"schema\":\"weir-load/1\"}"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct files files = make_files();
+        FILE *file = fopen(files.before, "we");
+        char *text;
+        size_t len;
+        FILE *err = open_memstream(&text, &len);
+
+        assert_non_null(file);
+        fputs(texts[i], file);
+        fclose(file);
+        write_results(files.after, 1, 1);
+        assert_int_equal(load_compare_run(files.before, files.after, stdout, err),
+                         EXIT_STATUS_CONFIG);
+        fclose(err);
+        assert_non_null(strstr(text, files.before));
+        free(text);
+        remove_files(&files);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(constant_pace),  cmocka_unit_test(poisson_pace),
+        cmocka_unit_test(good_bounds),    cmocka_unit_test(bad_bounds),
+        cmocka_unit_test(bounds_concern), cmocka_unit_test(figures_of_a_trial),
+        cmocka_unit_test(spreads),        cmocka_unit_test(pattern),
+        cmocka_unit_test(own_usage),      cmocka_unit_test(good_options),
+        cmocka_unit_test(bad_options),    cmocka_unit_test(json_has_its_schema),
+        cmocka_unit_test(verdicts),       cmocka_unit_test(verdict_on_nonsense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
