@@ -39,7 +39,7 @@ static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
     c->worker = w;
     c->fd = fd;
     c->owner = owner;
-    c->tx_wake = SIZE_MAX;
+    c->tx_wake = UINT32_MAX;
     return c;
 }
 
@@ -528,7 +528,7 @@ static void on_send(struct conn *c, const struct ring_event *event)
         conn_flush(c);
     }
     if (c->error || c->tx.len <= c->tx_wake) {
-        c->tx_wake = SIZE_MAX;
+        c->tx_wake = UINT32_MAX;
         actor_ready(c->owner);
     }
 }
@@ -537,9 +537,8 @@ static void on_send(struct conn *c, const struct ring_event *event)
 
 void conn_poll(struct conn *c, bool in)
 {
-    bool *polling = in ? &c->polling_in : &c->polling_out;
-
-    if (*polling || (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
+    if ((in ? c->polling_in : c->polling_out) ||
+        (c->state != CONN_OPEN && c->state != CONN_FLUSHING)) {
         return;
     }
     if (!in && (c->half_open || c->eof)) {
@@ -552,7 +551,11 @@ void conn_poll(struct conn *c, bool in)
         }
         return;
     }
-    *polling = true;
+    if (in) {
+        c->polling_in = true;
+    } else {
+        c->polling_out = true;
+    }
     c->in_flight++;
     ring_poll(c->worker->ring, c->fd, ring_owner(c), in ? RING_POLL_IN : RING_POLL_OUT,
               in ? POLLIN | POLLRDHUP : POLLOUT);
@@ -795,7 +798,7 @@ void conn_close(struct conn *c, enum conn_close_how how)
 
     ASSERT(c->state <= CONN_OPEN);
     c->owner = can_flush ? &c->self->actor : &c->worker->reaper.actor;
-    c->tx_wake = SIZE_MAX;
+    c->tx_wake = UINT32_MAX;
     tls_engine_free(c->tls);
     c->tls = NULL;
     if (how != CONN_CLOSE_FLUSH || c->state != CONN_OPEN || c->error || !can_flush) {

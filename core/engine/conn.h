@@ -69,25 +69,24 @@ struct conn {
     uint16_t in_flight;
     uint8_t state;     /* enum conn_state */
     uint8_t receiving; /* enum conn_receiving */
-    bool sending;
-    bool polling_in;
-    bool polling_out;
-    bool
-        half_open; /* the peer's FIN is there: a poll would tell that at once, whatever it is for */
-    bool send_waits; /* for room */
-    bool hung_up;    /* error or hang-up was seen */
-    bool look_again; /* the end came: receive anew as soon as the armed receive has ended */
-    bool watching;   /* a poll for the end of the connection is armed */
-    bool eof;        /* the peer's FIN was seen, or the transport's end */
-    bool truncated;  /* eof, but the transport did not say so */
-    bool fin_wanted; /* send ours once tx is empty */
-    bool fin_sent;
-    bool bulk;          /* receive into big buffers */
-    bool was_capped;    /* the last receive ended because its cap was full: more is waiting */
-    uint32_t arm_bytes; /* received by the current or last armed receive */
+    bool sending : 1;
+    bool polling_in : 1;
+    bool polling_out : 1;
+    bool half_open : 1;  /* the peer's FIN is there: any poll would tell that at once */
+    bool send_waits : 1; /* for room */
+    bool hung_up : 1;    /* error or hang-up was seen */
+    bool look_again : 1; /* the end came: receive anew as soon as the armed receive has ended */
+    bool watching : 1;   /* a poll for the end of the connection is armed */
+    bool eof : 1;        /* the peer's FIN was seen, or the transport's end */
+    bool truncated : 1;  /* eof, but the transport did not say so */
+    bool fin_wanted : 1; /* send ours once tx is empty */
+    bool fin_sent : 1;
+    bool bulk : 1;       /* receive into big buffers */
+    bool was_capped : 1; /* the last receive ended because its cap was full: more is waiting */
+    uint32_t arm_bytes;  /* received by the current or last armed receive */
     uint32_t arm_count;
-    uint32_t rx_limit;     /* kernels without a receive cap: cancel above this many bytes in rx */
-    size_t tx_wake;        /* make the owner ready when tx is down to this; SIZE_MAX: never */
+    uint32_t rx_limit; /* kernels without a receive cap: cancel above this many bytes in rx */
+    uint32_t tx_wake;  /* a send wakes the owner once tx is down to this; UINT32_MAX: any does */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
     int64_t sent_ns;       /* when a send last came back; 0: none did */
 };

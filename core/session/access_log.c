@@ -46,7 +46,7 @@ static void address_value(struct text *t, const char *name, const struct address
     }
 }
 
-static void tls_value(struct text *t, const char *name, const struct session_tls_end *tls)
+static void tls_value(struct text *t, const char *name, const struct session_tls_side *tls)
 {
     if (!tls->version) {
         return;
@@ -104,7 +104,8 @@ static void detection_value(struct text *t, const struct session *s)
     text_char(t, '}');
 }
 
-/* Microseconds between two times, or moments of the session; nothing when one never came. */
+/* Microseconds between two times, or moments of the session; nothing when one never came, or came
+ * too late for a moment. */
 static void times_value(struct text *t, const char *name, int64_t from_ns, int64_t to_ns)
 {
     if (from_ns && to_ns >= from_ns) {
@@ -114,7 +115,7 @@ static void times_value(struct text *t, const char *name, int64_t from_ns, int64
 
 static void phase(struct text *t, const char *name, uint32_t from, uint32_t to)
 {
-    if (from && to >= from) {
+    if (from && to >= from && to < UINT32_MAX) {
         number_value(t, name, to - from);
     }
 }
@@ -212,13 +213,16 @@ static void connection_values(struct text *t, const struct session *s)
 static void connection_phases(struct text *t, const struct session *s)
 {
     const struct session_times *at = &s->times;
+    const struct session_tls *tls = s->tls;
 
     phase(t, "hello", SESSION_BEGIN, at->hello);
     phase(t, "dns", at->dial_begin, at->resolved);
     phase(t, "connect", at->resolved, at->connected);
-    phase(t, "server_tls", at->server_tls_begin, at->server_tls_end);
-    phase(t, "mint", at->mint_begin, at->mint_end);
-    phase(t, "client_tls", at->client_tls_begin, at->client_tls_end);
+    if (tls) {
+        phase(t, "server_tls", tls->server.begin, tls->server.end);
+        phase(t, "mint", tls->mint_begin, tls->mint_end);
+        phase(t, "client_tls", tls->client.begin, tls->client.end);
+    }
 }
 
 static void end_line(struct text *t, struct session *s)

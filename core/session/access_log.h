@@ -10,6 +10,7 @@
 #include "core/session/session.h"
 
 void access_log_request(struct session *session, const struct http_exchange *exchange);
+/* end_ns: of ring_now(). */
 void access_log_tunnel(struct session *session, int64_t end_ns);
 
 #endif

@@ -46,34 +46,33 @@ enum step {
 
 enum { SESSION_TRAIL_LEN = 16 };
 
-/* Times of a session. All but its begin are session_moment(); 0: did not happen. */
+/* Times of a session, those of its TLS apart. All but its begin are session_moment(); 0: did not
+ * happen. */
 struct session_times {
     int64_t begin_ns; /* of ring_now() */
     uint32_t hello;   /* ClientHello whole */
     uint32_t dial_begin;
     uint32_t resolved;
     uint32_t connected;
-    uint32_t server_tls_begin;
-    uint32_t server_tls_end;
-    uint32_t mint_begin;
-    uint32_t mint_end;
-    uint32_t client_tls_begin;
-    uint32_t client_tls_end;
     uint32_t first_byte; /* first byte of the server's that the client was sent */
 };
 
-/* What one end of TLS turned out to be; static strings. */
-struct session_tls_end {
+/* What TLS with one side turned out to be: static strings, and moments as in session_times. */
+struct session_tls_side {
     const char *version;
     const char *cipher;
     const char *group;
+    uint32_t begin; /* of the handshake */
+    uint32_t end;
     bool resumed;
 };
 
 /* Of a session whose TLS is ended here, on either side. */
 struct session_tls {
-    struct session_tls_end server;
-    struct session_tls_end client;
+    struct session_tls_side server;
+    struct session_tls_side client;
+    uint32_t mint_begin;
+    uint32_t mint_end;
     char alpn[VISIT_ALPN_MAX + 1];
 };
 
@@ -161,20 +160,19 @@ struct session {
     struct timer deadline; /* of the current step */
     struct h1_scan request_scan;
 
-    uint8_t step;                     /* enum step */
-    uint8_t trail[SESSION_TRAIL_LEN]; /* the last steps, newest at trail_count % LEN */
     uint32_t trail_count;
-    uint8_t reason;  /* enum close_reason */
-    bool is_connect; /* CONNECT or what is like it: one line in the log for all of it */
+    uint8_t trail[SESSION_TRAIL_LEN]; /* the last steps, newest at trail_count % LEN */
+    uint8_t step;                     /* enum step */
+    uint8_t reason;                   /* enum close_reason */
+    uint16_t listener;
+    uint16_t status;     /* of our own answer to CONNECT; 0: none */
+    uint16_t port;       /* of the target */
+    uint8_t decision;    /* enum decision */
+    uint8_t protocol;    /* enum protocol: what the client speaks inside */
+    uint8_t leaf_source; /* enum leaf_source */
+    bool is_connect;     /* CONNECT or what is like it: one line in the log for all of it */
     bool relaying;
     bool told; /* the client was given an answer of our own */
-
-    uint16_t listener;
-    uint8_t decision; /* enum decision */
-    uint8_t protocol; /* enum protocol: what the client speaks inside */
-    uint8_t leaf_source;
-    uint16_t status; /* of our own answer to CONNECT; 0: none */
-    uint16_t port;
     bool target_is_ip;
     bool sni_mismatch;  /* it is not, or does not resolve to, where the client wanted to go */
     bool host_mismatch; /* the same of the Host of clear HTTP */
@@ -272,7 +270,7 @@ static inline int64_t session_now(const struct session *session)
 }
 
 /* A time of ring_now() as session_times has it: microseconds since the begin, and one more. 0 for a
- * time before it. Ends at UINT32_MAX, after 71 minutes. */
+ * time before it, UINT32_MAX for all that is more than 71 minutes behind it. */
 uint32_t session_moment(const struct session *session, int64_t time_ns);
 
 static inline uint32_t session_moment_now(const struct session *session)

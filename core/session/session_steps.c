@@ -178,12 +178,18 @@ static bool have_tls(struct session *s)
     return s->tls != NULL;
 }
 
-static void note_tls(struct session_tls_end *noted, const struct tls_engine *engine)
+/* The handshake is over. */
+static void note_tls(const struct session *s, struct session_tls_side *side,
+                     const struct tls_engine *engine)
 {
     struct tls_info info;
 
     tls_engine_read_info(engine, &info);
-    *noted = (struct session_tls_end){info.version, info.cipher, info.group, info.resumed};
+    side->version = info.version;
+    side->cipher = info.cipher;
+    side->group = info.group;
+    side->resumed = info.resumed;
+    side->end = session_moment_now(s);
 }
 
 static void note_alpn(struct session *s, struct span alpn)
@@ -265,7 +271,7 @@ static bool start_server_tls(struct session *s)
         .ticket_key = talk->visit,
     };
 
-    s->times.server_tls_begin = session_moment_now(s);
+    s->tls->server.begin = session_moment_now(s);
     session_set_deadline(s, session_config(s)->limits.handshake_ms);
     server->tls =
         tls_engine_connect(s->hold->snapshot->tls, &options, &server->rx, &server->tx, bufs_of(s));
@@ -307,8 +313,7 @@ static enum step server_is_open(struct session *s)
     struct tls_info info;
     uint8_t digest[LEAF_DIGEST_LEN];
 
-    s->times.server_tls_end = session_moment_now(s);
-    note_tls(&s->tls->server, s->server->tls);
+    note_tls(s, &s->tls->server, s->server->tls);
     tls_engine_read_info(s->server->tls, &info);
     digest_sha256(digest, tls_engine_peer_certificate(s->server->tls));
     if (talk->was_recalled && memcmp(digest, talk->server_digest, sizeof(digest)) != 0) {
@@ -419,7 +424,7 @@ static enum step ask_for_leaf(struct session *s)
     if (!talk->error_mode && !talk->opens_server && offers_protocol(s, SPAN_LITERAL("http/1.1"))) {
         note_alpn(s, SPAN_LITERAL("http/1.1")); /* no server could choose */
     }
-    s->times.mint_begin = session_moment_now(s);
+    s->tls->mint_begin = session_moment_now(s);
     talk->mint = minter_ask(s->worker->shared->minter, &s->worker->engine, &s->actor, &key, is_ip,
                             session_config(s)->intercept.leaf_days, certificate);
     return talk->mint ? STEP_LEAF : session_end(s, CLOSE_NO_MEMORY);
@@ -451,7 +456,7 @@ static enum step step_leaf(struct session *s)
     if (!talk->mint->done) {
         return STEP_WAIT;
     }
-    s->times.mint_end = session_moment(s, talk->mint->end_ns);
+    s->tls->mint_end = session_moment(s, talk->mint->end_ns);
     s->leaf_source = talk->error_mode  ? LEAF_FOR_ERROR
                      : talk->mint->hit ? LEAF_FROM_CACHE
                                        : LEAF_MINTED;
@@ -486,7 +491,7 @@ static bool start_client_tls(struct session *s)
         .without_tickets = s->talk->error_mode,
     };
 
-    s->times.client_tls_begin = session_moment_now(s);
+    s->tls->client.begin = session_moment_now(s);
     session_set_deadline(s, session_config(s)->limits.handshake_ms);
     client->tls =
         tls_engine_accept(s->hold->snapshot->tls, &options, &client->rx, &client->tx, bufs_of(s));
@@ -502,9 +507,8 @@ static bool pump_client_tls(struct session *s, enum step *next)
 
     conn_flush(client);
     if (status == TLS_OPEN || status == TLS_CLOSED) {
-        if (s->times.client_tls_end == 0) {
-            s->times.client_tls_end = session_moment_now(s);
-            note_tls(&s->tls->client, client->tls);
+        if (s->tls->client.end == 0) {
+            note_tls(s, &s->tls->client, client->tls);
         }
         return true;
     }
@@ -525,7 +529,7 @@ static bool pump_client_tls(struct session *s, enum step *next)
 
 static bool server_is_ready(const struct session *s)
 {
-    return s->server && (s->times.server_tls_end || !s->talk->opens_server);
+    return s->server && (s->tls->server.end || !s->talk->opens_server);
 }
 
 static enum step step_client_tls(struct session *s)

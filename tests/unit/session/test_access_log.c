@@ -146,8 +146,10 @@ static void fill_session(void)
     session.hello = &hello;
     session.tls = &tls;
     SET(tls.alpn, "h2");
-    tls.server = (struct session_tls_end){"TLSv1.3", "AES", "X25519", true};
-    tls.client = (struct session_tls_end){.version = "TLSv1.2"};
+    tls.server = (struct session_tls_side){"TLSv1.3", "AES", "X25519", 13, 19, true};
+    tls.client = (struct session_tls_side){.version = "TLSv1.2", .begin = 31, .end = 39};
+    tls.mint_begin = 21;
+    tls.mint_end = 28;
     session.leaf_source = LEAF_MINTED;
     session.protocol = PROTOCOL_TLS;
     session.status = 200;
@@ -162,12 +164,6 @@ static void fill_session(void)
         .dial_begin = 4,
         .resolved = 7,
         .connected = 12,
-        .server_tls_begin = 13,
-        .server_tls_end = 19,
-        .mint_begin = 21,
-        .mint_end = 28,
-        .client_tls_begin = 31,
-        .client_tls_end = 39,
         .first_byte = 51,
     };
 }
@@ -234,11 +230,14 @@ static void a_phase_without_an_end_or_before_its_begin_is_left_out(void **state)
 {
     (void)state;
     session.times.begin_ns = END_NS - 4000;
-    session.times.server_tls_begin = 3;
-    session.times.server_tls_end = 2;
+    session.tls = &tls;
+    tls.server.begin = 3;
+    tls.server.end = 2;
     session.times.dial_begin = 2;
     session.times.resolved = 2;
-    session.times.mint_begin = 3;
+    tls.mint_begin = 3;
+    session.times.connected = 1;
+    session.times.first_byte = UINT32_MAX; /* when is not known any more */
     assert_non_null(strstr(tunnel_line(), "\"phases_us\":{\"dns\":0,\"total\":4}"));
 }
 
@@ -348,8 +347,12 @@ static void the_longest_line_fits(void **state)
     session.port = 65535;
     session.id = UINT64_MAX;
     client.peer = server.peer = make_address("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
-    tls.client = tls.server = (struct session_tls_end){
-        "TLSv1.3", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "X25519MLKEM768", false};
+    tls.client = tls.server =
+        (struct session_tls_side){.version = "TLSv1.3",
+                                  .cipher = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+                                  .group = "X25519MLKEM768",
+                                  .begin = 1,
+                                  .end = UINT32_MAX - 1};
     session.times.begin_ns = END_NS - INT64_MAX;
     exchange.status = 65535;
     exchange.http_major = exchange.http_minor = 255;
