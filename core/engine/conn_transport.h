@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn_transport: the TLS below a conn's rx and tx, to a proxy that is itself spoken to in TLS. The
- * part of conn.c that seals and opens; nobody else calls it. conn_start_transport() makes one.
+ * part of conn.c that seals and opens; nobody else calls it. What an owner calls to have one is in
+ * conn.h: conn_start_transport(), conn_shake_transport(). All but the last two need one.
  */
 #ifndef WEIR_ENGINE_CONN_TRANSPORT_H
 #define WEIR_ENGINE_CONN_TRANSPORT_H

@@ -80,6 +80,7 @@ void talk_go_by(struct session *s, const struct upstream_via *via)
     }
 }
 
+/* Null: out of memory. */
 static struct session_hello *keep_facts(const struct client_hello *hello)
 {
     struct session_hello *kept = malloc(sizeof(*kept) + hello->sni.len + 1);
@@ -88,8 +89,8 @@ static struct session_hello *keep_facts(const struct client_hello *hello)
         return NULL;
     }
     if (!ja3_compute(kept->ja3, hello) || !ja4_compute(kept->ja4, hello)) {
-        kept->ja3[0] =
-            '\0'; /* lists too long for any real client: itself worth a look in the log */
+        /* Lists too long for any real client: itself worth a look in the log. */
+        kept->ja3[0] = '\0';
         kept->ja4[0] = '\0';
     }
     kept->sni_invalid = hello->sni_invalid;
