@@ -241,6 +241,21 @@ static void a_phase_without_an_end_or_before_its_begin_is_left_out(void **state)
     assert_non_null(strstr(tunnel_line(), "\"phases_us\":{\"dns\":0,\"total\":4}"));
 }
 
+static void moments_are_microseconds_from_one_on(void **state)
+{
+    const int64_t begin_ns = 5 * NS_PER_US;
+
+    (void)state;
+    session.times.begin_ns = begin_ns;
+    assert_int_equal(session_moment(&session, 0), 0);
+    assert_int_equal(session_moment(&session, begin_ns - 1), 0);
+    assert_int_equal(session_moment(&session, begin_ns), 1);
+    assert_int_equal(session_moment(&session, begin_ns + 2 * NS_PER_US - 1), 2);
+    assert_int_equal(session_moment(&session, begin_ns + (UINT32_MAX - 2) * NS_PER_US),
+                     UINT32_MAX - 1);
+    assert_int_equal(session_moment(&session, INT64_MAX), UINT32_MAX);
+}
+
 static void each_leaf_source_has_its_word(void **state)
 {
     static const char *const word[] = {NULL, "hit", "minted", "recalled", "error_page"};
@@ -471,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup(a_tunnel_says_all_it_knows, set_up),
         cmocka_unit_test_setup(a_request_says_all_it_knows, set_up),
         cmocka_unit_test_setup(a_phase_without_an_end_or_before_its_begin_is_left_out, set_up),
+        cmocka_unit_test_setup(moments_are_microseconds_from_one_on, set_up),
         cmocka_unit_test_setup(each_leaf_source_has_its_word, set_up),
         cmocka_unit_test_setup(addresses_stand_as_they_are_written, set_up),
         cmocka_unit_test_setup(query_strings_are_not_written, set_up),
