@@ -376,7 +376,7 @@ void conn_serve_starved(struct worker *w)
     for (int served = 0; served < STARVED_REARM_MAX && !list_is_empty(&w->starved); served++) {
         struct conn *c = CONTAINER_OF(w->starved.next, struct conn_self, starved_link)->conn;
         enum ring_group group = c->bulk ? RING_GROUP_BULK : RING_GROUP_SMALL;
-        if (ring_group_free(w->ring, group) * 4 < ring_group_size(w->ring, group)) {
+        if (ring_group_free(w->ring, group) * 4 < ring_group_count(w->ring, group)) {
             return;
         }
         leave_starved(c);
@@ -404,7 +404,7 @@ static struct buf *copy_out(struct worker *w, struct buf *b)
 static bool buffers_are_few(const struct worker *w, const struct buf *b, uint32_t quarters)
 {
     return b->size_class == BUF_CLASS_RING &&
-           ring_group_free(w->ring, b->group) * 4 < ring_group_size(w->ring, b->group) * quarters;
+           ring_group_free(w->ring, b->group) * 4 < ring_group_count(w->ring, b->group) * quarters;
 }
 
 void conn_park(struct conn *c)

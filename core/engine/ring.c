@@ -345,9 +345,9 @@ uint32_t ring_group_free(const struct ring *ring, enum ring_group group)
     return ring->groups[group].free_count;
 }
 
-uint32_t ring_group_size(const struct ring *ring, enum ring_group group)
+uint32_t ring_group_count(const struct ring *ring, enum ring_group group)
 {
-    return ring->groups[group].size;
+    return ring->groups[group].count;
 }
 
 /* ---- Completions ---- */

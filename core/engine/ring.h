@@ -114,9 +114,9 @@ bool ring_free(struct ring *ring);
 bool ring_has_recv_cap(const struct ring *ring);
 const struct ring_stats *ring_stats(const struct ring *ring);
 
-/* Free buffers of a group, of ring_group_size(). */
+/* How many buffers of a group are free, and how many there are in all. */
 uint32_t ring_group_free(const struct ring *ring, enum ring_group group);
-uint32_t ring_group_size(const struct ring *ring, enum ring_group group);
+uint32_t ring_group_count(const struct ring *ring, enum ring_group group);
 
 /*
  * One turn: submits what was started, waits up to wait_ns (0: not at all, negative: no limit) for

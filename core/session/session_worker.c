@@ -2,12 +2,14 @@
 #include "core/session/session_worker.h"
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/engine/idle.h"
 #include "core/engine/listener.h"
 #include "core/session/forward.h"
 #include "core/session/session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -152,10 +154,28 @@ void session_worker_run(struct session_worker *w)
     }
 }
 
+/* What a worker did, for whoever asks where its time went: how much one system call carried, and
+ * how often receives found no buffer. */
+static void tell_totals(const struct session_worker *w)
+{
+    const struct ring_stats *ring = ring_stats(w->engine.ring);
+    const struct worker_stats *engine = &w->engine.stats;
+
+    log_write(LOG_DEBUG,
+              "worker=%u ended: sessions=%" PRIu64 " requests=%" PRIu64 " dialled=%" PRIu64
+              " enters=%" PRIu64 " submitted=%" PRIu64 " completed=%" PRIu64 " received=%" PRIu64
+              " sent=%" PRIu64 " spliced=%" PRIu64 " copied_out=%" PRIu64 " without_buffer=%" PRIu64
+              " received_privately=%" PRIu64,
+              w->engine.index, w->stats.sessions, w->stats.requests, engine->dialled, ring->enters,
+              ring->sqes, ring->cqes, ring->recv_bytes, ring->send_bytes, engine->spliced_bytes,
+              engine->parked_bytes, engine->starved, engine->private_receives);
+}
+
 bool session_worker_fini(struct session_worker *w)
 {
     bool clean;
 
+    tell_totals(w);
     w->draining = true;
     w->ending = true;
     visit_sessions(w, cut_off);

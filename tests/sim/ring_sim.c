@@ -285,9 +285,9 @@ uint32_t ring_group_free(const struct ring *ring, enum ring_group group)
     return ring->groups[group].count - ring->groups[group].held;
 }
 
-uint32_t ring_group_size(const struct ring *ring, enum ring_group group)
+uint32_t ring_group_count(const struct ring *ring, enum ring_group group)
 {
-    return ring->groups[group].size;
+    return ring->groups[group].count;
 }
 
 /* ---- The interface: operations ---- */

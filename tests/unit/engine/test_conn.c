@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections on a real worker that share few receive buffers: who holds them, and who waits. */
+#include "core/engine/conn.h"
+
+#include "core/base/clock.h"
+#include "tests/unit/engine/ring_kit.h"
+
+#include <string.h>
+
+enum { BUFFERS = 8, BUFFER_LEN = 256 };
+
+struct kit {
+    struct worker worker;
+    struct actor owner;
+};
+
+/* One connection of the worker's, and the test's end of it. */
+struct peer {
+    struct conn *conn;
+    int fd;
+};
+
+static void do_nothing(struct actor *actor)
+{
+    (void)actor;
+}
+
+static void kit_open(struct kit *kit)
+{
+    static const struct ring_options ring = {
+        .sq_entries = 64,
+        .cq_entries = 128,
+        .group = {{.count = BUFFERS, .size = BUFFER_LEN}, {.count = 2, .size = BUFFER_LEN}},
+    };
+    static const struct resolver_options resolver = {
+        .timeout_ms = 1000, .cache_count = 16, .ttl_max_s = 60, .negative_ttl_s = 1};
+    static const struct worker_options options = {.conn_cap = 8,
+                                                  .dial_cap = 1,
+                                                  .idle_cap = 1,
+                                                  .idle_ns = NS_PER_S,
+                                                  .buffer_high = 65536,
+                                                  .buffer_low = 16384,
+                                                  .resolver = &resolver,
+                                                  .ring = &ring};
+    char error[256] = "";
+
+    memset(kit, 0, sizeof(*kit));
+    if (worker_init(&kit->worker, &options, error, sizeof(error)) < 0) {
+        fail_msg("%s", error);
+    }
+    actor_init(&kit->owner, &kit->worker.ready, do_nothing);
+}
+
+static void kit_close(struct kit *kit)
+{
+    actor_fini(&kit->owner);
+    assert_true(worker_fini(&kit->worker));
+}
+
+static struct peer peer_open(struct kit *kit)
+{
+    struct peer peer;
+    int fds[2];
+
+    tcp_pair(fds, 0);
+    peer.fd = fds[1];
+    peer.conn = conn_accepted(&kit->worker, fds[0], &kit->owner);
+    assert_non_null(peer.conn);
+    return peer;
+}
+
+static void peer_close(const struct peer *peer)
+{
+    conn_close(peer->conn, CONN_CLOSE_RESET);
+    close(peer->fd);
+}
+
+static void turn(struct kit *kit)
+{
+    worker_turn_within(&kit->worker, 5 * NS_PER_MS);
+}
+
+/* Sends what is missing to so many bytes in rx, and waits for them. */
+static void fill(struct kit *kit, const struct peer *peer, size_t len)
+{
+    static const uint8_t bytes[BUFFERS * BUFFER_LEN];
+    int64_t give_up_ns = clock_monotonic_ns() + 2 * NS_PER_S;
+    size_t missing = len - peer->conn->rx.len;
+
+    assert_int_equal(write(peer->fd, bytes, missing), missing);
+    conn_receive(peer->conn, len);
+    while (peer->conn->rx.len < len && clock_monotonic_ns() < give_up_ns) {
+        turn(kit);
+    }
+    assert_int_equal(peer->conn->rx.len, len);
+}
+
+/* As soon as others have given enough back, and not only once the time is up that a private
+ * receive waits for. */
+static void test_starved(void **state)
+{
+    struct kit kit;
+    struct peer greedy, starved;
+    int64_t give_up_ns = clock_monotonic_ns() + 2 * NS_PER_S;
+
+    (void)state;
+    kit_open(&kit);
+    greedy = peer_open(&kit);
+    starved = peer_open(&kit);
+    fill(&kit, &greedy, BUFFERS * BUFFER_LEN);
+    assert_int_equal(ring_group_free(kit.worker.ring, RING_GROUP_SMALL), 0);
+    assert_int_equal(write(starved.fd, "x", 1), 1);
+    conn_receive(starved.conn, BUFFER_LEN);
+    while (starved.conn->receiving != CONN_RECV_STARVED && clock_monotonic_ns() < give_up_ns) {
+        turn(&kit);
+    }
+    assert_int_equal(kit.worker.stats.starved, 1);
+
+    buf_queue_consume(&greedy.conn->rx, &kit.worker.bufs, BUFFERS * BUFFER_LEN);
+    turn(&kit);
+    assert_int_equal(starved.conn->receiving, CONN_RECV_ARMED);
+    while (starved.conn->rx.len == 0 && clock_monotonic_ns() < give_up_ns) {
+        turn(&kit);
+    }
+    assert_int_equal(starved.conn->rx.len, 1);
+    assert_int_equal(kit.worker.stats.private_receives, 0);
+    peer_close(&greedy);
+    peer_close(&starved);
+    kit_close(&kit);
+}
+
+/* What is sent on may stay where it was received into while half of the buffers are free. */
+static void test_push(void **state)
+{
+    struct kit kit;
+    struct peer from, to;
+
+    (void)state;
+    kit_open(&kit);
+    from = peer_open(&kit);
+    to = peer_open(&kit);
+    fill(&kit, &from, BUFFERS / 2 * BUFFER_LEN);
+    conn_push(to.conn, buf_queue_pop(&from.conn->rx));
+    assert_int_equal(to.conn->tx.last->size_class, BUF_CLASS_RING);
+    assert_int_equal(kit.worker.stats.parked_bytes, 0);
+
+    fill(&kit, &from, BUFFERS / 2 * BUFFER_LEN);
+    assert_true(ring_group_free(kit.worker.ring, RING_GROUP_SMALL) < BUFFERS / 2);
+    conn_push(to.conn, buf_queue_pop(&from.conn->rx));
+    assert_int_not_equal(to.conn->tx.last->size_class, BUF_CLASS_RING);
+    assert_int_equal(kit.worker.stats.parked_bytes, BUFFER_LEN);
+    peer_close(&from);
+    peer_close(&to);
+    kit_close(&kit);
+}
+
+/* What nobody takes stays where it is, until three quarters of the buffers are taken. */
+static void test_park(void **state)
+{
+    struct kit kit;
+    struct peer peer;
+
+    (void)state;
+    kit_open(&kit);
+    peer = peer_open(&kit);
+    fill(&kit, &peer, (BUFFERS * 3 / 4) * BUFFER_LEN);
+    conn_park(peer.conn);
+    assert_int_equal(kit.worker.stats.parked_bytes, 0);
+    fill(&kit, &peer, BUFFERS * BUFFER_LEN);
+    conn_park(peer.conn);
+    assert_int_equal(peer.conn->rx.len, BUFFERS * BUFFER_LEN);
+    assert_int_equal(ring_group_free(kit.worker.ring, RING_GROUP_SMALL), BUFFERS / 4);
+    assert_int_equal(kit.worker.stats.parked_bytes, BUFFERS / 4 * BUFFER_LEN);
+    peer_close(&peer);
+    kit_close(&kit);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_starved),
+        cmocka_unit_test(test_push),
+        cmocka_unit_test(test_park),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
