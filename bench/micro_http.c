@@ -36,7 +36,9 @@ static const struct h1_limits limits = {
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 #define COOKIE                                                                                     \
     "session=Zm9vYmFyYmF6cXV4Y29ycmdlZ3JhdWx0Z2FycGx5d2FsZG9mcmVk; consent=analytics%3Dno; "       \
-    "theme=dark; visitor=5f2b6c1e-97f4-4a3b-9d0c-1e2f3a4b5c6d; last=2026-11-22T06%3A30%3A00Z"
+    "theme=dark; visitor=5f2b6c1e-97f4-4a3b-9d0c-1e2f3a4b5c6d; last=2026-11-22T06%3A30%3A00Z; "    \
+    "basket=3x1187%2C1x20443%2C1x9913; experiment=checkout-b.header-a.search-c; "                  \
+    "timezone=Europe%2FBerlin"
 #define BROWSER_FIELDS                                                                             \
     "Host: " HOST "\r\n"                                                                           \
     "Connection: keep-alive\r\n"                                                                   \
