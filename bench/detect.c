@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/detect.h"
 
-#include "bench/measure.h"
-#include "bench/mix.h"
+#include "bench/detect_work.h"
+#include "bench/measure_report.h"
 #include "bench/readers.h"
-#include "bench/sample_hello.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/random.h"
 #include "core/tools/hello_facts.h"
-#include "detect/ja3.h"
-#include "detect/ja4.h"
-#include "detect/verdict_key.h"
-#include "detect/verdict_table.h"
-#include "tls/record.h"
 
 #include <stdlib.h>
 
@@ -57,87 +51,6 @@ struct bench {
     struct reader_measurement readers[READERS_COUNT];
 };
 
-/* ---- ClientHellos ---- */
-
-/* With the headers of a browser, which come with its request. */
-struct hello_work {
-    const struct database *db;
-    struct detect_question question;
-    struct ua_fingerprint ua;
-    struct word_list headers;
-    struct span wire;
-    struct client_hello hello;
-    struct request_fingerprint request;
-    struct verdict_key key;
-    char ja3[JA3_LEN + 1];
-    char ja4[JA4_LEN + 1];
-    uint8_t room[SAMPLE_HELLO_MAX];
-};
-
-static void parse(struct hello_work *work)
-{
-    struct record_scan scan = {0};
-    struct client_hello_fault fault;
-    struct span message;
-    /* One record, so nothing is joined. */
-    bool done = record_gather_hello(&scan, work->wire, NULL, &message) == RECORD_DONE &&
-                client_hello_parse(&work->hello, message, &fault);
-
-    ASSERT(done);
-}
-
-static void run_parse(void *context, size_t count)
-{
-    struct hello_work *work = context;
-
-    for (size_t i = 0; i < count; i++) {
-        parse(work);
-        measure_keep(work);
-    }
-}
-
-static void run_key(void *context, size_t count)
-{
-    struct hello_work *work = context;
-
-    for (size_t i = 0; i < count; i++) {
-        bool done;
-
-        parse(work);
-        done = request_fingerprint_from_hello(&work->request, &work->hello);
-        word_list_copy(&work->request.headers, &work->headers);
-        done = done &&
-               verdict_key_begin(&work->key, verdict_key_rules(work->db), &work->question) &&
-               verdict_key_end(&work->key, VERDICT_KEY_SORTED, &work->request.extensions);
-        ASSERT(done);
-        measure_keep(work);
-    }
-}
-
-static void run_ja3(void *context, size_t count)
-{
-    struct hello_work *work = context;
-
-    for (size_t i = 0; i < count; i++) {
-        bool done = ja3_compute(work->ja3, &work->hello);
-
-        ASSERT(done);
-        measure_keep(work);
-    }
-}
-
-static void run_ja4(void *context, size_t count)
-{
-    struct hello_work *work = context;
-
-    for (size_t i = 0; i < count; i++) {
-        bool done = ja4_compute(work->ja4, &work->hello);
-
-        ASSERT(done);
-        measure_keep(work);
-    }
-}
-
 /* ---- checks and lookups ---- */
 
 struct check_work {
@@ -159,56 +72,7 @@ static void run_check(void *context, size_t count)
     }
 }
 
-struct lookup_work {
-    struct verdict_reader *reader;
-    struct mix_question *const *items;
-    size_t count;
-    struct mix_room room;
-};
-
-/* What is asked, alone: all that is asked of the mix begins with it. */
-static void run_ask(void *context, size_t count)
-{
-    struct lookup_work *work = context;
-
-    for (size_t i = 0, at = 0; i < count; i++) {
-        mix_ask(&work->room, work->items[at]);
-        measure_keep(&work->room);
-        at = at + 1 < work->count ? at + 1 : 0;
-    }
-}
-
-static void run_lookup(void *context, size_t count)
-{
-    struct lookup_work *work = context;
-    struct verdict_report report;
-    uint64_t hits = verdict_reader_counts(work->reader)->hits;
-
-    for (size_t i = 0, at = 0; i < count; i++) {
-        bool done;
-
-        mix_ask(&work->room, work->items[at]);
-        done = verdict_lookup(work->reader, &work->room.question, &report);
-        ASSERT(done);
-        measure_keep(&report);
-        at = at + 1 < work->count ? at + 1 : 0;
-    }
-    ASSERT(verdict_reader_counts(work->reader)->hits - hits == count);
-}
-
 /* ---- what is measured ---- */
-
-/* A genuine request of a browser that permutes its extensions, but for its hello. */
-static const char chrome_ua[] = "1:131.0.0:1:2:10.0.0:1:";
-static const char chrome_raw_ua[] = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 "
-                                    "(KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
-static const char chrome_headers[] =
-    "host,connection,sec-ch-ua,sec-ch-ua-mobile,sec-ch-ua-platform,upgrade-insecure-requests,"
-    "user-agent,accept,sec-fetch-site,sec-fetch-mode,sec-fetch-user,sec-fetch-dest,"
-    "accept-encoding,accept-language,cookie";
-static const char chrome_record[] =
-    "1:106-:1:2::1:|303:1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,9c,9d,2f,35:"
-    "d,23,44cd,33,0,ff01,b,2b,1b,10,2d,a,17,5,12,fe0d:11ec,1d,17,18:0:*:grease|:0:0\n";
 
 static void measure(struct bench *bench, const char *name, const char *what, unsigned bound_ns,
                     const struct measure_work *work)
@@ -225,7 +89,7 @@ static void measure(struct bench *bench, const char *name, const char *what, uns
 /* A measurement that is part of the next one. */
 static double measure_asking(struct bench *bench, const char *name, struct lookup_work *work)
 {
-    struct measure_work ask = {run_ask, work, work->count};
+    struct measure_work ask = {lookup_work_run_ask, work, work->count};
 
     measure(bench, name, "the questions of the next one put together, not asked", 0, &ask);
     return bench->measurements[bench->count - 1].result.cpu.median;
@@ -234,25 +98,11 @@ static double measure_asking(struct bench *bench, const char *name, struct looku
 static void measure_hit(struct bench *bench, const char *asking_name, const char *name,
                         const char *what, struct lookup_work *work)
 {
-    struct measure_work hit = {run_lookup, work, work->count};
+    struct measure_work hit = {lookup_work_run_lookup, work, work->count};
     double asking_ns = measure_asking(bench, asking_name, work);
 
     measure(bench, name, what, 100, &hit);
     bench->measurements[bench->count - 1].asking_ns = asking_ns;
-}
-
-static void make_hello(struct hello_work *work, const struct database *db, enum sample_hello which)
-{
-    struct detect_fault fault;
-    bool done = ua_fingerprint_parse(&work->ua, span_from_string(chrome_ua), &fault) &&
-                word_list_parse(&work->headers, span_from_string(chrome_headers), &fault);
-
-    ASSERT(done);
-    work->db = db;
-    work->question = (struct detect_question){
-        .ua = &work->ua, .raw_ua = span_from_string(chrome_raw_ua), .request = &work->request};
-    work->wire = sample_hello_make(work->room, which);
-    run_key(work, 1);
 }
 
 static void measure_hello(struct bench *bench, enum sample_hello which)
@@ -263,50 +113,25 @@ static void measure_hello(struct bench *bench, enum sample_hello which)
         unsigned bound_ns;
         void (*run)(void *context, size_t count);
     } rows[][4] = {
-        {{"parse_517", "a ClientHello of 517 bytes: record, parse", 0, run_parse},
-         {"key_517", "the same, and request fingerprint, key and its hash", 500, run_key},
-         {"ja3_517", "its JA3", 0, run_ja3},
-         {"ja4_517", "its JA4", 0, run_ja4}},
-        {{"parse_1843", "a ClientHello of 1843 bytes: record, parse", 0, run_parse},
-         {"key_1843", "the same, and request fingerprint, key and its hash", 1000, run_key},
-         {"ja3_1843", "its JA3", 0, run_ja3},
-         {"ja4_1843", "its JA4", 0, run_ja4}},
+        {{"parse_517", "a ClientHello of 517 bytes: record, parse", 0, hello_work_run_parse},
+         {"key_517", "the same, and request fingerprint, key and its hash", 500,
+          hello_work_run_key},
+         {"ja3_517", "its JA3", 0, hello_work_run_ja3},
+         {"ja4_517", "its JA4", 0, hello_work_run_ja4}},
+        {{"parse_1843", "a ClientHello of 1843 bytes: record, parse", 0, hello_work_run_parse},
+         {"key_1843", "the same, and request fingerprint, key and its hash", 1000,
+          hello_work_run_key},
+         {"ja3_1843", "its JA3", 0, hello_work_run_ja3},
+         {"ja4_1843", "its JA4", 0, hello_work_run_ja4}},
     };
     static struct hello_work work;
 
-    make_hello(&work, bench->mended, which);
+    hello_work_init(&work, bench->mended, which);
     for (size_t i = 0; i < COUNT_OF(rows[which]); i++) {
         struct measure_work one = {rows[which][i].run, &work, 1};
 
         measure(bench, rows[which][i].name, rows[which][i].what, rows[which][i].bound_ns, &one);
     }
-}
-
-/* A table of its own, with the set that is asked and a reader. */
-struct asked_table {
-    struct verdict_table *table;
-    struct verdict_reader *reader;
-};
-
-/* Takes the database, which may be null. False: no memory, and `err` was told; fini either way. */
-static bool asked_table_init(struct asked_table *asked, struct database *db, size_t cap, FILE *err)
-{
-    *asked = (struct asked_table){db ? verdict_table_new(cap) : NULL, NULL};
-    if (!asked->table || !verdict_table_publish(asked->table, db)) {
-        database_free(db);
-    } else {
-        asked->reader = verdict_reader_new(asked->table);
-    }
-    if (!asked->reader) {
-        fputs("weir bench: out of memory\n", err);
-    }
-    return asked->reader != NULL;
-}
-
-static void asked_table_fini(struct asked_table *asked)
-{
-    verdict_reader_free(asked->reader);
-    verdict_table_free(asked->table);
 }
 
 /* `count` of the mix, evenly spread, or all if there are fewer. Returns how many. */
@@ -395,38 +220,17 @@ static int measure_hits(struct bench *bench)
     return status;
 }
 
-/* Of the large hello, whose extensions are permuted, so that the key needs them sorted. */
 static int measure_chrome_hit(struct bench *bench)
 {
-    static struct hello_work hello;
-    static struct lookup_work work;
-    static struct mix_question *item;
-    struct database_options set = {.mode = DETECT_DEFAULT,
-                                   .browsers = {SPAN_LITERAL(chrome_record), "made-up browsers"}};
-    struct record_faults faults;
-    struct asked_table asked;
+    static struct chrome_work work;
     int status = EXIT_STATUS_RUNTIME;
 
-    make_hello(&hello, bench->mended, SAMPLE_HELLO_LARGE);
-    item = mix_question_new(&hello.question);
-    if (!item) {
-        fputs("weir bench: out of memory\n", bench->err);
-        return status;
-    }
-    work.items = &item;
-    work.count = 1;
-    if (asked_table_init(&asked, database_new(&set, &faults), 1, bench->err)) {
-        struct verdict_report report;
-        bool done = verdict_lookup(asked.reader, &hello.question, &report);
-
-        ASSERT(done && report.verdict == VERDICT_GENUINE);
-        work.reader = asked.reader;
+    if (chrome_work_init(&work, bench->mended, bench->err)) {
         measure_hit(bench, "ask_chrome", "hit_chrome",
-                    "a remembered verdict of the 1843 bytes' request", &work);
+                    "a remembered verdict of the 1843 bytes' request", &work.lookup);
         status = EXIT_STATUS_OK;
     }
-    asked_table_fini(&asked);
-    free(item);
+    chrome_work_fini(&work);
     return status;
 }
 
@@ -494,18 +298,6 @@ static int measure_readers(struct bench *bench)
 
 /* ---- what is said ---- */
 
-#ifdef WEIR_SLOW_CHECKS
-static const bool has_slow_checks = true;
-#else
-static const bool has_slow_checks = false;
-#endif
-
-static const char *heap_name(enum measure_heap heap)
-{
-    static const char *const names[] = {"unknown", "untouched", "touched"};
-    return names[heap];
-}
-
 static double change_percent(const struct readers_result *result)
 {
     return (result->publishing.median / result->alone.median - 1) * 100;
@@ -536,7 +328,8 @@ static void print_text(const struct bench *bench, FILE *out)
         WEIR_VERSION, database_name(bench), database_browsers(bench->mended)->count,
         database_products(bench->mended)->count, mix_name(bench), bench->mix.count,
         bench->hit_count,
-        has_slow_checks ? "This build has slow checks: do not quote its figures.\n\n" : "");
+        measure_has_slow_checks() ? "This build has slow checks: do not quote its figures.\n\n"
+                                  : "");
     for (size_t i = 0; i < bench->count; i++) {
         const struct measurement *one = &bench->measurements[i];
         const struct measure_figure *cpu = &one->result.cpu;
@@ -549,7 +342,7 @@ static void print_text(const struct bench *bench, FILE *out)
         } else {
             fprintf(out, "%8s", "");
         }
-        fprintf(out, "  %s\n", heap_name(one->heap));
+        fprintf(out, "  %s\n", measure_heap_name(one->heap));
     }
     fprintf(out,
             "\nReaders, %u: the same while nobody publishes, and while sets are published.\n\n"
@@ -571,21 +364,16 @@ static void print_text(const struct bench *bench, FILE *out)
     }
 }
 
-static json_t *pack_figure(const struct measure_figure *figure)
-{
-    return json_pack("{s:f,s:f,s:f,s:f}", "median", figure->median, "min", figure->min, "low",
-                     figure->low, "high", figure->high);
-}
-
 static json_t *pack_measurement(const struct measurement *one)
 {
     json_t *bound = one->bound_ns ? json_integer(one->bound_ns) : json_null();
 
-    return json_pack(
-        "{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:f,s:s}", "name", one->name, "what", one->what, "cpu_ns",
-        pack_figure(&one->result.cpu), "wall_ns", pack_figure(&one->result.wall), "operations",
-        (json_int_t)one->result.operation_count, "batches", (json_int_t)one->result.batch_count,
-        "bound_ns", bound, "asking_ns", one->asking_ns, "heap", heap_name(one->heap));
+    return json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:f,s:s}", "name", one->name, "what", one->what,
+                     "cpu_ns", measure_pack_figure(&one->result.cpu), "wall_ns",
+                     measure_pack_figure(&one->result.wall), "operations",
+                     (json_int_t)one->result.operation_count, "batches",
+                     (json_int_t)one->result.batch_count, "bound_ns", bound, "asking_ns",
+                     one->asking_ns, "heap", measure_heap_name(one->heap));
 }
 
 static json_t *pack_readers(const struct reader_measurement *one)
@@ -593,12 +381,12 @@ static json_t *pack_readers(const struct reader_measurement *one)
     const struct readers_result *result = &one->result;
 
     return json_pack("{s:s,s:s,s:o,s:o,s:f,s:f,s:f,s:I,s:I,s:f}", "name", one->name, "what",
-                     one->what, "alone_cpu_ns", pack_figure(&result->alone), "publishing_cpu_ns",
-                     pack_figure(&result->publishing), "change_percent", change_percent(result),
-                     "alone_checked", result->alone_misses, "publishing_checked",
-                     result->publishing_misses, "lookups", (json_int_t)result->lookup_count,
-                     "slices", (json_int_t)result->slice_count, "published_a_second",
-                     result->publish_hz);
+                     one->what, "alone_cpu_ns", measure_pack_figure(&result->alone),
+                     "publishing_cpu_ns", measure_pack_figure(&result->publishing),
+                     "change_percent", change_percent(result), "alone_checked",
+                     result->alone_misses, "publishing_checked", result->publishing_misses,
+                     "lookups", (json_int_t)result->lookup_count, "slices",
+                     (json_int_t)result->slice_count, "published_a_second", result->publish_hz);
 }
 
 /* False: no memory. */
@@ -617,7 +405,7 @@ static bool print_json(const struct bench *bench, FILE *out)
     }
     answer =
         json_pack("{s:s,s:b,s:{s:o,s:I,s:I},s:{s:o,s:I,s:I},s:I,s:o,s:o}", "weir", WEIR_VERSION,
-                  "slow_checks", has_slow_checks, "database", "name",
+                  "slow_checks", measure_has_slow_checks(), "database", "name",
                   json_from_bytes(span_from_string(database_name(bench))), "browsers",
                   (json_int_t)database_browsers(bench->mended)->count, "products",
                   (json_int_t)database_products(bench->mended)->count, "mix", "name",

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -378,20 +377,6 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool make_folder(struct load_processes *p, FILE *err)
-{
-    const char *place = getenv("TMPDIR");
-
-    if (snprintf(p->folder, sizeof(p->folder), "%s/weir-bench-XXXXXX",
-                 place && *place ? place : "/tmp") < (int)sizeof(p->folder) &&
-        mkdtemp(p->folder)) {
-        return true;
-    }
-    fprintf(err, "weir bench: %s: %s\n", p->folder, strerror(errno));
-    p->folder[0] = '\0';
-    return false;
-}
-
 bool load_processes_init(struct load_processes *p, const struct load_options *options, FILE *err)
 {
     *p = (struct load_processes){.options = options};
@@ -411,7 +396,7 @@ bool load_processes_begin(struct load_processes *p, FILE *err)
         fputs("weir bench: out of memory\n", err);
         return false;
     }
-    if (!make_folder(p, err)) {
+    if (!temp_folder_make(p->folder, err)) {
         return false;
     }
     sigaction(SIGINT, &action, NULL);
@@ -426,14 +411,6 @@ bool load_processes_begin(struct load_processes *p, FILE *err)
     return start_origin(p, err);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 void load_processes_end(struct load_processes *p)
 {
     int status;
@@ -446,9 +423,7 @@ void load_processes_end(struct load_processes *p)
         kill(p->origin_pid, SIGKILL);
         (void)reap(p->origin_pid, STOP_NS, &status);
     }
-    if (p->folder[0]) {
-        (void)nftw(p->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    }
+    temp_folder_remove(p->folder);
     if (p->shared) {
         munmap(p->shared, sizeof(*p->shared));
     }

@@ -7,6 +7,7 @@
 #ifndef WEIR_BENCH_LOAD_PROCESSES_H
 #define WEIR_BENCH_LOAD_PROCESSES_H
 
+#include "bench/temp_folder.h"
 #include "bench/load_options.h"
 
 #include <signal.h>
@@ -21,7 +22,7 @@ struct load_shared {
 struct load_processes {
     const struct load_options *options;
     struct load_shared *shared;
-    char folder[64];                      /* temporary; configuration, authorities, logs */
+    char folder[TEMP_FOLDER_PATH_MAX];    /* temporary; configuration, authorities, logs */
     char origin_ca[4096], proxy_ca[4096]; /* certificate files */
     struct load_ports ports;
     struct address proxy; /* while there is one */

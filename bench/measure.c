@@ -10,12 +10,30 @@
 
 enum { BATCH_NS_MIN = 2000000, WARM_UP_SHARE = 10, PROBE_LEN = 100 };
 
+/* What did not count so far, and since when nothing counts. */
+static struct {
+    int64_t cpu_ns, wall_ns;
+    int64_t cpu_begin_ns, wall_begin_ns;
+} pauses;
+
 int64_t measure_cpu_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+void measure_pause(void)
+{
+    pauses.wall_begin_ns = clock_monotonic_ns();
+    pauses.cpu_begin_ns = measure_cpu_ns();
+}
+
+void measure_resume(void)
+{
+    pauses.cpu_ns += measure_cpu_ns() - pauses.cpu_begin_ns;
+    pauses.wall_ns += clock_monotonic_ns() - pauses.wall_begin_ns;
 }
 
 static int compare_values(const void *left, const void *right)
@@ -35,6 +53,7 @@ struct measure_figure measure_summarise(double *values, size_t count)
         .min = values[0],
         .low = values[count / 10],
         .high = values[count - 1 - count / 10],
+        .max = values[count - 1],
     };
 }
 
@@ -69,10 +88,14 @@ struct measure_result measure_run(const struct measure_work *work, int64_t budge
            (batch < MEASURE_BATCHES_MIN || clock_monotonic_ns() - start < budget_ns)) {
         int64_t wall_start = clock_monotonic_ns();
         int64_t cpu_start = measure_cpu_ns();
+        int64_t cpu_ns, wall_ns;
 
+        pauses.cpu_ns = pauses.wall_ns = 0;
         work->run(work->context, count);
-        cpu[batch] = (double)(measure_cpu_ns() - cpu_start) / (double)count;
-        wall[batch] = (double)(clock_monotonic_ns() - wall_start) / (double)count;
+        cpu_ns = measure_cpu_ns() - cpu_start - pauses.cpu_ns;
+        wall_ns = clock_monotonic_ns() - wall_start - pauses.wall_ns;
+        cpu[batch] = (double)cpu_ns / (double)count;
+        wall[batch] = (double)wall_ns / (double)count;
         batch++;
     }
     result.operation_count = (uint64_t)batch * count;

@@ -29,6 +29,7 @@ struct measure_figure {
     double min;
     double low; /* a tenth of the batches is below, a tenth is above `high` */
     double high;
+    double max;
 };
 
 struct measure_result {
@@ -44,6 +45,13 @@ int64_t measure_cpu_ns(void);
 /* Takes about `budget_ns` of wall time, the warm-up included, but runs MEASURE_BATCHES_MIN batches
  * at least. One at a time in the process. */
 struct measure_result measure_run(const struct measure_work *work, int64_t budget_ns);
+
+/*
+ * For `run`, on its own thread: what is done in between does not count, such as making what an
+ * operation uses up. Each costs about two looks at clocks, half of which counts.
+ */
+void measure_pause(void);
+void measure_resume(void);
 
 /* Of `count` values, 1 or more, which are sorted by it. */
 struct measure_figure measure_summarise(double *values, size_t count);

@@ -5,6 +5,7 @@
 
 #include "bench/detect.h"
 #include "bench/load_run.h"
+#include "bench/micro.h"
 #include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/tools/detect_lines.h"
@@ -80,6 +81,8 @@ int main(int argc, char **argv)
         return detect_lines_run(&options, stdout, stderr);
     case COMMAND_BENCH_DETECT:
         return bench_detect_run(&options, stdout, stderr);
+    case COMMAND_BENCH_MICRO:
+        return bench_micro_run(&options, stdout, stderr);
     case COMMAND_BENCH_RUN:
         return load_command_run(LOAD_VERB_RUN, options.rest, options.rest_count, stdout, stderr);
     case COMMAND_BENCH_ORIGIN:

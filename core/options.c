@@ -319,6 +319,10 @@ static const struct command_row command_rows[] = {
      "  weir bench detect\n"
      "  weir bench detect --database /usr/share/weir --mix requests.jsonl --seconds 60 --json\n",
      NULL},
+    {"bench", "micro", COMMAND_BENCH_MICRO, 1ULL << OPTION_JSON | 1ULL << OPTION_SECONDS, 0,
+     "measure the parts of connections and requests",
+     "CPU time of each part, beside the TLS library's own. ROW is how names of rows begin.\n",
+     "  weir bench micro\n  weir bench micro leaf p256 --seconds 5\n", "ROW..."},
     {"bench", "run", COMMAND_BENCH_RUN, 0, 0, "measure a proxy under load",
      "weir bench run --help lists its options.\n", "  weir bench run\n", "OPTION..."},
     {"bench", "origin", COMMAND_BENCH_ORIGIN, 0, 0, "be the origin of the load harness",
@@ -717,10 +721,10 @@ static bool check_operands(const struct parse *p)
               p->err);
         return false;
     }
-    if (options->input_count == 0) {
+    if (options->input_count == 0 && p->command->command != COMMAND_BENCH_MICRO) {
         fprintf(p->err, "weir %s: FILE is missing; - is standard input\n", p->command->name);
     }
-    return options->input_count != 0;
+    return options->input_count != 0 || p->command->command == COMMAND_BENCH_MICRO;
 }
 
 /* What belongs together, and what does not. */

@@ -3,6 +3,7 @@
 weir is is no test's business: a busy machine would fail it."""
 import json
 import os
+from unittest import mock
 
 import harness
 from tools_case import Case
@@ -144,6 +145,94 @@ class Bench(Case):
             code, _, err = self.weir_command("bench", "detect", *arguments)
             self.assertEqual(code, 64)
             self.assertIn(words, err)
+
+
+class Micro(Case):
+    """The parts of connections and requests."""
+
+    ROWS = """hello_parse hello_key verdict_hit p256_sign p256_verify x25519_base x25519_shared
+        aes128_seal_1k aes128_seal_16k aes128_open_1k aes128_open_16k
+        aes256_seal_1k aes256_seal_16k aes256_open_1k aes256_open_16k
+        chacha_seal_1k chacha_seal_16k chacha_open_1k chacha_open_16k sha256_16k
+        leaf_mint chain_verify chain_known connect_full accept_full connect_resumed accept_resumed
+        record_seal_1k record_seal_16k record_open_1k record_open_16k
+        request_curl request_browser rewrite_curl rewrite_browser response rewrite_response
+        tap_h1 tap_h2 log_line
+        turn_poll_1 turn_poll_8 turn_poll_64 turn_send_1 turn_send_8 turn_send_64""".split()
+    COMPARISONS = ["leaf", "chain", "connect", "accept", "intercept", "resumed", "records_1k",
+                   "records_16k"]
+    SILENT = {"request_curl", "request_browser", "rewrite_curl", "rewrite_browser", "response",
+              "rewrite_response", "log_line", "hello_parse", "hello_key", "verdict_hit"}
+
+    def bench(self, *arguments):
+        return self.weir_command("bench", "micro", "--seconds", "1", *arguments)
+
+    def test_all(self):
+        """Every row, in order; records and what is done with heads take nothing from the heap."""
+        code, out, err = self.bench("--json")
+        self.assertEqual((code, err), (0, ""))
+        answer = json.loads(out)
+        self.assertEqual([one["name"] for one in answer["measurements"]], self.ROWS)
+        heap = "unknown" if os.environ.get("WEIR_SANITIZED") else "untouched"
+        for one in answer["measurements"]:
+            self.assertGreaterEqual(one["batches"], 5, one)
+            self.assertGreaterEqual(one["operations"], one["batches"], one)
+            for clock in ("cpu_ns", "wall_ns"):
+                figure = one[clock]
+                self.assertLess(0, figure["min"], one)
+                self.assertTrue(figure["min"] <= figure["low"] <= figure["median"]
+                                <= figure["high"] <= figure["max"], one)
+            if one["name"] in self.SILENT:
+                self.assertEqual((one["heap"], one["library_allocs"]), (heap, None), one)
+            if one["name"].startswith("record_"):
+                self.assertEqual(one["library_allocs"], 0, one)
+        cpu = {one["name"]: one["cpu_ns"]["median"] for one in answer["measurements"]}
+        self.assertEqual([one["name"] for one in answer["comparisons"]], self.COMPARISONS)
+        for one in answer["comparisons"]:
+            self.assertAlmostEqual(one["ratio"], one["whole_ns"] / one["library_ns"], 3, one)
+        leaf = answer["comparisons"][0]
+        self.assertAlmostEqual(leaf["whole_ns"], cpu["leaf_mint"], delta=1)
+        self.assertAlmostEqual(leaf["library_ns"], cpu["p256_sign"], delta=1)
+        # What holds on any machine: the whole takes more than its parts, much more than nothing.
+        self.assertLess(cpu["p256_sign"], cpu["leaf_mint"])
+        self.assertLess(cpu["connect_resumed"], cpu["connect_full"])
+        self.assertLess(cpu["turn_poll_1"] * 2, cpu["turn_poll_64"])
+
+    def test_chosen(self):
+        """Names of rows may be cut; the table, and what can be compared."""
+        code, out, err = self.bench("leaf", "p256_s", "turn_poll_8")
+        self.assertEqual((code, err), (0, ""))
+        for name in ("p256_sign", "leaf_mint", "turn_poll_8", "leaf"):
+            self.assertRegex(out, rf"(?m)^{name} +\d+\.\d")
+            self.assertRegex(out, rf"(?m)^{name} +[A-Za-z0-9]")
+        self.assertNotRegex(out, r"(?m)^(p256_verify|accept|turn_poll_64) ")
+
+    def test_without_comparison(self):
+        code, out, _ = self.bench("--json", "response")
+        self.assertEqual(code, 0)
+        answer = json.loads(out)
+        self.assertEqual([one["name"] for one in answer["measurements"]], ["response"])
+        self.assertEqual(answer["comparisons"], [])
+
+    def test_usage(self):
+        code, out, err = self.bench("leaf", "lea\nf")
+        self.assertEqual((code, out), (64, ""))
+        self.assertIn('weir bench: no row begins with "lea\\nf"; there are:\n  hello_parse', err)
+        for arguments, words in ((("--seconds", "0"), "--seconds 0: a number from 1"),
+                                 (("--mix", "x"), 'unknown option "--mix"')):
+            code, _, err = self.weir_command("bench", "micro", *arguments)
+            self.assertEqual(code, 64)
+            self.assertIn(words, err)
+        code, out, _ = self.weir_command("bench", "micro", "--help")
+        self.assertEqual(code, 0)
+        self.assertIn("Usage: weir bench micro [--json] [--seconds N] [ROW...]", out)
+
+    def test_no_folder(self):
+        """Where there is no room for the authority's files."""
+        with mock.patch.dict(os.environ, TMPDIR="/nowhere/at/all"):
+            code, out, err = self.bench("leaf")
+        self.assertEqual((code, out), (1, ""))
+        self.assertRegex(err, r"weir bench: /nowhere/at/all/weir-bench-\w{6}: No such file")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include "bench/measure.h"
 #include "bench/mix.h"
 #include "bench/sample_hello.h"
+#include "core/base/clock.h"
 #include "tls/record.h"
 
 #include <setjmp.h>
@@ -186,6 +187,37 @@ static void batches_are_whole_steps(void **state)
     assert_true(result.cpu.min <= result.cpu.median && result.cpu.median <= result.cpu.high);
 }
 
+static void burn(int64_t ns)
+{
+    int64_t end_ns = measure_cpu_ns() + ns;
+
+    while (measure_cpu_ns() < end_ns) {
+    }
+}
+
+/* Ten times as long as what counts. */
+static void burn_aside(void *context, size_t count)
+{
+    (void)context;
+    for (size_t i = 0; i < count; i++) {
+        burn(50 * NS_PER_US);
+        measure_pause();
+        burn(500 * NS_PER_US);
+        measure_resume();
+    }
+}
+
+static void pauses_do_not_count(void **state)
+{
+    static const struct measure_work work = {burn_aside, NULL, 1};
+    struct measure_result result = measure_run(&work, 20 * NS_PER_MS);
+
+    (void)state;
+    assert_true(result.cpu.median >= 50 * NS_PER_US);
+    assert_true(result.cpu.median < 250 * NS_PER_US);
+    assert_true(result.cpu.min <= result.cpu.low && result.cpu.high <= result.cpu.max);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +228,7 @@ int main(void)
         cmocka_unit_test(figures_are_of_sorted_values),
         cmocka_unit_test(an_allocation_is_seen),
         cmocka_unit_test(batches_are_whole_steps),
+        cmocka_unit_test(pauses_do_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,8 @@ static void test_good(void **state)
         {"weir detect mends --json", COMMAND_DETECT_MENDS, NULL, true},
         {"weir version --json", COMMAND_VERSION, NULL, true},
         {"weir --version", COMMAND_VERSION, NULL, false},
+        {"weir bench micro", COMMAND_BENCH_MICRO, NULL, false},
+        {"weir bench micro leaf --json", COMMAND_BENCH_MICRO, NULL, true},
         {"weir bench run --any thing", COMMAND_BENCH_RUN, NULL, false}, /* read elsewhere */
         {"weir bench compare a b", COMMAND_BENCH_COMPARE, NULL, false},
     };
