@@ -117,6 +117,8 @@ struct log_work {
     struct config config;
     struct snapshot snapshot;
     struct snapshot_hold hold;
+    struct conn client, server;
+    struct session_tls tls;
     struct session session;
     struct http_exchange exchange;
 };
@@ -141,11 +143,15 @@ static void run_line(void *context, size_t count)
 static void measure_line(struct micro *micro, struct ring *ring)
 {
     static struct log_work work;
+    static struct session_hello hello = {.ja3 = "e7d705a3286e19ea42f587b344ee6865",
+                                         .ja4 = "t13d1516h2_8daaf6152771_02713d6af862",
+                                         .sni = "www.example.com"};
     static const struct measure_work line = {run_line, &work, 1};
-    const struct session_tls tls = {"TLSv1.3", "TLS_AES_128_GCM_SHA256", "X25519", false};
+    const struct session_tls_side side = {
+        .version = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256", .group = "X25519"};
     struct session *s = &work.session;
-    bool done = address_parse_ip(&s->client_address, SPAN_LITERAL("192.0.2.7"), 51000) &&
-                address_parse_ip(&s->dialled, SPAN_LITERAL("203.0.113.9"), 443);
+    bool done = address_parse_ip(&work.client.peer, SPAN_LITERAL("192.0.2.7"), 51000) &&
+                address_parse_ip(&work.server.peer, SPAN_LITERAL("203.0.113.9"), 443);
 
     ASSERT(done);
     work.shared.on_log_line = drop_line;
@@ -160,14 +166,15 @@ static void measure_line(struct micro *micro, struct ring *ring)
     s->hold = &work.hold;
     s->id = 0x5f3759df;
     s->rule = "default";
-    s->target = s->sni = (char *)"www.example.com";
+    s->client = &work.client;
+    s->server = &work.server;
+    s->target = (char *)"www.example.com";
     s->port = 443;
-    s->server_tls = s->client_tls = tls;
+    s->hello = &hello;
+    work.tls = (struct session_tls){.server = side, .client = side, .alpn = "h2"};
+    s->tls = &work.tls;
     s->leaf_source = LEAF_FROM_CACHE;
     s->requests = 1; /* it has had one: no phases of the connection */
-    SET(s->alpn, "h2");
-    SET(s->ja3, "e7d705a3286e19ea42f587b344ee6865");
-    SET(s->ja4, "t13d1516h2_8daaf6152771_02713d6af862");
     work.exchange = (struct http_exchange){.http_major = 2,
                                            .status = 200,
                                            .response_bytes = 1024,

@@ -132,9 +132,28 @@ static size_t utf8_sequence(struct span s)
     return len;
 }
 
+/* How many bytes at the front are printable ASCII that stands for itself. */
+static size_t plain_len(struct span value)
+{
+    size_t len = 0;
+
+    while (len < value.len && value.data[len] >= 0x20 && value.data[len] < 0x7f &&
+           value.data[len] != '"' && value.data[len] != '\\') {
+        len++;
+    }
+    return len;
+}
+
 void text_escaped(struct text *t, struct span value)
 {
     while (value.len) {
+        size_t plain = plain_len(value);
+
+        if (plain) {
+            text_bytes(t, span_sub(value, 0, plain));
+            value = span_skip(value, plain);
+            continue;
+        }
         uint8_t c = value.data[0];
         size_t len = utf8_sequence(value);
 
