@@ -171,6 +171,19 @@ static void draw_profile(const struct load_results *results, enum load_profile p
     fputs("</div>\n", out);
 }
 
+void load_results_write_warnings(const struct load_results *results, FILE *out)
+{
+    if (results->warning_count) {
+        fputs("<p>With care:</p><ul>\n", out);
+        for (size_t i = 0; i < results->warning_count; i++) {
+            fputs("<li>", out);
+            page_write_escaped(out, results->warnings[i]);
+            fputs("</li>\n", out);
+        }
+        fputs("</ul>\n", out);
+    }
+}
+
 bool load_results_write_html(const struct load_results *results, FILE *out)
 {
     const struct load_options *options = results->options;
@@ -197,15 +210,7 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
         fputs("closed loop", out);
     }
     fprintf(out, ", %u rounds of %g s.</p>\n", options->rounds, options->window_ms / 1000.0);
-    if (results->warning_count) {
-        fputs("<p>With care:</p><ul>\n", out);
-        for (size_t i = 0; i < results->warning_count; i++) {
-            fputs("<li>", out);
-            page_write_escaped(out, results->warnings[i]);
-            fputs("</li>\n", out);
-        }
-        fputs("</ul>\n", out);
-    }
+    load_results_write_warnings(results, out);
     if (results->case_count) {
         write_table(results, out);
     }
