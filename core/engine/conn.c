@@ -738,6 +738,36 @@ static void conn_free(struct conn *c)
     pool_free(&w->conns, c);
 }
 
+/* Each by its own name. Looking for those of a descriptor, the kernel goes through the operations
+ * of all connections: closing many at once would take the square of their number. */
+static void cancel_operations(struct conn *c, bool is_connecting)
+{
+    const struct {
+        bool is_there;
+        enum ring_kind kind;
+    } rows[] = {
+        {c->receiving == CONN_RECV_ARMED || c->receiving == CONN_RECV_CANCELLING, RING_RECV},
+        {c->receiving == CONN_RECV_PRIVATE, RING_RECV_INTO},
+        {c->sending, RING_SEND},
+        {c->polling_in, RING_POLL_IN},
+        {c->polling_out, RING_POLL_OUT},
+        {c->watching, RING_POLL_BROKEN},
+        {is_connecting, RING_CONNECT},
+    };
+    unsigned count = 0;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].is_there) {
+            ring_cancel(c->worker->ring, rows[i].kind, ring_owner(c));
+            count++;
+        }
+    }
+    ASSERT_SLOW(count == c->in_flight);
+    if (count != c->in_flight) {
+        ring_cancel_fd(c->worker->ring, c->fd);
+    }
+}
+
 static void stop(struct conn *c, bool reset)
 {
     struct ring *ring = c->worker->ring;
@@ -758,7 +788,7 @@ static void stop(struct conn *c, bool reset)
         return;
     }
     if (reset || connecting || c->error || ring_shutdown(ring, c->fd, SHUT_RDWR) < 0) {
-        ring_cancel_fd(ring, c->fd);
+        cancel_operations(c, connecting);
     }
     timer_set(&c->worker->timers, &c->timer, worker_now(c->worker) + CLOSE_OVERDUE_NS);
 }
