@@ -4,6 +4,7 @@
 #include "bench/load_figures.h"
 
 #include <math.h>
+#include <string.h>
 
 const struct grow_curve_row grow_curves[GROW_CURVE_COUNT] = {
     [GROW_FORWARD] = {"forward",
@@ -90,6 +91,22 @@ double grow_slope(const struct grow_line *line, size_t point)
                  : NAN;
 }
 
+double grow_load_median(const struct grow_line *line, size_t point)
+{
+    const struct grow_point *one = &line->points[point];
+
+    return strcmp(grow_curves[line->curve].unit, "ns") == 0
+               ? load_spread_of(one->load_ns, one->rounds).median
+               : NAN;
+}
+
+double grow_loads(const struct grow_line *line, size_t point)
+{
+    double load_ns = grow_load_median(line, point) - grow_load_median(line, 0);
+
+    return load_ns > 0 ? (grow_median(line, point) - grow_median(line, 0)) / load_ns : NAN;
+}
+
 enum grow_verdict grow_judge(const struct grow_line *line)
 {
     size_t last = line->count - 1;
@@ -109,11 +126,12 @@ enum grow_verdict grow_judge(const struct grow_line *line)
             return GROW_STRAIGHT;
         }
     }
-    return GROW_BENDS;
+    return grow_loads(line, last) <= GROW_LOADS_MAX ? GROW_WAITS : GROW_BENDS;
 }
 
 const char *grow_verdict_name(enum grow_verdict verdict)
 {
-    static const char *const names[] = {"too few points", "flat", "straight", "bends upward"};
+    static const char *const names[] = {"too few points", "flat", "straight", "waits for memory",
+                                        "bends upward"};
     return names[verdict];
 }

@@ -3,10 +3,14 @@
  * grow_curve: what a unit costs, with more and more of something; and whether that bends upward.
  *
  * A cost that is a + b log n is a straight line over a logarithmic axis: it goes up by the same
- * amount a decade. So does, about, what the processor's caches take, which hold less and less of
- * what there is. A curve bends upward if, at its end, it is more than GROW_RATIO_MAX times its
+ * amount a decade. A curve bends upward if, at its end, it is more than GROW_RATIO_MAX times its
  * beginning, and goes up more a decade than it did anywhere before, beyond the spread: the least
  * that the rounds allow for the end is more than the most that they allow for each step before.
+ *
+ * Where there is more than the processor's caches hold, whatever is looked up waits for memory. A
+ * lookup that goes to a bounded number of places takes that many loads, and each load takes longer
+ * the more there is. That is no bend as long as all growth is GROW_LOADS_MAX times the growth of a
+ * load from as much memory (grow_memory.h).
  */
 #ifndef WEIR_BENCH_GROW_CURVE_H
 #define WEIR_BENCH_GROW_CURVE_H
@@ -21,6 +25,8 @@ enum {
 };
 
 #define GROW_RATIO_MAX 1.25
+
+enum { GROW_LOADS_MAX = 12 }; /* places that a lookup may wait for */
 
 enum grow_curve {
     GROW_FORWARD, /* requests on kept connections */
@@ -49,7 +55,8 @@ struct grow_point {
     unsigned amount;
     size_t rounds; /* that were made */
     double costs[GROW_ROUNDS_MAX];
-    double bytes; /* of memory, for one of what there are; NAN: not known */
+    double bytes;                    /* of memory, for one of what there are; NAN: not known */
+    double load_ns[GROW_ROUNDS_MAX]; /* of a load from so much, of tables; NAN: not known */
 };
 
 struct grow_line {
@@ -65,10 +72,16 @@ double grow_ratio(const struct grow_line *line, size_t point);
 /* By how much a decade it goes up from the point before; of the medians. NAN for the first. */
 double grow_slope(const struct grow_line *line, size_t point);
 
+/* Median of the rounds; NAN where it is not known, or of no matter. */
+double grow_load_median(const struct grow_line *line, size_t point);
+/* By what it goes up from the first point, in units of what a load goes up. NAN: not known. */
+double grow_loads(const struct grow_line *line, size_t point);
+
 enum grow_verdict {
     GROW_TOO_SHORT, /* fewer than three points, or no cost: nothing to be said */
     GROW_FLAT,      /* at most GROW_RATIO_MAX */
     GROW_STRAIGHT,  /* more, but not ever faster */
+    GROW_WAITS,     /* ever faster, but not more than loads from memory do */
     GROW_BENDS,     /* upward */
 };
 enum grow_verdict grow_judge(const struct grow_line *line);

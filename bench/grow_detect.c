@@ -5,6 +5,7 @@
  * browsers, each on a system of a device, with as many versions as that leaves: both grow alike.
  * The databases of all sizes lie beside each other.
  */
+#include "bench/grow_memory.h"
 #include "bench/grow_results.h"
 #include "bench/measure.h"
 #include "core/base/clock.h"
@@ -225,6 +226,7 @@ static void measure_line(struct grow_results *results, enum grow_curve curve, st
         point->bytes = tables[at].bytes;
         tables[at].is_unknown = curve == GROW_UNKNOWN;
         work.run(work.context, REMEMBERED); /* so that those are remembered */
+        point->load_ns[point->rounds] = grow_load_ns(point, budget_ns);
         point->costs[point->rounds++] = measure_run(&work, budget_ns).cpu.median;
         fprintf(err, "%s, %u: %.1f ns\n", grow_curves[curve].name, point->amount,
                 point->costs[point->rounds - 1]);

@@ -4,6 +4,7 @@
  * to a known host asks, that is, the visit and then the leaf. Which one is random, so that nothing
  * but the processor's caches can have it ready.
  */
+#include "bench/grow_memory.h"
 #include "bench/grow_results.h"
 #include "bench/load_pki.h"
 #include "bench/measure.h"
@@ -134,6 +135,7 @@ static void measure_round(struct table *tables, struct grow_line *line, size_t r
         struct grow_point *point = &line->points[at];
         struct measure_work work = {run_lookups, &tables[at], 1};
 
+        point->load_ns[point->rounds] = grow_load_ns(point, budget_ns);
         point->costs[point->rounds++] = measure_run(&work, budget_ns).cpu.median;
         fprintf(err, "leaf, %u: %.1f ns\n", point->amount, point->costs[point->rounds - 1]);
     }

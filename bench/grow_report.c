@@ -50,8 +50,8 @@ static void print_line(const struct grow_line *line, FILE *out)
 
     fprintf(out, "\n%s: %s; %s: %s\n", row->name, row->what, row->unit,
             grow_verdict_name(grow_judge(line)));
-    fprintf(out, "%12s %9s %9s %9s %7s %9s  %s\n", row->amount, "median", "lowest", "highest",
-            "ratio", "a decade", "bytes");
+    fprintf(out, "%12s %9s %9s %9s %7s %9s %7s %7s  %s\n", row->amount, "median", "lowest",
+            "highest", "ratio", "a decade", "load", "loads", "bytes");
     for (size_t i = 0; i < line->count; i++) {
         struct load_spread spread = spread_of(&line->points[i]);
 
@@ -61,6 +61,8 @@ static void print_line(const struct grow_line *line, FILE *out)
         print_cell(out, 9, spread.max);
         print_cell(out, 7, grow_ratio(line, i));
         print_cell(out, 9, grow_slope(line, i));
+        print_cell(out, 7, grow_load_median(line, i));
+        print_cell(out, 7, grow_loads(line, i));
         if (!isnan(line->points[i].bytes)) {
             fprintf(out, "  %.0f %s", line->points[i].bytes, row->memory);
         }
@@ -116,11 +118,13 @@ static json_t *pack_line(const struct grow_line *line)
         }
         json_array_append_new(
             points,
-            json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "amount", (json_int_t)point->amount,
-                      "median", pack_number(spread.median), "min", pack_number(spread.min), "max",
-                      pack_number(spread.max), "rounds", rounds, "ratio",
-                      pack_number(grow_ratio(line, i)), "a_decade",
-                      pack_number(grow_slope(line, i)), "bytes", pack_number(point->bytes)));
+            json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "amount",
+                      (json_int_t)point->amount, "median", pack_number(spread.median), "min",
+                      pack_number(spread.min), "max", pack_number(spread.max), "rounds", rounds,
+                      "ratio", pack_number(grow_ratio(line, i)), "a_decade",
+                      pack_number(grow_slope(line, i)), "bytes", pack_number(point->bytes),
+                      "load_ns", pack_number(grow_load_median(line, i)), "loads",
+                      pack_number(grow_loads(line, i))));
     }
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "name", row->name, "what", row->what, "amount",
                      row->amount, "unit", row->unit, "verdict", grow_verdict_name(grow_judge(line)),
@@ -279,7 +283,8 @@ static void write_cell(FILE *out, double value)
 static void write_table(const struct grow_results *results, FILE *out)
 {
     fputs("<div class=wide><table><tr><th>curve</th><th>there are</th><th>median</th>"
-          "<th>lowest</th><th>highest</th><th>ratio</th><th>a decade</th><th>bytes</th>"
+          "<th>lowest</th><th>highest</th><th>ratio</th><th>a decade</th><th>load</th>"
+          "<th>loads</th><th>bytes</th>"
           "<th>verdict</th></tr>\n",
           out);
     for (size_t i = 0; i < results->line_count; i++) {
@@ -299,6 +304,8 @@ static void write_table(const struct grow_results *results, FILE *out)
             write_cell(out, spread.max);
             write_cell(out, grow_ratio(line, k));
             write_cell(out, grow_slope(line, k));
+            write_cell(out, grow_load_median(line, k));
+            write_cell(out, grow_loads(line, k));
             write_cell(out, line->points[k].bytes);
             fprintf(out, "<td%s>%s</td></tr>\n", verdict == GROW_BENDS ? " class=warn" : "",
                     k + 1 == line->count ? grow_verdict_name(verdict) : "");
@@ -341,10 +348,14 @@ bool grow_results_write_html(const struct grow_results *results, FILE *out)
     }
     fputs("</div>\n", out);
     write_table(results, out);
-    fputs("<p class=soft>Medians of the rounds; a bar is from the lowest to the highest. A curve "
-          "bends upward if its end is more than a quarter above its beginning and it goes up more "
-          "a decade at its end than anywhere before, beyond the spread.</p>",
-          out);
+    fprintf(
+        out,
+        "<p class=soft>Medians of the rounds; a bar is from the lowest to the highest. A curve "
+        "bends upward if its end is more than a quarter above its beginning and it goes up more "
+        "a decade at its end than anywhere before, beyond the spread. load: nanoseconds that a "
+        "load from anywhere in so much memory takes; loads: growth in units of what that grows "
+        "by. Up to %d of them a curve waits for memory, and does not bend.</p>",
+        GROW_LOADS_MAX);
     page_end(out);
     return !ferror(out);
 }
