@@ -104,7 +104,17 @@ double grow_loads(const struct grow_line *line, size_t point)
 {
     double load_ns = grow_load_median(line, point) - grow_load_median(line, 0);
 
-    return load_ns > 0 ? (grow_median(line, point) - grow_median(line, 0)) / load_ns : NAN;
+    return load_ns >= 1 ? (grow_median(line, point) - grow_median(line, 0)) / load_ns : NAN;
+}
+
+static bool lacks_cost(const struct grow_line *line)
+{
+    bool lacks = false;
+
+    for (size_t i = 0; i < line->count; i++) {
+        lacks |= isnan(grow_median(line, i));
+    }
+    return lacks;
 }
 
 enum grow_verdict grow_judge(const struct grow_line *line)
@@ -112,7 +122,7 @@ enum grow_verdict grow_judge(const struct grow_line *line)
     size_t last = line->count - 1;
     double least;
 
-    if (line->count < 3 || isnan(grow_ratio(line, last))) {
+    if (line->count < 3 || lacks_cost(line)) {
         return GROW_TOO_SHORT;
     }
     if (grow_ratio(line, last) <= GROW_RATIO_MAX) {

@@ -74,7 +74,8 @@ double grow_slope(const struct grow_line *line, size_t point);
 
 /* Median of the rounds; NAN where it is not known, or of no matter. */
 double grow_load_median(const struct grow_line *line, size_t point);
-/* By what it goes up from the first point, in units of what a load goes up. NAN: not known. */
+/* By what it goes up from the first point, in units of what a load goes up. NAN: not known, or that
+ * is less than a nanosecond. */
 double grow_loads(const struct grow_line *line, size_t point);
 
 enum grow_verdict {
