@@ -34,7 +34,7 @@ const struct grow_curve_row grow_curves[GROW_CURVE_COUNT] = {
                     "us",
                     "a host",
                     100000,
-                    {10, 1000, 100000}},
+                    {10, 100, 1000, 10000, 100000}},
     [GROW_LEAF] = {"leaf",
                    "a visit recalled and its leaf looked up, of any host",
                    "hosts",

@@ -54,7 +54,8 @@ static void make_cycle(struct line *lines, size_t count)
 double grow_load_ns(const struct grow_point *point, int64_t budget_ns)
 {
     double bytes = fmin(fmax(point->bytes * point->amount, BYTES_MIN), BYTES_MAX);
-    struct walk walk = {.lines = isnan(point->bytes) ? NULL : malloc((size_t)bytes)};
+    struct walk walk = {.lines = isnan(point->bytes) ? NULL
+                                                     : calloc((size_t)bytes / LINE_LEN, LINE_LEN)};
     struct measure_work work = {run_walk, &walk, 1};
     double load_ns;
 

@@ -260,7 +260,7 @@ static void draw(const struct grow_results *results, const struct grow_line *fir
     fputs("</div>\n", out);
     page_begin_drawing(out, words);
     top = page_write_levels(out, fmax(frame.high, 1));
-    for (double decade = ceil(frame.first); decade <= frame.last; decade++) {
+    for (int decade = (int)ceil(frame.first); decade <= (int)frame.last; decade++) {
         snprintf(words, sizeof(words), "%.0f", pow(10, decade));
         page_write_tick(out, (decade - frame.first) / (frame.last - frame.first), 0, words);
     }
