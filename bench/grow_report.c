@@ -207,9 +207,34 @@ static struct frame frame_of(const struct grow_results *results, const struct gr
     return frame;
 }
 
+static double share_of(const struct frame *frame, unsigned amount)
+{
+    return (log10(amount) - frame->first) / (frame->last - frame->first);
+}
+
 static double place(const struct frame *frame, unsigned amount)
 {
-    return page_x((log10(amount) - frame->first) / (frame->last - frame->first));
+    return page_x(share_of(frame, amount));
+}
+
+/* What as many loads from memory would make of the first point as the last one waits for. */
+static void draw_loads(const struct frame *frame, double top, const struct grow_line *line,
+                       FILE *out)
+{
+    double loads = grow_loads(line, line->count - 1);
+
+    if (isnan(loads)) {
+        return;
+    }
+    fprintf(out, "<path class=\"line loads m%d\" d=\"", colour_of(line));
+    for (size_t i = 0; i < line->count; i++) {
+        double cost =
+            grow_median(line, 0) + loads * (grow_load_median(line, i) - grow_load_median(line, 0));
+
+        fprintf(out, "%s%.1f %.1f", i ? "L" : "M", place(frame, line->points[i].amount),
+                page_y(cost / top));
+    }
+    fprintf(out, "\"><title>%.1f loads from memory</title></path>\n", loads);
 }
 
 static void draw_line(const struct frame *frame, double top, const struct grow_line *line,
@@ -217,6 +242,7 @@ static void draw_line(const struct frame *frame, double top, const struct grow_l
 {
     int colour = colour_of(line);
 
+    draw_loads(frame, top, line, out);
     fprintf(out, "<polyline class=\"line m%d\" points=\"", colour);
     for (size_t i = 0; i < line->count; i++) {
         double median = grow_median(line, i);
@@ -260,9 +286,9 @@ static void draw(const struct grow_results *results, const struct grow_line *fir
     fputs("</div>\n", out);
     page_begin_drawing(out, words);
     top = page_write_levels(out, fmax(frame.high, 1));
-    for (int decade = (int)ceil(frame.first); decade <= (int)frame.last; decade++) {
-        snprintf(words, sizeof(words), "%.0f", pow(10, decade));
-        page_write_tick(out, (decade - frame.first) / (frame.last - frame.first), 0, words);
+    for (size_t i = 0; i < first->count; i++) {
+        snprintf(words, sizeof(words), "%u", first->points[i].amount);
+        page_write_tick(out, share_of(&frame, first->points[i].amount), 0, words);
     }
     for (size_t i = 0; i < results->line_count; i++) {
         if (is_beside(&results->lines[i], first)) {
@@ -354,7 +380,8 @@ bool grow_results_write_html(const struct grow_results *results, FILE *out)
         "bends upward if its end is more than a quarter above its beginning and it goes up more "
         "a decade at its end than anywhere before, beyond the spread. load: nanoseconds that a "
         "load from anywhere in so much memory takes; loads: growth in units of what that grows "
-        "by. Up to %d of them a curve waits for memory, and does not bend.</p>",
+        "by, and the dashed line what that many make of the first point. Up to %d of them a curve "
+        "waits for memory, and does not bend.</p>",
         GROW_LOADS_MAX);
     page_end(out);
     return !ferror(out);

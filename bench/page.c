@@ -24,6 +24,7 @@ static const char style[] =
     "font-size:.85rem}"
     "svg{max-width:100%;height:auto}svg text{fill:var(--soft);font-size:11px}"
     ".axis{stroke:var(--faint);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round}"
+    ".loads{stroke-width:1;stroke-dasharray:2 4}"
     ".m0{stroke:var(--c0)}.m1{stroke:var(--c1)}.m2{stroke:var(--c2)}.m3{stroke:var(--c3)}"
     ".m4{stroke:var(--c4)}.m5{stroke:var(--c5)}.key{display:flex;flex-wrap:wrap;gap:1rem;"
     "font-size:.85rem;margin:.3rem 0}.key svg{vertical-align:middle}";
