@@ -134,15 +134,14 @@ static const struct verb_row {
     [LOAD_VERB_GROW] =
         {"grow", "", "show how costs grow with what there is",
          "CPU time of weir for a request over 10 to 9000 connections, for a new connection to one\n"
-         "of 10 to 100000 known hosts, and of a lookup among that many leaves and of a verdict\n"
-         "with 100 to 1000000 records. Requests come at the same rate (--rate N, else 4000/s; new\n"
-         "connections at a sixteenth of it) however many connections there are, for the busier "
-         "weir\n"
-         "is, the less a request costs.\n"
+         "of 10 to 100000 known hosts, for a lookup among that many leaves, and for a verdict "
+         "with\n"
+         "100 to 1000000 records. Requests come at the same rate however many connections there\n"
+         "are, new connections at a sixteenth of it: the busier weir is, the less a request "
+         "costs.\n"
          "A curve bends upward if it ends more than a quarter above its beginning and rises more\n"
-         "a decade at its end than anywhere before, beyond the spread of the rounds. Exits with "
-         "99\n"
-         "if one does.\n",
+         "a decade at its end than anywhere before, beyond the spread of the rounds, and by more\n"
+         "than a few loads from memory. Exits with 99 if one does.\n",
          "  weir bench grow --html grow.html\n"
          "  weir bench grow --curves leaf,genuine --rounds 5\n"},
 };
