@@ -73,7 +73,8 @@ struct client {
     struct tls_context *tls;
     struct ticket_store *tickets;
     struct lane *lanes;
-    struct lane *free_lanes;
+    struct lane *free_lanes; /* each has its turn: all are used at any rate */
+    struct lane **free_end;
     struct load_pace pace;
     int64_t waiting[WAITING_MAX]; /* intended times, a ring */
     uint64_t waiting_first, waiting_end;
@@ -153,8 +154,13 @@ static void choose_host(struct lane *lane)
     struct client *c = lane->client;
 
     if (c->plan->profile == LOAD_HOSTS) {
-        snprintf(lane->host, sizeof(lane->host), "h%llu-%u.%.100s",
-                 (unsigned long long)c->host_count++, c->plan->trial, c->plan->host);
+        uint64_t number = c->host_count++;
+
+        if (c->plan->host_cap && number >= c->plan->host_cap) {
+            number = next_random(c) % c->plan->host_cap;
+        }
+        snprintf(lane->host, sizeof(lane->host), "h%llu-%u.%.100s", (unsigned long long)number,
+                 c->plan->trial, c->plan->host);
     } else {
         snprintf(lane->host, sizeof(lane->host), "%s", c->plan->host);
     }
@@ -493,8 +499,9 @@ static void lane_free(struct lane *lane)
     } else if (c->waiting_first < c->waiting_end) {
         begin_request(lane, c->waiting[c->waiting_first++ % WAITING_MAX]);
     } else {
-        lane->next_free = c->free_lanes;
-        c->free_lanes = lane;
+        lane->next_free = NULL;
+        *c->free_end = lane;
+        c->free_end = &lane->next_free;
     }
 }
 
@@ -593,6 +600,7 @@ static void release(struct client *c, int64_t now_ns)
 
         if (lane) {
             c->free_lanes = lane->next_free;
+            c->free_end = c->free_lanes ? c->free_end : &c->free_lanes;
             if (is_measuring(c)) {
                 histogram_add(&c->result->late, now_ns - intended_ns);
             }
@@ -677,6 +685,36 @@ static void turn_until(struct client *c, int64_t end_ns)
     }
 }
 
+/* Opens `count` of the lanes, a few at a time. False: not all of them could be opened. */
+static bool open_lanes(struct client *c, unsigned count)
+{
+    int64_t limit_ns = clock_monotonic_ns() + IDLE_LIMIT_NS;
+    unsigned started = 0;
+
+    c->answered = 0;
+    c->failed = 0;
+    while (c->answered + c->failed < count && clock_monotonic_ns() < limit_ns) {
+        while (started < count && started < c->answered + c->failed + IDLE_AT_ONCE) {
+            begin_request(&c->lanes[started++], clock_monotonic_ns());
+        }
+        worker_turn_within(&c->worker, TURN_NS_MAX);
+    }
+    return c->answered == count;
+}
+
+static void open_all(struct client *c)
+{
+    struct load_result *result = c->result;
+
+    c->holds = true;
+    if (!open_lanes(c, c->plan->connections) && !result->errors) {
+        result->errors = 1;
+        snprintf(result->first_error, sizeof(result->first_error),
+                 "not all connections could be opened in time");
+    }
+    c->holds = false;
+}
+
 /* Lanes begin one after the other, over the ramp. */
 static void ramp_up(struct client *c, int64_t start_ns)
 {
@@ -692,14 +730,18 @@ static void run_loop(struct client *c)
 {
     const struct load_plan *plan = c->plan;
     struct load_result *result = c->result;
-    int64_t start_ns = clock_monotonic_ns();
     struct readings before, after;
     struct proc_usage usage;
+    int64_t start_ns;
 
+    result->phase = LOAD_WARMING;
+    if (plan->opens_first) {
+        open_all(c);
+    }
+    start_ns = clock_monotonic_ns();
     if (plan->rate_hz > 0) {
         load_pace_init(&c->pace, start_ns, plan->rate_hz, plan->is_poisson, plan->seed);
     }
-    result->phase = LOAD_WARMING;
     ramp_up(c, start_ns);
     turn_until(c, start_ns + plan->warmup_ns);
     before = take_readings(plan);
@@ -718,23 +760,6 @@ static void run_loop(struct client *c)
     }
 }
 
-/* Opens `count` of the lanes, a few at a time. False: not all of them could be opened. */
-static bool open_lanes(struct client *c, unsigned count)
-{
-    int64_t limit_ns = clock_monotonic_ns() + IDLE_LIMIT_NS;
-    unsigned started = 0;
-
-    c->answered = 0;
-    c->failed = 0;
-    while (c->answered + c->failed < count && clock_monotonic_ns() < limit_ns) {
-        while (started < count && started < c->answered + c->failed + IDLE_AT_ONCE) {
-            begin_request(&c->lanes[started++], clock_monotonic_ns());
-        }
-        worker_turn_within(&c->worker, TURN_NS_MAX);
-    }
-    return c->answered == count;
-}
-
 static void close_lanes(struct client *c)
 {
     for (unsigned i = 0; i < c->plan->connections; i++) {
@@ -742,6 +767,23 @@ static void close_lanes(struct client *c)
         timer_clear(&c->worker.timers, &c->lanes[i].timer);
         c->lanes[i].step = LANE_FREE;
     }
+}
+
+/* A closed loop, as long as the window at most. */
+static void run_fill(struct client *c)
+{
+    int64_t start_ns = clock_monotonic_ns();
+
+    c->result->phase = LOAD_WARMING;
+    for (unsigned i = 0; i < c->plan->connections; i++) {
+        lane_free(&c->lanes[i]);
+    }
+    while (c->answered < c->plan->host_cap &&
+           clock_monotonic_ns() < start_ns + c->plan->window_ns) {
+        turn_until(c, clock_monotonic_ns() + TURN_NS_MAX);
+    }
+    c->result->units = c->answered;
+    c->result->phase = LOAD_ENDED;
 }
 
 /* Some connections come and go first: what the first ones make is not theirs alone. */
@@ -783,6 +825,8 @@ static bool client_init(struct client *c, const struct load_plan *plan, struct l
     c->plan = plan;
     c->result = result;
     c->random = plan->seed;
+    c->free_end = &c->free_lanes;
+    c->host_count = plan->fills ? 0 : plan->host_cap;
     if (load_modes[plan->mode].has_tls) {
         c->tls = load_pki_client(plan->trust_file, error, error_cap);
         if (!c->tls) {
@@ -827,6 +871,8 @@ bool load_client_run(const struct load_plan *plan, struct load_result *result, c
     }
     if (plan->profile == LOAD_IDLE) {
         run_idle(c);
+    } else if (plan->fills) {
+        run_fill(c);
     } else {
         run_loop(c);
     }

@@ -1,69 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One page without scripts and without anything from elsewhere: the sentence, the table, and for
- * each profile two drawings. Colours are those of the reader's scheme, light or dark.
- */
+/* One page: the sentence, the table, and for each profile two drawings. */
 #include "bench/load_results.h"
 
+#include "bench/page.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
 #include <math.h>
-
-enum {
-    WIDTH = 460,
-    HEIGHT = 260,
-    LEFT = 64, /* room for the axes' words */
-    BOTTOM = 40,
-    TOP = 12,
-    RIGHT = 26,
-    PLOT_WIDTH = WIDTH - LEFT - RIGHT,
-    PLOT_HEIGHT = HEIGHT - TOP - BOTTOM,
-    TICKS = 4,
-};
-
-static const char style[] =
-    ":root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--faint:#d5d9de;--soft:#5d6670;"
-    "--warn:#9a4b00;--c0:#7b8591;--c1:#4d5863;--c2:#1567c4;--c3:#0b8a5f;--c4:#8a6d00;--c5:#c2255c}"
-    "@media(prefers-color-scheme:dark){:root{--paper:#15181b;--ink:#e7eaed;--faint:#373d44;"
-    "--soft:#9aa5b0;--warn:#ffb366;--c0:#97a3af;--c1:#c3ccd5;--c2:#6cb2ff;--c3:#4fd0a0;"
-    "--c4:#e3c44f;--c5:#ff7ba8}}"
-    "body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;margin:2rem "
-    "auto;max-width:62rem;padding:0 1rem}"
-    "h1{font-size:1.25rem;font-weight:600}h2{font-size:1.05rem;margin:2rem 0 .5rem}"
-    "p.soft{color:var(--soft)}li{color:var(--warn)}"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
-    "font-size:.85rem}td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid "
-    "var(--faint);white-space:nowrap}td:first-child,th:first-child{text-align:left}"
-    ".pair{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0}figcaption{color:var(--soft);"
-    "font-size:.85rem}"
-    "svg{max-width:100%;height:auto}svg text{fill:var(--soft);font-size:11px}"
-    ".axis{stroke:var(--faint);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round}"
-    ".m0{stroke:var(--c0)}.m1{stroke:var(--c1)}.m2{stroke:var(--c2)}.m3{stroke:var(--c3)}"
-    ".m4{stroke:var(--c4)}.m5{stroke:var(--c5)}.key{display:flex;flex-wrap:wrap;gap:1rem;"
-    "font-size:.85rem;margin:.3rem 0}.key svg{vertical-align:middle}";
-
-static void write_escaped(FILE *out, const char *words)
-{
-    char memory[4096];
-    struct text t = text_make(memory, sizeof(memory));
-
-    text_html(&t, span_from_string(words));
-    fwrite(memory, 1, t.len, out);
-}
-
-static void write_number(FILE *out, double value)
-{
-    if (isnan(value)) {
-        fputs("&ndash;", out);
-    } else {
-        fprintf(out, "%.*f",
-                fabs(value) >= 99.95 || value == 0 ? 0
-                : fabs(value) >= 9.995             ? 1
-                                                   : 2,
-                value);
-    }
-}
 
 /* ---- the table ---- */
 
@@ -94,11 +37,11 @@ static void write_table(const struct load_results *results, FILE *out)
                 continue;
             }
             fputs("<td title=\"", out);
-            write_number(out, spread.min);
+            page_write_number(out, spread.min);
             fputs(" to ", out);
-            write_number(out, spread.max);
+            page_write_number(out, spread.max);
             fputs("\">", out);
-            write_number(out, spread.median);
+            page_write_number(out, spread.median);
             fputs("</td>", out);
         }
         fputs("</tr>\n", out);
@@ -108,34 +51,14 @@ static void write_table(const struct load_results *results, FILE *out)
 
 /* ---- drawings ---- */
 
-static double plot_y(double share)
-{
-    return TOP + PLOT_HEIGHT * (1 - share);
-}
-
-static void begin_drawing(FILE *out, const char *what)
-{
-    fprintf(out,
-            "<figure><figcaption>%s</figcaption><svg viewBox=\"0 0 %d %d\" width=%d height=%d "
-            "role=img aria-label=\"%s\">\n",
-            what, WIDTH, HEIGHT, WIDTH, HEIGHT, what);
-}
-
-static void write_level(FILE *out, double share, const char *words)
-{
-    fprintf(out,
-            "<path class=axis d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%s</text>\n",
-            LEFT, plot_y(share), WIDTH - RIGHT, LEFT - 6, plot_y(share) + 4, words);
-}
-
 static double curve_us(const struct load_case *one, size_t point)
 {
     return (double)histogram_quantile(&one->latency, load_curve_shares[point]) / NS_PER_US;
 }
 
-static double point_x(size_t point)
+static double point_share(size_t point)
 {
-    return LEFT + (double)PLOT_WIDTH * (double)point / (LOAD_CURVE_POINTS - 1);
+    return (double)point / (LOAD_CURVE_POINTS - 1);
 }
 
 /* Logarithmic; a decade is a level. */
@@ -154,16 +77,19 @@ static void draw_latency(const struct load_results *results, enum load_profile p
     }
     low = floor(log10(fmax(low, 1)));
     high = fmax(ceil(log10(fmax(high, 10))), low + 1);
-    begin_drawing(out, "Latency in &micro;s, by the share of requests that are at most so slow");
+    page_begin_drawing(out,
+                       "Latency in &micro;s, by the share of requests that are at most so slow");
     for (int decade = (int)low; decade <= (int)high; decade++) {
         char words[32];
 
         snprintf(words, sizeof(words), "%.0f", pow(10, decade));
-        write_level(out, (decade - low) / (high - low), words);
+        page_write_level(out, (decade - low) / (high - low), words);
     }
     for (size_t i = 0; i < LOAD_CURVE_POINTS; i++) {
-        fprintf(out, "<text x=%.1f y=%d text-anchor=middle>%.7g</text>\n", point_x(i),
-                HEIGHT - BOTTOM + 18 + (i % 2 ? 12 : 0), load_curve_shares[i] * 100);
+        char words[32];
+
+        snprintf(words, sizeof(words), "%.7g", load_curve_shares[i] * 100);
+        page_write_tick(out, point_share(i), i % 2, words);
     }
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
@@ -174,11 +100,11 @@ static void draw_latency(const struct load_results *results, enum load_profile p
         fprintf(out, "<polyline class=\"line m%d\" points=\"", (int)one->mode);
         for (size_t j = 0; j < LOAD_CURVE_POINTS; j++) {
             double share = (log10(fmax(curve_us(one, j), 1)) - low) / (high - low);
-            fprintf(out, "%.1f,%.1f ", point_x(j), plot_y(share));
+            fprintf(out, "%.1f,%.1f ", page_x(point_share(j)), page_y(share));
         }
         fprintf(out, "\"><title>%s</title></polyline>\n", load_modes[one->mode].name);
     }
-    fputs("</svg></figure>\n", out);
+    page_end_drawing(out);
 }
 
 static void draw_throughput(const struct load_results *results, enum load_profile profile,
@@ -186,7 +112,7 @@ static void draw_throughput(const struct load_results *results, enum load_profil
 {
     double high = 1;
     unsigned slots = 2;
-    double step;
+    double top;
 
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
@@ -196,20 +122,13 @@ static void draw_throughput(const struct load_results *results, enum load_profil
             slots = one->slot_count > slots ? one->slot_count : slots;
         }
     }
-    /* To a round number for each level. */
-    step = pow(10, floor(log10(high / TICKS)));
-    step *= high / TICKS / step > 5 ? 10 : high / TICKS / step > 2 ? 5 : 2;
-    begin_drawing(out, "Requests a second, over the seconds of a trial");
-    for (int i = 0; i <= TICKS; i++) {
+    page_begin_drawing(out, "Requests a second, over the seconds of a trial");
+    top = page_write_levels(out, high);
+    for (int i = 0; i <= PAGE_LEVELS; i++) {
         char words[32];
 
-        snprintf(words, sizeof(words), "%.6g", i * step);
-        write_level(out, (double)i / TICKS, words);
-    }
-    for (int i = 0; i <= TICKS; i++) {
-        fprintf(out, "<text x=%.1f y=%d text-anchor=middle>%.3g s</text>\n",
-                LEFT + (double)PLOT_WIDTH * i / TICKS, HEIGHT - BOTTOM + 18,
-                (double)slots * i / TICKS / 10);
+        snprintf(words, sizeof(words), "%.3g s", (double)slots * i / PAGE_LEVELS / 10);
+        page_write_tick(out, (double)i / PAGE_LEVELS, 0, words);
     }
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
@@ -219,12 +138,12 @@ static void draw_throughput(const struct load_results *results, enum load_profil
         }
         fprintf(out, "<polyline class=\"line m%d\" points=\"", (int)one->mode);
         for (unsigned j = 0; j < one->slot_count; j++) {
-            fprintf(out, "%.1f,%.1f ", LEFT + PLOT_WIDTH * (j + 0.5) / slots,
-                    plot_y(one->throughput_hz[j] / (step * TICKS)));
+            fprintf(out, "%.1f,%.1f ", page_x((j + 0.5) / slots),
+                    page_y(one->throughput_hz[j] / top));
         }
         fprintf(out, "\"><title>%s</title></polyline>\n", load_modes[one->mode].name);
     }
-    fputs("</svg></figure>\n", out);
+    page_end_drawing(out);
 }
 
 static void draw_profile(const struct load_results *results, enum load_profile profile, FILE *out)
@@ -243,16 +162,26 @@ static void draw_profile(const struct load_results *results, enum load_profile p
         const struct load_case *one = &results->cases[i];
 
         if (one->profile == profile) {
-            fprintf(out,
-                    "<span><svg width=24 height=8><path class=\"line m%d\" d=\"M0 4H24\"/></svg> "
-                    "%s</span>",
-                    (int)one->mode, load_modes[one->mode].name);
+            page_write_key(out, (int)one->mode, load_modes[one->mode].name);
         }
     }
     fputs("</div>\n<div class=pair>\n", out);
     draw_latency(results, profile, out);
     draw_throughput(results, profile, out);
     fputs("</div>\n", out);
+}
+
+void load_results_write_warnings(const struct load_results *results, FILE *out)
+{
+    if (results->warning_count) {
+        fputs("<p>With care:</p><ul>\n", out);
+        for (size_t i = 0; i < results->warning_count; i++) {
+            fputs("<li>", out);
+            page_write_escaped(out, results->warnings[i]);
+            fputs("</li>\n", out);
+        }
+        fputs("</ul>\n", out);
+    }
 }
 
 bool load_results_write_html(const struct load_results *results, FILE *out)
@@ -263,20 +192,16 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
 
     text_time(&t, results->wall_ns);
     load_results_sentence(results, sentence, sizeof(sentence));
-    fprintf(out,
-            "<!doctype html>\n<html lang=en><meta charset=utf-8>\n"
-            "<meta name=viewport content=\"width=device-width\">\n"
-            "<title>weir bench</title>\n<style>%s</style>\n<h1>",
-            style);
-    write_escaped(out, sentence);
+    page_begin(out);
+    page_write_escaped(out, sentence);
     fputs("</h1>\n<p class=soft>", out);
-    write_escaped(out, results->proxy);
+    page_write_escaped(out, results->proxy);
     fputs(options->commit ? ", " : "", out);
-    write_escaped(out, options->commit ? options->commit : "");
+    page_write_escaped(out, options->commit ? options->commit : "");
     fprintf(out, "; %.10s; ", time);
-    write_escaped(out, results->machine.cpu);
+    page_write_escaped(out, results->machine.cpu);
     fprintf(out, ", %d cores, ", results->machine.core_count);
-    write_escaped(out, results->machine.kernel);
+    page_write_escaped(out, results->machine.kernel);
     fprintf(out, "; %u connections, ", options->connections);
     if (options->rate_hz) {
         fprintf(out, "open loop with %u/s%s", options->rate_hz,
@@ -285,15 +210,7 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
         fputs("closed loop", out);
     }
     fprintf(out, ", %u rounds of %g s.</p>\n", options->rounds, options->window_ms / 1000.0);
-    if (results->warning_count) {
-        fputs("<p>With care:</p><ul>\n", out);
-        for (size_t i = 0; i < results->warning_count; i++) {
-            fputs("<li>", out);
-            write_escaped(out, results->warnings[i]);
-            fputs("</li>\n", out);
-        }
-        fputs("</ul>\n", out);
-    }
+    load_results_write_warnings(results, out);
     if (results->case_count) {
         write_table(results, out);
     }
@@ -302,7 +219,8 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
     }
     fputs("<p class=soft>Medians of the rounds; a figure that is pointed at shows its lowest and "
           "highest. added: more than the direct way in the same round. sent: from when a request "
-          "was sent; the others count from when it was meant to be.</p></html>\n",
+          "was sent; the others count from when it was meant to be.</p>",
           out);
+    page_end(out);
     return !ferror(out);
 }

@@ -18,9 +18,15 @@ enum value_kind {
     VALUE_PORTS,
     VALUE_REQUIRE,
     VALUE_FIND_MAX,
+    VALUE_CURVES,
+    VALUE_POINTS,
 };
 
-enum { ON_RUN = 1 << LOAD_VERB_RUN, ON_ORIGIN = 1 << LOAD_VERB_ORIGIN };
+enum {
+    ON_RUN = 1 << LOAD_VERB_RUN,
+    ON_ORIGIN = 1 << LOAD_VERB_ORIGIN,
+    ON_GROW = 1 << LOAD_VERB_GROW,
+};
 
 struct option_row {
     const char *name;
@@ -35,6 +41,12 @@ struct option_row {
 #define AT(field) offsetof(struct load_options, field)
 
 static const struct option_row rows[] = {
+    {"curves", "LIST", VALUE_CURVES, ON_GROW, 0, 0,
+     "of forward, connect, intercept, hosts, leaf, remembered, genuine,\n"
+     "unknown, which the table explains (all)"},
+    {"points", "LIST", VALUE_POINTS, ON_GROW, 0, 0,
+     "as 10,100,1000: what is counted, for all curves (to 9000 connections,\n"
+     "100000 hosts, 1000000 records)"},
     {"modes", "LIST", VALUE_MODES, ON_RUN, 0, 0,
      "of forward, connect, connect-tls, intercept (all but connect-tls); direct\n"
      "and direct-tls, which they are compared with, are added"},
@@ -47,17 +59,20 @@ static const struct option_row rows[] = {
     {"rate", "N", VALUE_NUMBER, ON_RUN, AT(rate_hz), 10000000,
      "requests a second whatever happens (open loop); without it each\n"
      "connection asks again when it was answered (closed loop)"},
+    {"rate", "N", VALUE_NUMBER, ON_GROW, AT(rate_hz), 1000000,
+     "requests a second, however many connections there are (4000)"},
     {"poisson", NULL, VALUE_FLAG, ON_RUN, AT(is_poisson), 0,
      "with --rate: random times, as of many clients, and not regular ones"},
-    {"seconds", "N", VALUE_SECONDS, ON_RUN, 0, 0, "that a trial is measured, as 0.5 (2)"},
-    {"warm-up-ms", "N", VALUE_NUMBER, ON_RUN, AT(warm_up_ms), 60000,
+    {"seconds", "N", VALUE_SECONDS, ON_RUN | ON_GROW, 0, 0, "that a trial is measured, as 0.5 (2)"},
+    {"warm-up-ms", "N", VALUE_NUMBER, ON_RUN | ON_GROW, AT(warm_up_ms), 60000,
      "before that; over the first half connections begin one by one (500)"},
-    {"rounds", "N", VALUE_NUMBER, ON_RUN, AT(rounds), LOAD_ROUNDS_MAX,
+    {"rounds", "N", VALUE_NUMBER, ON_RUN | ON_GROW, AT(rounds), LOAD_ROUNDS_MAX,
      "trials of each case, in turn with the others (3)"},
-    {"bytes", "N", VALUE_NUMBER, ON_RUN, AT(small_bytes), 1 << 30, "of a small body (1024)"},
+    {"bytes", "N", VALUE_NUMBER, ON_RUN | ON_GROW, AT(small_bytes), 1 << 30,
+     "of a small body (1024)"},
     {"bulk-kib", "N", VALUE_NUMBER, ON_RUN, AT(bulk_kib), 4 << 20,
      "KiB of a body of down and up (16384)"},
-    {"cores", "LIST", VALUE_TEXT, ON_RUN, AT(cores), 0,
+    {"cores", "LIST", VALUE_TEXT, ON_RUN | ON_GROW, AT(cores), 0,
      "of proxy, client and origin, as 0,1,1; none: no pinning (by what there is)"},
     {"access-log", NULL, VALUE_FLAG, ON_RUN, AT(logs), 0, "weir writes one, into a file"},
     {"without-detection", NULL, VALUE_FLAG, ON_RUN, AT(is_blind), 0, "weir judges no ClientHello"},
@@ -73,15 +88,19 @@ static const struct option_row rows[] = {
      "of the origin: HTTP, HTTPS and DNS, as 8000,8443,5353 (any free ones)"},
     {"ca-dir", "DIR", VALUE_TEXT, ON_RUN | ON_ORIGIN, AT(ca_dir), 0,
      "the origin's authority, weir-ca-cert.pem; made if there is none"},
-    {"json", "FILE", VALUE_TEXT, ON_RUN, AT(json_file), 0, "write everything there; - is output"},
-    {"html", "FILE", VALUE_TEXT, ON_RUN, AT(html_file), 0, "write a page with curves there"},
-    {"commit", "TEXT", VALUE_TEXT, ON_RUN, AT(commit), 0, "what is measured, for the results"},
+    {"json", "FILE", VALUE_TEXT, ON_RUN | ON_GROW, AT(json_file), 0,
+     "write everything there; - is output"},
+    {"html", "FILE", VALUE_TEXT, ON_RUN | ON_GROW, AT(html_file), 0,
+     "write a page with curves there"},
+    {"commit", "TEXT", VALUE_TEXT, ON_RUN | ON_GROW, AT(commit), 0,
+     "what is measured, for the results"},
     {"require", "BOUND", VALUE_REQUIRE, ON_RUN, 0, 0,
      "exit with 99 if it does not hold, as 'p99<5ms' or\n'intercept/new/cpu_us<900'; "
      "may be repeated"},
     {"find-max", "BOUND", VALUE_FIND_MAX, ON_RUN, 0, 0,
      "search for the highest rate at which this holds, and nothing else"},
-    {"help", NULL, VALUE_FLAG, ON_RUN | ON_ORIGIN | 1 << LOAD_VERB_COMPARE, 0, 0, "this text"},
+    {"help", NULL, VALUE_FLAG, ON_RUN | ON_ORIGIN | ON_GROW | 1 << LOAD_VERB_COMPARE, 0, 0,
+     "this text"},
 };
 
 static const struct verb_row {
@@ -112,6 +131,19 @@ static const struct verb_row {
          "do not overlap and the medians are 3 % apart or more. Exits with 99 if something became\n"
          "worse.\n",
          "  weir bench compare before.json after.json\n"},
+    [LOAD_VERB_GROW] =
+        {"grow", "", "show how costs grow with what there is",
+         "CPU time of weir for a request over 10 to 9000 connections, for a new connection to one\n"
+         "of 10 to 100000 known hosts, for a lookup among that many leaves, and for a verdict "
+         "with\n"
+         "100 to 1000000 records. Requests come at the same rate however many connections there\n"
+         "are, new connections at a sixteenth of it: the busier weir is, the less a request "
+         "costs.\n"
+         "A curve bends upward if it ends more than a quarter above its beginning and rises more\n"
+         "a decade at its end than anywhere before, beyond the spread of the rounds, and by more\n"
+         "than a few loads from memory. Exits with 99 if one does.\n",
+         "  weir bench grow --html grow.html\n"
+         "  weir bench grow --curves leaf,genuine --rounds 5\n"},
 };
 
 /* One parse. */
@@ -175,6 +207,11 @@ static const char *mode_name(size_t index)
 static const char *profile_name(size_t index)
 {
     return index < LOAD_PROFILE_COUNT ? load_profiles[index].name : NULL;
+}
+
+static const char *curve_name(size_t index)
+{
+    return index < GROW_CURVE_COUNT ? grow_curves[index].name : NULL;
 }
 
 /* Comma by comma. */
@@ -265,6 +302,30 @@ static bool take_ports(struct parse *p, const char *value)
     return true;
 }
 
+static bool take_points(struct parse *p, const char *value)
+{
+    struct load_options *options = p->options;
+    unsigned before = 0;
+    const char *at = value;
+
+    options->point_count = 0;
+    while (options->point_count < GROW_POINTS_MAX &&
+           read_number(at, strcspn(at, ","), before + 1, GROW_POINT_MAX,
+                       &options->points[options->point_count])) {
+        before = options->points[options->point_count++];
+        at += strcspn(at, ",");
+        if (!*at) {
+            return true;
+        }
+        at++;
+    }
+    fprintf(p->err,
+            "weir bench: --points: up to %d numbers from 1 to %d with commas expected, each above "
+            "the one before\n",
+            GROW_POINTS_MAX, GROW_POINT_MAX);
+    return false;
+}
+
 static bool take_require(struct parse *p, const struct option_row *row, const char *value,
                          struct load_require *require)
 {
@@ -308,6 +369,10 @@ static bool take_value(struct parse *p, const struct option_row *row, const char
         return take_list(p, row, value, profile_name, options->has_profile);
     case VALUE_PORTS:
         return take_ports(p, value);
+    case VALUE_CURVES:
+        return take_list(p, row, value, curve_name, options->has_curve);
+    case VALUE_POINTS:
+        return take_points(p, value);
     case VALUE_FIND_MAX:
         options->has_find_max = true;
         return take_require(p, row, value, &options->find_max);
@@ -405,6 +470,9 @@ int load_options_parse(enum load_verb verb, char *const *arguments, size_t count
         .small_bytes = 1024,
         .bulk_kib = 16 * 1024,
     };
+    for (int i = 0; i < GROW_CURVE_COUNT; i++) {
+        options->has_curve[i] = true;
+    }
     while (p.at < count) {
         const char *argument = arguments[p.at];
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load_options: the command line of `weir bench run`, `origin` and `compare`, behind these words.
+ * load_options: the command line of `weir bench run`, `origin`, `compare` and `grow`, behind these
+ * words.
  * core/options.c hands it over whole; help and complaints are as there.
  */
 #ifndef WEIR_BENCH_LOAD_OPTIONS_H
 #define WEIR_BENCH_LOAD_OPTIONS_H
 
+#include "bench/grow_curve.h"
 #include "bench/load_figures.h"
 #include "bench/load_origin.h"
 
@@ -41,11 +43,14 @@ struct load_options {
     size_t require_count;
     struct load_require find_max;
     bool has_find_max;
+    bool has_curve[GROW_CURVE_COUNT];
+    unsigned points[GROW_POINTS_MAX]; /* ascending; of all curves */
+    size_t point_count;               /* 0: those of each */
     const char *operands[LOAD_OPERANDS_MAX];
     size_t operand_count;
 };
 
-enum load_verb { LOAD_VERB_RUN, LOAD_VERB_ORIGIN, LOAD_VERB_COMPARE };
+enum load_verb { LOAD_VERB_RUN, LOAD_VERB_ORIGIN, LOAD_VERB_COMPARE, LOAD_VERB_GROW };
 
 /* -1 to go on, or the status to exit with, 0 behind help. `arguments` stay. */
 int load_options_parse(enum load_verb verb, char *const *arguments, size_t count,

@@ -78,7 +78,10 @@ struct load_plan {
     int64_t window_ns;
     uint64_t body_bytes; /* of a response, or of an upload */
     uint64_t seed;
-    unsigned trial; /* a number of its own, so that hosts are new ones */
+    unsigned trial;    /* a number of its own, so that hosts are new ones */
+    bool opens_first;  /* all connections are there before the warm-up */
+    unsigned host_cap; /* hosts: of so many, at random; 0: each is another one */
+    bool fills;        /* instead: each of these hosts once, and then the end */
 
     struct address proxy;
     struct address origin;     /* clear */

@@ -206,6 +206,7 @@ static bool write_config(const struct load_processes *p, const char *path)
             "  allow_private: true\n"
             "dns:\n"
             "  servers: [\"127.0.0.1:%u\"]\n"
+            "  cache: 1000000\n"
             "log:\n"
             "  access:\n"
             "    path: \"%s%s\"\n"

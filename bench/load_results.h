@@ -75,5 +75,7 @@ void load_results_print(const struct load_results *results, FILE *out);
 /* Both false: no memory, or the file could not be written (errno). */
 bool load_results_write_json(const struct load_results *results, FILE *out) MUST_CHECK;
 bool load_results_write_html(const struct load_results *results, FILE *out) MUST_CHECK;
+/* The part of a page. */
+void load_results_write_warnings(const struct load_results *results, FILE *out);
 
 #endif

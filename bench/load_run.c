@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/load_run.h"
 
-#include "bench/load_processes.h"
+#include "bench/grow.h"
 #include "bench/load_results.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
@@ -74,25 +74,25 @@ static bool make_cases(struct run *run)
     return results->case_count != 0;
 }
 
-static void choose_host(const struct run *run, enum load_mode mode, char host[LOAD_HOST_MAX])
+static void choose_host(const struct load_options *o, enum load_mode mode, char host[LOAD_HOST_MAX])
 {
     bool is_tunnel = mode == LOAD_CONNECT || mode == LOAD_CONNECT_TLS;
     const char *name = is_tunnel ? "origin.tunnel.bench.test" : "origin.bench.test";
 
-    if (run->options->proxy) {
-        name = run->options->host ? run->options->host : "localhost";
+    if (o->proxy) {
+        name = o->host ? o->host : "localhost";
     }
     snprintf(host, LOAD_HOST_MAX, "%s", name);
 }
 
-static struct load_plan make_plan(const struct run *run, const struct load_case *one,
-                                  double rate_hz)
+struct load_plan load_run_plan(const struct load_processes *processes, enum load_mode mode,
+                               enum load_profile profile, double rate_hz, unsigned trial)
 {
-    const struct load_options *o = run->options;
-    bool is_bulk = one->profile == LOAD_DOWN || one->profile == LOAD_UP;
+    const struct load_options *o = processes->options;
+    bool is_bulk = profile == LOAD_DOWN || profile == LOAD_UP;
     struct load_plan plan = {
-        .mode = one->mode,
-        .profile = one->profile,
+        .mode = mode,
+        .profile = profile,
         .connections = o->connections,
         .rate_hz = rate_hz,
         .is_poisson = o->is_poisson,
@@ -100,14 +100,13 @@ static struct load_plan make_plan(const struct run *run, const struct load_case 
         .warmup_ns = o->warm_up_ms * NS_PER_MS,
         .window_ns = o->window_ms * NS_PER_MS,
         .body_bytes = is_bulk ? (uint64_t)o->bulk_kib * 1024 : o->small_bytes,
-        .seed = run->trial + 1,
-        .trial = run->trial,
-        .proxy = run->processes.proxy,
-        .proxy_pid = load_modes[one->mode].has_proxy ? run->processes.proxy_pid : 0,
-        .origin_pid = run->processes.origin_pid,
-        .trust_file =
-            one->mode == LOAD_INTERCEPT ? run->processes.proxy_ca : run->processes.origin_ca,
-        .core = run->processes.cores[1],
+        .seed = trial + 1,
+        .trial = trial,
+        .proxy = processes->proxy,
+        .proxy_pid = load_modes[mode].has_proxy ? processes->proxy_pid : 0,
+        .origin_pid = processes->origin_pid,
+        .trust_file = mode == LOAD_INTERCEPT ? processes->proxy_ca : processes->origin_ca,
+        .core = processes->cores[1],
         .cores = {-1, -1, -1},
     };
 
@@ -115,20 +114,20 @@ static struct load_plan make_plan(const struct run *run, const struct load_case 
         bool is_said = false; /* client and origin may share one */
 
         for (int j = 0; j < i; j++) {
-            is_said |= plan.cores[j] == run->processes.cores[i];
+            is_said |= plan.cores[j] == processes->cores[i];
         }
-        plan.cores[i] = is_said ? -1 : run->processes.cores[i];
+        plan.cores[i] = is_said ? -1 : processes->cores[i];
     }
 
-    if (one->profile == LOAD_IDLE) {
+    if (profile == LOAD_IDLE) {
         plan.connections = o->idle_connections;
         plan.rate_hz = 0;
     } else if (is_bulk && plan.connections > BULK_CONNECTIONS_MAX) {
         plan.connections = BULK_CONNECTIONS_MAX;
     }
-    (void)address_parse_ip(&plan.origin, SPAN_LITERAL("127.0.0.1"), run->processes.ports.clear);
-    (void)address_parse_ip(&plan.origin_tls, SPAN_LITERAL("127.0.0.1"), run->processes.ports.tls);
-    choose_host(run, one->mode, plan.host);
+    (void)address_parse_ip(&plan.origin, SPAN_LITERAL("127.0.0.1"), processes->ports.clear);
+    (void)address_parse_ip(&plan.origin_tls, SPAN_LITERAL("127.0.0.1"), processes->ports.tls);
+    choose_host(o, mode, plan.host);
     return plan;
 }
 
@@ -188,7 +187,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
     if (has_proxy && !load_proxy_start(&run->processes, run->err)) {
         return false;
     }
-    plan = make_plan(run, one, rate_hz);
+    plan = load_run_plan(&run->processes, one->mode, one->profile, rate_hz, run->trial);
     done = load_trial_run(&run->processes, &plan, watch, run, run->err);
     if (has_proxy && !load_proxy_stop(&run->processes, run->err)) {
         done = false;
@@ -456,6 +455,8 @@ int load_command_run(enum load_verb verb, char *const *arguments, size_t count, 
         return run_origin(&options, out, err);
     case LOAD_VERB_COMPARE:
         return load_compare_run(options.operands[0], options.operands[1], out, err);
+    case LOAD_VERB_GROW:
+        return grow_run(&options, out, err);
     }
     return EXIT_STATUS_USAGE;
 }

@@ -112,7 +112,7 @@ struct heap_probe {
     bool is_touched;
 };
 
-static size_t heap_in_use(void)
+size_t measure_heap_in_use(void)
 {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
@@ -121,10 +121,10 @@ static size_t heap_in_use(void)
 static void *run_probe(void *context)
 {
     struct heap_probe *probe = context;
-    size_t before = heap_in_use();
+    size_t before = measure_heap_in_use();
 
     probe->work->run(probe->work->context, probe->work->step);
-    probe->is_touched = heap_in_use() != before;
+    probe->is_touched = measure_heap_in_use() != before;
     return NULL;
 }
 

@@ -56,6 +56,9 @@ void measure_resume(void);
 /* Of `count` values, 1 or more, which are sorted by it. */
 struct measure_figure measure_summarise(double *values, size_t count);
 
+/* Bytes that the process has of the C library's heap; 0 with another allocator. */
+size_t measure_heap_in_use(void);
+
 enum measure_heap { MEASURE_HEAP_UNKNOWN, MEASURE_HEAP_UNTOUCHED, MEASURE_HEAP_TOUCHED };
 
 /*

@@ -90,6 +90,8 @@ int main(int argc, char **argv)
     case COMMAND_BENCH_COMPARE:
         return load_command_run(LOAD_VERB_COMPARE, options.rest, options.rest_count, stdout,
                                 stderr);
+    case COMMAND_BENCH_GROW:
+        return load_command_run(LOAD_VERB_GROW, options.rest, options.rest_count, stdout, stderr);
     case COMMAND_DETECT_MENDS:
         return detect_mends_run(&options, stdout, stderr);
     case COMMAND_SIGNATURES_MATCH:

@@ -328,6 +328,9 @@ static const struct command_row command_rows[] = {
     {"bench", "origin", COMMAND_BENCH_ORIGIN, 0, 0, "be the origin of the load harness",
      "weir bench origin --help lists its options.\n", "  weir bench origin --ca-dir origin-ca\n",
      "OPTION..."},
+    {"bench", "grow", COMMAND_BENCH_GROW, 0, 0, "show how costs grow with what there is",
+     "weir bench grow --help lists its options.\n", "  weir bench grow --html grow.html\n",
+     "OPTION..."},
     {"bench", "compare", COMMAND_BENCH_COMPARE, 0, 0, "tell whether one result beats another",
      "weir bench compare --help explains it.\n", "  weir bench compare before.json after.json\n",
      "FILE..."},
@@ -766,7 +769,7 @@ static bool check_together(const struct parse *p)
 static bool is_handed_over(enum command command)
 {
     return command == COMMAND_BENCH_RUN || command == COMMAND_BENCH_ORIGIN ||
-           command == COMMAND_BENCH_COMPARE;
+           command == COMMAND_BENCH_COMPARE || command == COMMAND_BENCH_GROW;
 }
 
 static int parse_options(struct parse *p)

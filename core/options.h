@@ -50,6 +50,7 @@ enum command {
     COMMAND_BENCH_RUN,
     COMMAND_BENCH_ORIGIN,
     COMMAND_BENCH_COMPARE,
+    COMMAND_BENCH_GROW,
     COMMAND_TRANSPARENT_SETUP,
     COMMAND_TRANSPARENT_UNDO,
     COMMAND_TRANSPARENT_PRINT,
@@ -101,7 +102,8 @@ struct options {
     const char *interfaces[OPTIONS_INTERFACES_MAX]; /* none: any */
     size_t interface_count;
     bool local;
-    /* bench run, origin and compare: what is behind these words; bench/load_options.h has it. */
+    /* bench run, origin, compare and grow: what is behind these words; bench/load_options.h has it.
+     */
     char *const *rest;
     size_t rest_count;
 };

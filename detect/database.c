@@ -6,13 +6,14 @@
 #include <stdlib.h>
 
 enum {
-    KEY_COUNT = 4,
+    KEY_COUNT = 5,
     BAD_HEADER_MAX = 256, /* bytes of a bad header's name in default mode */
 };
 
-/* Where records with the same numbers, 0 for those that are any, lie among the members. */
+/* Where records with the same numbers, 0 for those that are any, lie among the members. A major
+ * version that is 0, or one of several, counts as any: the members tell those apart. */
 struct ua_group {
-    int64_t key[KEY_COUNT]; /* browser, platform, os, device */
+    int64_t key[KEY_COUNT]; /* browser, platform, os, device, major version of the browser */
     uint32_t wildcards;     /* a bit for each key that is any */
     uint32_t first;
     uint32_t count;
@@ -70,10 +71,14 @@ struct database {
 
 static void keys_of(int64_t key[KEY_COUNT], const struct ua_signature *sig)
 {
+    int64_t low = sig->browser_version.min.major;
+    int64_t high = sig->browser_version.max.major;
+
     key[0] = sig->browser;
     key[1] = sig->platform;
     key[2] = sig->os;
     key[3] = sig->device;
+    key[4] = low == high && low != UA_VERSION_ANY ? low : 0;
 }
 
 static uint32_t wildcards_of(const int64_t key[KEY_COUNT])
@@ -176,7 +181,8 @@ static const struct ua_group *find_group(const struct database *db, const struct
 void database_walk_begin(const struct database *db, struct database_walk *walk,
                          const struct ua_fingerprint *fp)
 {
-    const int64_t key[KEY_COUNT] = {fp->browser, fp->platform, fp->os, fp->device};
+    const int64_t key[KEY_COUNT] = {fp->browser, fp->platform, fp->os, fp->device,
+                                    fp->browser_version.major};
 
     walk->browser_major = fp->browser_version.major;
     walk->os_major = fp->os_version.major;

@@ -2,9 +2,9 @@
 /*
  * database: what browsers look like (and how the products that intercept them do), loaded, indexed
  * and from then on immutable: any number of threads may check against it. A check looks at the
- * browser records of one user agent's browser, platform, system and device, and at the products
- * that its cipher list or its headers allow, not at all of them; the order of the files decides as
- * if it did.
+ * browser records of one user agent's browser, platform, system and device that name its major
+ * version alone, or several, and at the products that its cipher list or its headers allow, not at
+ * all of them; the order of the files decides as if it did.
  */
 #ifndef WEIR_DETECT_DATABASE_H
 #define WEIR_DETECT_DATABASE_H
@@ -55,7 +55,7 @@ bool database_knows_browser(const struct database *db, int64_t browser);
  * system, device and major versions allow; the rest of the versions and the quirks are the caller's
  * to test.
  */
-enum { DATABASE_WALK_GROUPS = 16 };
+enum { DATABASE_WALK_GROUPS = 32 };
 
 struct database_member;
 

@@ -655,6 +655,36 @@ static void watch_closing(struct conn *c)
               worker_now(w) + CLOSE_OVERDUE_NS);
 }
 
+/* Each by its own name. Looking for those of a descriptor, the kernel goes through the operations
+ * of all connections: closing many at once would take the square of their number. */
+static void cancel_operations(struct conn *c, bool is_connecting)
+{
+    const struct {
+        bool is_there;
+        enum ring_kind kind;
+    } rows[] = {
+        {c->receiving == CONN_RECV_ARMED || c->receiving == CONN_RECV_CANCELLING, RING_RECV},
+        {c->receiving == CONN_RECV_PRIVATE, RING_RECV_INTO},
+        {c->sending, RING_SEND},
+        {c->polling_in, RING_POLL_IN},
+        {c->polling_out, RING_POLL_OUT},
+        {c->watching, RING_POLL_BROKEN},
+        {is_connecting, RING_CONNECT},
+    };
+    unsigned count = 0;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].is_there) {
+            ring_cancel(c->worker->ring, rows[i].kind, ring_owner(c));
+            count++;
+        }
+    }
+    ASSERT_SLOW(count == c->in_flight);
+    if (count != c->in_flight) {
+        ring_cancel_fd(c->worker->ring, c->fd);
+    }
+}
+
 static void stop(struct conn *c, bool reset)
 {
     struct ring *ring = c->worker->ring;
@@ -675,7 +705,7 @@ static void stop(struct conn *c, bool reset)
         return;
     }
     if (reset || connecting || c->error || ring_shutdown(ring, c->fd, SHUT_RDWR) < 0) {
-        ring_cancel_fd(ring, c->fd);
+        cancel_operations(c, connecting);
     }
     watch_closing(c);
 }

@@ -261,6 +261,7 @@ void ring_cancel_fd(struct ring *ring, int fd)
 {
     sqe_cancel(ring, 0, IORING_ASYNC_CANCEL_FD)->fd = fd;
     ring->fd_cancels++;
+    ring->stats.fd_cancels++;
 }
 
 void ring_cancel_all(struct ring *ring)

@@ -86,6 +86,7 @@ struct ring_stats {
     uint64_t buffers_empty; /* receives that ended with ENOBUFS */
     uint64_t recv_bytes;
     uint64_t send_bytes;
+    uint64_t fd_cancels; /* ring_cancel_fd() calls */
 };
 
 struct ring;
@@ -147,7 +148,7 @@ void ring_connect(struct ring *ring, int fd, struct ring_owner owner,
 /* Asks for an early end of the operation(s) of that owner and kind. Their own events still come,
  * before or after; the request itself has no event. */
 void ring_cancel(struct ring *ring, enum ring_kind kind, struct ring_owner owner);
-/* The same for everything on a descriptor. */
+/* The same for everything on a descriptor. The kernel goes through all operations of the ring. */
 void ring_cancel_fd(struct ring *ring, int fd);
 
 /* Plain system calls on sockets, cheap and inline: their io_uring twins would run in kernel worker

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load harness, `weir bench run`, `origin` and `compare`: every mode and profile without an
-error, proxies that lie are found out, and what is written can be read. How fast anything is is no
-test's business."""
+"""The load harness, `weir bench run`, `origin`, `compare` and `grow`: every mode and profile without
+an error, proxies that lie are found out, and what is written can be read. How fast anything is is
+no test's business."""
 import hashlib
 import json
 import os
@@ -297,10 +297,66 @@ class Load(Case):
         self.assertIn("weir bench: absent/file: No such file or directory", err)
 
     def test_help(self):
-        for verb in ("run", "origin", "compare"):
+        for verb in ("run", "origin", "compare", "grow"):
             out, _ = self.bench(verb, "--help")
             self.assertIn(f"Usage: weir bench {verb}", out)
             self.assertLessEqual(max(map(len, out.splitlines())), 100)
+
+
+    def grow(self, *arguments, code=0):
+        path = os.path.join(self.folder, "grow.json")
+        out, err = self.bench("grow", "--seconds", "0.2", "--warm-up-ms", "50", "--rounds", "2",
+                              "--rate", "400", "--json", path, *arguments, code=code)
+        with open(path, encoding="utf-8") as file:
+            return json.load(file), out, err
+
+    def test_grow(self):
+        """Every curve at tiny points: costs without errors, a page with a line for each."""
+        names = ["forward", "connect", "intercept", "hosts", "leaf", "remembered", "genuine",
+                 "unknown"]
+        results, out, err = self.grow("--points", "10,20", "--commit", "abc", "--html",
+                                      os.path.join(self.folder, "grow.html"))
+        self.assertEqual((results["schema"], results["commit"]), ("weir-grow/1", "abc"))
+        self.assertEqual([one["name"] for one in results["curves"]], names)
+        for one in results["curves"]:
+            self.assertEqual([point["amount"] for point in one["points"]], [10, 20], one)
+            self.assertEqual(one["verdict"], "too few points")
+            self.assertEqual(one["points"][0]["ratio"], 1)
+            for point in one["points"]:
+                self.assertEqual(len(point["rounds"]), 2)
+                self.assertTrue(0 < point["min"] <= point["median"] <= point["max"], one)
+            self.assertRegex(out, rf"(?m)^{one['name']}: .*: too few points$")
+        self.assertNotIn("with errors", err)
+        self.assertRegex(out, r"\ANo curve bends upward\.\n")
+        with open(os.path.join(self.folder, "grow.html"), encoding="utf-8") as file:
+            text = file.read()
+        page = Page(text)
+        self.assertEqual(len(page.lines), len(names))
+        for line in page.lines:
+            for point in line:
+                x, y = map(float, point.split(","))
+                self.assertTrue(0 <= x <= 460 and 0 <= y <= 260, line)
+        self.assertNotRegex(re.sub(r"<style>.*</style>", "", text), r"\b-?(nan|inf)\b")
+        self.screenshot("grow.html")
+
+    def test_grow_memory(self):
+        """More hosts take more memory, and each is known once it was visited."""
+        results, _, err = self.grow("--points", "10,400", "--curves", "hosts", "--rate", "800")
+        self.assertIn("hosts, 400: known after", err)
+        points = results["curves"][0]["points"]
+        self.assertIsNone(points[0]["bytes"])
+        if not harness.SANITIZED:
+            self.assertTrue(100 < points[1]["bytes"] < 100000, points)
+
+    def test_grow_bounds(self):
+        """Points that a curve has not are left out; none is a fault."""
+        results, _, _ = self.grow("--points", "10,9001", "--curves", "forward")
+        self.assertEqual([point["amount"] for point in results["curves"][0]["points"]], [10])
+        _, err = self.bench("grow", "--points", "9001", "--curves", "forward", code=64)
+        self.assertIn("--points: none that a curve that was named has", err)
+        _, err = self.bench("grow", "--curves", "leaf", "--points", "10", "--json", "absent/file",
+                            "--seconds", "0.1", "--rounds", "1", code=73)
+        self.assertIn("weir bench: absent/file: No such file or directory", err)
 
 
 class Origin(Case):

@@ -14,7 +14,7 @@ static bool canary_is_due(void)
 }
 
 #if WEIR_CANARY == 1 /* closes the descriptor while operations are in flight */
-#define ring_cancel_fd(ring, fd) (ring_cancel_fd(ring, fd), ring_close(ring, fd))
+#define ring_cancel(ring, kind, owner) (ring_cancel(ring, kind, owner), ring_close(ring, c->fd))
 #elif WEIR_CANARY == 2 /* forgets buffers */
 #define buf_put(cache, b) (canary_is_due() ? (void)0 : buf_put(cache, b))
 #elif WEIR_CANARY == 3 /* sends the last byte again */

@@ -420,6 +420,7 @@ void ring_cancel_fd(struct ring *ring, int fd)
     (void)sim_fd_find(ring->sim, fd);
     s->by_fd = true;
     s->fd = fd;
+    ring->stats.fd_cancels++;
     sim_trace(ring->sim, "cancel fd", fd, 0, 0, 0, 0);
 }
 

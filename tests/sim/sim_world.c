@@ -741,6 +741,7 @@ static void check_engine(struct world *world)
         {"starved connections", !list_is_empty(&w->starved)},
         {"stale events", w->stats.stale_events},
         {"overdue closes", w->stats.close_overdue},
+        {"cancels by descriptor", ring_stats(w->ring)->fd_cancels},
     };
     for (size_t i = 0; i < COUNT_OF(left); i++) {
         if (left[i].count) {

@@ -286,6 +286,43 @@ static void test_index_order(void **state)
     }
 }
 
+/* Those of one major version are looked up, the others are gone through; 0 and none are versions,
+ * too. */
+static void test_index_majors(void **state)
+{
+    static const char *const versions[] = {"7",  "7.1", "7.0-7.5", "6-7", "7-8", "7-",
+                                           "-7", "",    "0",       "0-7", "8"};
+    static const char *const asked[] = {"7", "7.1.0", "6", "8", "0", "9", ""};
+    char text[1024], ua_text[64];
+    struct record_faults faults;
+
+    (void)state;
+    for (size_t first = 0; first < COUNT_OF(versions); first++) {
+        for (int mode = DETECT_COMPATIBLE; mode <= DETECT_DEFAULT; mode++) {
+            struct text out = text_make(text, sizeof(text) - 1);
+            struct database *db;
+
+            for (size_t i = 0; i < COUNT_OF(versions); i++) {
+                text_printf(&out, "1:%s:1:2::1:|303:~%zu:*:*:*:*:*|:0:0\n",
+                            versions[(first + i) % COUNT_OF(versions)], 1 + i % 3);
+            }
+            text[out.len] = '\0';
+            db = load(text, "", (enum detect_mode)mode, &faults);
+            assert_non_null(db);
+            for (size_t i = 0; i < COUNT_OF(asked); i++) {
+                snprintf(ua_text, sizeof(ua_text), "1:%s:1:2:10:1:", asked[i]);
+                for (int cipher = 1; cipher <= 4; cipher++) {
+                    char request_text[32];
+
+                    snprintf(request_text, sizeof(request_text), "303:%d:::::", cipher);
+                    check(db, ua_text, request_text, NULL); /* compared with the walk there */
+                }
+            }
+            database_free(db);
+        }
+    }
+}
+
 static void test_faults(void **state)
 {
     static const char bad[] = "\xef\xbb\xbf# c\tomment\n"
@@ -588,23 +625,15 @@ static void test_full_quirks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_genuine),
-        cmocka_unit_test(test_mismatch),
-        cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_outdated),
-        cmocka_unit_test(test_permuted),
-        cmocka_unit_test(test_permuting_browsers),
-        cmocka_unit_test(test_index_order),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_days),
-        cmocka_unit_test(test_walks),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_user_agents),
-        cmocka_unit_test(test_full_quirks),
-        cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_without_headers),
+        cmocka_unit_test(test_genuine),     cmocka_unit_test(test_mismatch),
+        cmocka_unit_test(test_unknown),     cmocka_unit_test(test_outdated),
+        cmocka_unit_test(test_permuted),    cmocka_unit_test(test_permuting_browsers),
+        cmocka_unit_test(test_index_order), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_long_line),   cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_days),        cmocka_unit_test(test_index_majors),
+        cmocka_unit_test(test_walks),       cmocka_unit_test(test_products),
+        cmocka_unit_test(test_user_agents), cmocka_unit_test(test_full_quirks),
+        cmocka_unit_test(test_differences), cmocka_unit_test(test_without_headers),
         cmocka_unit_test(test_more_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
