@@ -24,10 +24,11 @@ enum {
 
 static const char style[] =
     ":root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--faint:#d5d9de;--soft:#5d6670;"
-    "--warn:#9a4b00;--c0:#7b8591;--c1:#4d5863;--c2:#1567c4;--c3:#0b8a5f;--c4:#8a6d00;--c5:#c2255c}"
+    "--warn:#9a4b00;--c0:#7b8591;--c1:#4d5863;--c2:#1567c4;--c3:#0b8a5f;--c4:#8a6d00;--c5:#c2255c;"
+    "--c6:#7048e8;--c7:#d9480f}"
     "@media(prefers-color-scheme:dark){:root{--paper:#15181b;--ink:#e7eaed;--faint:#373d44;"
     "--soft:#9aa5b0;--warn:#ffb366;--c0:#97a3af;--c1:#c3ccd5;--c2:#6cb2ff;--c3:#4fd0a0;"
-    "--c4:#e3c44f;--c5:#ff7ba8}}"
+    "--c4:#e3c44f;--c5:#ff7ba8;--c6:#b197fc;--c7:#ff922b}}"
     "body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;margin:2rem "
     "auto;max-width:62rem;padding:0 1rem}"
     "h1{font-size:1.25rem;font-weight:600}h2{font-size:1.05rem;margin:2rem 0 .5rem}"
@@ -40,7 +41,9 @@ static const char style[] =
     "svg{max-width:100%;height:auto}svg text{fill:var(--soft);font-size:11px}"
     ".axis{stroke:var(--faint);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round}"
     ".m0{stroke:var(--c0)}.m1{stroke:var(--c1)}.m2{stroke:var(--c2)}.m3{stroke:var(--c3)}"
-    ".m4{stroke:var(--c4)}.m5{stroke:var(--c5)}.key{display:flex;flex-wrap:wrap;gap:1rem;"
+    ".m4{stroke:var(--c4)}.m5{stroke:var(--c5)}.m6{stroke:var(--c6)}"
+    ".m7{stroke:var(--c7)}.d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 3}"
+    ".d3{stroke-dasharray:7 3 2 3}.key{display:flex;flex-wrap:wrap;gap:1rem;"
     "font-size:.85rem;margin:.3rem 0}.key svg{vertical-align:middle}";
 
 static void write_escaped(FILE *out, const char *words)
@@ -76,6 +79,8 @@ static const enum load_figure columns[] = {
 
 static void write_table(const struct load_results *results, FILE *out)
 {
+    char name[LOAD_CASE_NAME_MAX];
+
     fputs("<div class=wide><table><tr><th>case</th>", out);
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         fprintf(out, "<th>%s</th>", load_figure_rows[columns[i]].name);
@@ -84,8 +89,8 @@ static void write_table(const struct load_results *results, FILE *out)
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
 
-        fprintf(out, "<tr><td>%s/%s</td>", load_modes[one->mode].name,
-                load_profiles[one->profile].name);
+        load_case_name(one, name);
+        fprintf(out, "<tr><td>%s</td>", name);
         for (size_t j = 0; j < COUNT_OF(columns); j++) {
             struct load_spread spread = load_case_spread(one, columns[j]);
 
@@ -104,9 +109,32 @@ static void write_table(const struct load_results *results, FILE *out)
         fputs("</tr>\n", out);
     }
     fputs("</table></div>\n", out);
+    for (size_t i = 0; i < results->case_count; i++) {
+        char cost[160];
+
+        if (load_case_cost(&results->cases[i], cost, sizeof(cost))) {
+            load_case_name(&results->cases[i], name);
+            fprintf(out, "<p>%s: %s.</p>\n", name, cost);
+        }
+    }
 }
 
 /* ---- drawings ---- */
+
+/* A colour for each mode, and dashes for what is not plain, or of more workers. */
+static void begin_line(const struct load_case *one, const char *element, FILE *out)
+{
+    fprintf(out, "<%s class=\"line m%d d%u\" ", element, (int)one->mode,
+            ((unsigned)one->variant + one->workers - 1) % 4);
+}
+
+static void end_line(const struct load_case *one, FILE *out)
+{
+    char name[LOAD_CASE_NAME_MAX];
+
+    load_case_name(one, name);
+    fprintf(out, "\"><title>%s</title></polyline>\n", name);
+}
 
 static double plot_y(double share)
 {
@@ -171,12 +199,13 @@ static void draw_latency(const struct load_results *results, enum load_profile p
         if (one->profile != profile || !one->latency.count) {
             continue;
         }
-        fprintf(out, "<polyline class=\"line m%d\" points=\"", (int)one->mode);
+        begin_line(one, "polyline", out);
+        fputs("points=\"", out);
         for (size_t j = 0; j < LOAD_CURVE_POINTS; j++) {
             double share = (log10(fmax(curve_us(one, j), 1)) - low) / (high - low);
             fprintf(out, "%.1f,%.1f ", point_x(j), plot_y(share));
         }
-        fprintf(out, "\"><title>%s</title></polyline>\n", load_modes[one->mode].name);
+        end_line(one, out);
     }
     fputs("</svg></figure>\n", out);
 }
@@ -217,18 +246,20 @@ static void draw_throughput(const struct load_results *results, enum load_profil
         if (one->profile != profile || !one->slot_count) {
             continue;
         }
-        fprintf(out, "<polyline class=\"line m%d\" points=\"", (int)one->mode);
+        begin_line(one, "polyline", out);
+        fputs("points=\"", out);
         for (unsigned j = 0; j < one->slot_count; j++) {
             fprintf(out, "%.1f,%.1f ", LEFT + PLOT_WIDTH * (j + 0.5) / slots,
                     plot_y(one->throughput_hz[j] / (step * TICKS)));
         }
-        fprintf(out, "\"><title>%s</title></polyline>\n", load_modes[one->mode].name);
+        end_line(one, out);
     }
     fputs("</svg></figure>\n", out);
 }
 
 static void draw_profile(const struct load_results *results, enum load_profile profile, FILE *out)
 {
+    char name[LOAD_CASE_NAME_MAX];
     bool is_there = false;
 
     for (size_t i = 0; i < results->case_count; i++) {
@@ -243,10 +274,10 @@ static void draw_profile(const struct load_results *results, enum load_profile p
         const struct load_case *one = &results->cases[i];
 
         if (one->profile == profile) {
-            fprintf(out,
-                    "<span><svg width=24 height=8><path class=\"line m%d\" d=\"M0 4H24\"/></svg> "
-                    "%s</span>",
-                    (int)one->mode, load_modes[one->mode].name);
+            load_case_name(one, name);
+            fputs("<span><svg width=24 height=8>", out);
+            begin_line(one, "path", out);
+            fprintf(out, "d=\"M0 4H24\"/></svg> %s</span>", name);
         }
     }
     fputs("</div>\n<div class=pair>\n", out);
