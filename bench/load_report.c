@@ -381,6 +381,7 @@ bool load_case_cost(const struct load_case *one, char *text, size_t cap)
     const char *what = "logging on costs";
     double bound = one->profile == LOAD_SMALL ? logging_max : NAN;
     struct text t = text_make(text, cap - 1);
+    char workers[32];
 
     if (isnan(ratio.median)) {
         return false;
@@ -390,8 +391,9 @@ bool load_case_cost(const struct load_case *one, char *text, size_t cap)
         what = "detection on costs";
         bound = load_modes[one->mode].has_tls && is_new ? detection_max : NAN;
     } else if (one->variant == LOAD_PLAIN) {
-        what = "so many workers cost";
-        bound = workers_max;
+        snprintf(workers, sizeof(workers), "%u workers cost", one->workers);
+        what = workers;
+        bound = one->workers > 1 ? workers_max : NAN;
     }
     text_printf(&t, "%s %+.1f %% (%+.1f to %+.1f)", what, (ratio.median - 1) * 100,
                 (ratio.min - 1) * 100, (ratio.max - 1) * 100);
