@@ -26,7 +26,11 @@ void text_string(struct text *t, const char *string)
 
 void text_char(struct text *t, char c)
 {
-    text_bytes(t, span_make(&c, 1));
+    if (t->len == t->cap) {
+        t->overflow = true;
+    } else {
+        t->data[t->len++] = c;
+    }
 }
 
 void text_unsigned(struct text *t, uint64_t value)
@@ -95,15 +99,39 @@ void text_printf(struct text *t, const char *format, ...)
     text_bytes(t, span_make(line, (size_t)len));
 }
 
+/* With zeroes in front; at most six digits. */
+static void padded(struct text *t, int value, size_t width)
+{
+    char digits[6];
+
+    for (size_t i = width; i > 0; i--) {
+        digits[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    text_bytes(t, span_make(digits, width));
+}
+
+/* Not by printf: each line of the access log has one. */
 void text_time(struct text *t, int64_t wall_ns)
 {
     time_t seconds = (time_t)(wall_ns / NS_PER_S);
     struct tm utc;
 
     gmtime_r(&seconds, &utc);
-    text_printf(t, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                (int)(wall_ns % NS_PER_S / NS_PER_US));
+    padded(t, utc.tm_year + 1900, 4);
+    text_char(t, '-');
+    padded(t, utc.tm_mon + 1, 2);
+    text_char(t, '-');
+    padded(t, utc.tm_mday, 2);
+    text_char(t, 'T');
+    padded(t, utc.tm_hour, 2);
+    text_char(t, ':');
+    padded(t, utc.tm_min, 2);
+    text_char(t, ':');
+    padded(t, utc.tm_sec, 2);
+    text_char(t, '.');
+    padded(t, (int)(wall_ns % NS_PER_S / NS_PER_US), 6);
+    text_char(t, 'Z');
 }
 
 /* Length of the valid UTF-8 sequence at the front (RFC 3629), or 0. */
@@ -132,11 +160,31 @@ static size_t utf8_sequence(struct span s)
     return len;
 }
 
+/* What stands for itself, up to the first byte that may not. */
+static size_t plain_len(struct span value)
+{
+    size_t len = 0;
+
+    while (len < value.len && value.data[len] >= 0x20 && value.data[len] < 0x7f &&
+           value.data[len] != '"' && value.data[len] != '\\') {
+        len++;
+    }
+    return len;
+}
+
 void text_escaped(struct text *t, struct span value)
 {
-    while (value.len) {
-        uint8_t c = value.data[0];
-        size_t len = utf8_sequence(value);
+    for (;;) {
+        size_t plain = plain_len(value), len;
+        uint8_t c;
+
+        text_bytes(t, span_sub(value, 0, plain));
+        value = span_skip(value, plain);
+        if (value.len == 0) {
+            return;
+        }
+        c = value.data[0];
+        len = utf8_sequence(value);
 
         if (len == 2 && c == 0xc2 && value.data[1] < 0xa0) {
             len = 0; /* U+0080 to U+009F are controls: a terminal may obey them */

@@ -168,7 +168,10 @@ static void target_value(struct text *t, const struct session *s)
         char shown[HTTP_HOST_MAX + 16];
         struct text target = text_make(shown, sizeof(shown) - 1);
         bool brackets = s->target_is_ip && strchr(s->target, ':');
-        text_printf(&target, brackets ? "[%s]:%u" : "%s:%u", s->target, s->port);
+        text_string(&target, brackets ? "[" : "");
+        text_string(&target, s->target);
+        text_string(&target, brackets ? "]:" : ":");
+        text_unsigned(&target, s->port);
         shown[target.len] = '\0';
         string_value(t, "target", shown);
     }
@@ -267,7 +270,11 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
     authority_value(&t, exchange->authority);
     path_value(&t, exchange->path);
     key(&t, "http");
-    text_printf(&t, "\"%u.%u\"", exchange->http_major, exchange->http_minor);
+    text_char(&t, '"');
+    text_unsigned(&t, exchange->http_major);
+    text_char(&t, '.');
+    text_unsigned(&t, exchange->http_minor);
+    text_char(&t, '"');
     string_value(&t, "user_agent", exchange->user_agent);
     if (exchange->status) {
         number_value(&t, "status", exchange->status);
