@@ -143,6 +143,21 @@ static void balancer_value(struct text *t, const struct session_balancer *b)
     text_char(t, '}');
 }
 
+/* Without zeroes in front. */
+static void hex_value(struct text *t, uint64_t value)
+{
+    char digits[16];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    } while (value);
+    text_char(t, '"');
+    text_bytes(t, span_make(digits + at, sizeof(digits) - at));
+    text_char(t, '"');
+}
+
 static void begin_line(struct text *t, const struct session *s, const char *kind)
 {
     text_char(t, '{');
@@ -151,7 +166,7 @@ static void begin_line(struct text *t, const struct session *s, const char *kind
     text_time(t, ring_wall(s->worker->engine.ring));
     text_char(t, '"');
     key(t, "session");
-    text_printf(t, "\"%llx\"", (unsigned long long)s->id);
+    hex_value(t, s->id);
     string_value(t, "kind", kind);
     address_value(t, "client", &s->client_address);
     string_value(t, "user", s->user);
