@@ -132,13 +132,9 @@ int load_proxy_cores(const struct load_processes *p, unsigned workers, int cores
         return 0;
     }
     cores[count++] = p->cores[0];
-    for (int shares = 0; shares < 2; shares++) {
-        for (int i = allowed_count - 1; i >= 0 && count < (int)workers; i--) {
-            bool is_shared = allowed[i] == p->cores[1] || allowed[i] == p->cores[2];
-
-            if (allowed[i] != p->cores[0] && is_shared == (bool)shares) {
-                cores[count++] = allowed[i];
-            }
+    for (int i = allowed_count - 1; i >= 0 && count < (int)workers; i--) {
+        if (allowed[i] != p->cores[0] && allowed[i] != p->cores[1] && allowed[i] != p->cores[2]) {
+            cores[count++] = allowed[i];
         }
     }
     return count;

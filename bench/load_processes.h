@@ -41,8 +41,8 @@ bool load_processes_begin(struct load_processes *p, FILE *err) MUST_CHECK;
 /* Ends what is left and removes the folder. */
 void load_processes_end(struct load_processes *p);
 
-/* The cores of a weir with so many workers: that of the proxy, then the others that are left, from
- * the last one on, and those of client and origin when none is left. 0: any. */
+/* The cores of a weir with so many workers: that of the proxy, then those that client and origin
+ * leave, from the last one on; there may be fewer than workers. 0: any. */
 int load_proxy_cores(const struct load_processes *p, unsigned workers, int cores[LOAD_WORKERS_MAX]);
 
 /* A weir as the plan has it, or nothing where another proxy is measured; where it is goes into the

@@ -195,22 +195,19 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     }
 }
 
-/* The first core of the proxy is said of above. */
 static void warn_of_workers(struct load_results *results)
 {
     const struct load_options *o = results->options;
-    unsigned shared = 0;
+    unsigned most = 0;
 
     for (size_t i = 0; i < o->workers_len; i++) {
-        if (results->cores[0] >= 0 && o->workers[i] > results->free_core_count && !shared) {
-            shared = o->workers[i];
-        }
+        most = o->workers[i] > most ? o->workers[i] : most;
     }
-    if (shared) {
+    if (results->proxy_core_count && most > results->proxy_core_count) {
         load_results_add_warning(results,
-                                 "%u workers have no core each beside client and origin: their CPU "
-                                 "time stands, rate and latency do not",
-                                 shared);
+                                 "%u workers share %u of the cores, and what they do to each other "
+                                 "on several is not seen: compare their CPU time alone",
+                                 most, results->proxy_core_count);
     }
     if (o->workers_len > 1 && !o->rate_hz) {
         load_results_add_warning(results, "CPU times of several workers are only comparable at the "

@@ -46,11 +46,11 @@ struct load_machine {
 struct load_results {
     const struct load_options *options;
     struct load_machine machine;
-    int64_t wall_ns;          /* when it began */
-    char proxy[128];          /* "weir 0.1.0", or its address */
-    int cores[3];             /* of proxy, client and origin; -1: not pinned */
-    bool is_shared_core;      /* of client and origin */
-    unsigned free_core_count; /* beside theirs */
+    int64_t wall_ns;           /* when it began */
+    char proxy[128];           /* "weir 0.1.0", or its address */
+    int cores[3];              /* of proxy, client and origin; -1: not pinned */
+    bool is_shared_core;       /* of client and origin */
+    unsigned proxy_core_count; /* that workers of weir can have; 0: not pinned */
     struct load_case *cases;
     size_t case_count;
     char warnings[LOAD_WARNINGS_MAX][LOAD_WARNING_MAX];

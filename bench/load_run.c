@@ -422,17 +422,10 @@ static int answer(struct run *run, FILE *out)
     return done ? judge(run) : EXIT_STATUS_CANNOT_CREATE;
 }
 
-/* Those that workers have for themselves. */
-static unsigned count_free_cores(const struct load_processes *p)
+static unsigned count_proxy_cores(const struct load_processes *p)
 {
     int cores[LOAD_WORKERS_MAX];
-    int count = load_proxy_cores(p, LOAD_WORKERS_MAX, cores);
-    unsigned free_count = 0;
-
-    for (int i = 0; i < count; i++) {
-        free_count += cores[i] != p->cores[1] && cores[i] != p->cores[2];
-    }
-    return free_count;
+    return (unsigned)load_proxy_cores(p, LOAD_WORKERS_MAX, cores);
 }
 
 static int run_all(const struct load_options *options, FILE *out, FILE *err)
@@ -458,7 +451,7 @@ static int run_all(const struct load_options *options, FILE *out, FILE *err)
         status = EXIT_STATUS_USAGE;
     } else if (load_processes_begin(&run->processes, err)) {
         memcpy(run->results.cores, run->processes.cores, sizeof(run->results.cores));
-        run->results.free_core_count = count_free_cores(&run->processes);
+        run->results.proxy_core_count = count_proxy_cores(&run->processes);
         run->results.is_shared_core =
             run->results.cores[1] >= 0 && run->results.cores[1] == run->results.cores[2];
         if (options->has_find_max ? search_max(run) : make_rounds(run)) {
