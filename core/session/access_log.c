@@ -249,7 +249,7 @@ static bool is_wanted(const struct session *s)
  * may send it, though it must not (RFC 9113 8.3.1). */
 static void authority_value(struct text *t, const char *authority)
 {
-    const char *at = authority ? strrchr(authority, '@') : NULL;
+    const char *at = strrchr(authority, '@');
 
     string_value(t, "authority", at ? at + 1 : authority);
 }
