@@ -64,6 +64,7 @@ static void make_spots(struct run *run)
 
             one->mode = cases[line->curve].mode;
             one->profile = cases[line->curve].profile;
+            one->workers = 1;
             run->spots[run->count] = (struct spot){.line = line,
                                                    .point = &line->points[k],
                                                    .one = one,
@@ -81,8 +82,8 @@ static double rate_of(const struct run *run, const struct spot *spot)
 
 static struct load_plan make_plan(const struct run *run, const struct spot *spot)
 {
-    struct load_plan plan = load_run_plan(run->processes, spot->one->mode, spot->one->profile,
-                                          rate_of(run, spot), run->trial);
+    struct load_plan plan =
+        load_run_plan(run->processes, spot->one, rate_of(run, spot), run->trial);
 
     if (spot->one->profile == LOAD_HOSTS) {
         plan.host_cap = spot->point->amount;
@@ -121,24 +122,16 @@ static bool make_trial(struct run *run, const struct spot *spot, const struct lo
 
 /* ---- hosts ---- */
 
-/* The weir of the spot becomes the one that is measured and stopped. */
-static void use_proxy(struct run *run, const struct spot *spot)
-{
-    run->processes->proxy = spot->proxy;
-    run->processes->proxy_pid = spot->proxy_pid;
-}
-
 static bool fill(struct run *run, struct spot *spot)
 {
-    struct load_plan plan;
+    struct load_plan plan = make_plan(run, spot);
     int64_t start_ns = clock_monotonic_ns();
 
-    if (!load_proxy_start(run->processes, run->err)) {
+    if (!load_proxy_start(run->processes, &plan, run->err)) {
         return false;
     }
-    spot->proxy = run->processes->proxy;
-    spot->proxy_pid = run->processes->proxy_pid;
-    plan = make_plan(run, spot);
+    spot->proxy = plan.proxy;
+    spot->proxy_pid = plan.proxy_pid;
     plan.fills = true;
     plan.rate_hz = 0;
     plan.window_ns = (int64_t)spot->point->amount * FILL_MS * NS_PER_MS + NS_PER_S;
@@ -166,7 +159,7 @@ static bool stop_all(struct run *run)
 
     for (size_t i = 0; i < run->count; i++) {
         if (run->spots[i].proxy_pid > 0) {
-            use_proxy(run, &run->spots[i]);
+            run->processes->proxy_pid = run->spots[i].proxy_pid;
             done = load_proxy_stop(run->processes, run->err) && done;
             run->spots[i].proxy_pid = 0;
         }
@@ -201,12 +194,13 @@ static bool measure_spot(struct run *run, struct spot *spot)
     bool done;
 
     run->trial++;
+    plan = make_plan(run, spot);
     if (is_kept) {
-        use_proxy(run, spot);
-    } else if (!load_proxy_start(run->processes, run->err)) {
+        plan.proxy = spot->proxy;
+        plan.proxy_pid = spot->proxy_pid;
+    } else if (!load_proxy_start(run->processes, &plan, run->err)) {
         return false;
     }
-    plan = make_plan(run, spot);
     done = make_trial(run, spot, &plan);
     if (!is_kept && !load_proxy_stop(run->processes, run->err)) {
         done = false;

@@ -279,7 +279,7 @@ static void draw(const struct grow_results *results, const struct grow_line *fir
     fputs("<div><div class=key>", out);
     for (size_t i = 0; i < results->line_count; i++) {
         if (is_beside(&results->lines[i], first)) {
-            page_write_key(out, colour_of(&results->lines[i]),
+            page_write_key(out, colour_of(&results->lines[i]), 0,
                            grow_curves[results->lines[i].curve].name);
         }
     }

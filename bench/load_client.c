@@ -139,8 +139,7 @@ static bool is_forward(const struct lane *lane)
 
 static bool has_tunnel(const struct lane *lane)
 {
-    const struct load_mode_row *mode = &load_modes[lane->client->plan->mode];
-    return mode->has_proxy && !is_forward(lane);
+    return load_modes[lane->client->plan->mode].says_connect;
 }
 
 static uint16_t target_port(const struct lane *lane)
@@ -453,11 +452,14 @@ static void connect_lane(struct lane *lane)
 {
     struct client *c = lane->client;
     const struct load_plan *plan = c->plan;
-    const struct address *address = load_modes[plan->mode].has_proxy ? &plan->proxy
-                                    : load_modes[plan->mode].has_tls ? &plan->origin_tls
-                                                                     : &plan->origin;
+    const struct load_mode_row *mode = &load_modes[plan->mode];
+    bool is_straight = !mode->has_proxy || mode->is_transparent;
+    const struct address *address = !is_straight    ? &plan->proxy
+                                    : mode->has_tls ? &plan->origin_tls
+                                                    : &plan->origin;
+    const struct address *source = mode->is_transparent ? &plan->source : NULL;
     int error = 0;
-    struct conn *conn = conn_dial(&c->worker, address, NULL, &lane->actor, &error);
+    struct conn *conn = conn_dial(&c->worker, address, source, &lane->actor, &error);
 
     choose_host(lane);
     lane->step = LANE_CONNECTING;
@@ -625,8 +627,8 @@ static int64_t read_cores(const struct load_plan *plan)
 {
     int64_t sum_ns = -1;
 
-    for (int i = 0; i < 3; i++) {
-        int64_t busy_ns = plan->cores[i] >= 0 ? proc_core_busy_ns(plan->cores[i]) : -1;
+    for (int i = 0; i < plan->core_count; i++) {
+        int64_t busy_ns = proc_core_busy_ns(plan->cores[i]);
         if (busy_ns >= 0) {
             sum_ns = (sum_ns < 0 ? 0 : sum_ns) + busy_ns;
         }

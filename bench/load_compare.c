@@ -48,6 +48,32 @@ static const char *word(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+/* Earlier results have none of both. */
+static bool is_same_weir(const json_t *a, const json_t *b)
+{
+    const char *variant = word(a, "variant"), *other = word(b, "variant");
+    json_int_t workers = json_integer_value(json_object_get(a, "workers"));
+    json_int_t others = json_integer_value(json_object_get(b, "workers"));
+
+    return strcmp(*variant ? variant : "plain", *other ? other : "plain") == 0 &&
+           (workers ? workers : 1) == (others ? others : 1);
+}
+
+/* As in the table. */
+static const char *name_of(const json_t *one, char name[LOAD_CASE_NAME_MAX])
+{
+    const char *variant = word(one, "variant");
+    json_int_t workers = json_integer_value(json_object_get(one, "workers"));
+    bool is_plain = !*variant || strcmp(variant, "plain") == 0;
+    int len = snprintf(name, LOAD_CASE_NAME_MAX, "%.16s/%.16s%s%.16s", word(one, "mode"),
+                       word(one, "profile"), is_plain ? "" : "+", is_plain ? "" : variant);
+
+    if (workers > 1) {
+        snprintf(name + len, LOAD_CASE_NAME_MAX - (size_t)len, "@%lld", (long long)workers);
+    }
+    return name;
+}
+
 static const json_t *find_case(const json_t *results, const json_t *like)
 {
     const json_t *cases = json_object_get(results, "cases");
@@ -57,7 +83,7 @@ static const json_t *find_case(const json_t *results, const json_t *like)
     json_array_foreach(cases, i, one)
     {
         if (strcmp(word(one, "mode"), word(like, "mode")) == 0 &&
-            strcmp(word(one, "profile"), word(like, "profile")) == 0) {
+            strcmp(word(one, "profile"), word(like, "profile")) == 0 && is_same_weir(one, like)) {
             return one;
         }
     }
@@ -105,10 +131,10 @@ static void compare_figure(struct comparison *c, const json_t *before, const jso
     c->worse += change == CHANGE_WORSE;
     c->same += change == CHANGE_NONE;
     if (change != CHANGE_NONE) {
-        char name[64];
+        char name[LOAD_CASE_NAME_MAX];
 
-        snprintf(name, sizeof(name), "%.20s/%.20s", word(before, "mode"), word(before, "profile"));
-        fprintf(c->out, "%-20s %-18s %10.6g %10.6g", name, row->name, a.median, b.median);
+        fprintf(c->out, "%-24s %-18s %10.6g %10.6g", name_of(before, name), row->name, a.median,
+                b.median);
         if (a.median != 0) {
             fprintf(c->out, " %7.3f", b.median / a.median);
         } else {
@@ -127,13 +153,13 @@ static void compare_cases(struct comparison *c, const json_t *before, const json
     json_array_foreach(json_object_get(before, "cases"), i, one)
     {
         const json_t *other = find_case(after, one);
+        char name[LOAD_CASE_NAME_MAX];
 
         if (strncmp(word(one, "mode"), "direct", 6) == 0) {
             continue;
         }
         if (!other) {
-            fprintf(c->out, "%s/%s is missing from the second\n", word(one, "mode"),
-                    word(one, "profile"));
+            fprintf(c->out, "%s is missing from the second\n", name_of(one, name));
             c->missing++;
             continue;
         }
@@ -190,7 +216,7 @@ int load_compare_run(const char *before_path, const char *after_path, FILE *out,
                 c.better, c.worse, c.same,
                 c.differs ? "; what was measured, or where, is not the same" : "");
         if (c.better || c.worse || c.missing) {
-            fprintf(out, "\n%-20s %-18s %10s %10s %7s\n%s", "", "", "before", "after", "ratio",
+            fprintf(out, "\n%-24s %-18s %10s %10s %7s\n%s", "", "", "before", "after", "ratio",
                     table);
         }
         status = c.worse || c.missing ? STATUS_WORSE : EXIT_STATUS_OK;

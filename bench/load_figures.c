@@ -30,6 +30,7 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_CPU_US] = {"cpu_us", "us", -1},
     [FIGURE_CONN_CPU_US] = {"connection_cpu_us", "us", -1},
     [FIGURE_GIB_CPU_MS] = {"gib_cpu_ms", "ms", -1},
+    [FIGURE_CPU_RATIO] = {"cpu_ratio", "", 0},
     [FIGURE_IDLE_BYTES] = {"idle_bytes", "B", -1},
     [FIGURE_PROXY_KIB] = {"proxy_kib", "KiB", 0},
     [FIGURE_PROXY_BUSY] = {"proxy_busy", "", 0},
@@ -119,6 +120,11 @@ void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE
     figures[FIGURE_ADDED_P50_US] = figures[FIGURE_P50_US] - baseline[FIGURE_P50_US];
     figures[FIGURE_ADDED_P99_US] = figures[FIGURE_P99_US] - baseline[FIGURE_P99_US];
     figures[FIGURE_ADDED_P999_US] = figures[FIGURE_P999_US] - baseline[FIGURE_P999_US];
+}
+
+void load_figures_relate(double figures[FIGURE_COUNT], const double reference[FIGURE_COUNT])
+{
+    figures[FIGURE_CPU_RATIO] = ratio(figures[FIGURE_CPU_US], reference[FIGURE_CPU_US]);
 }
 
 struct load_spread load_spread_of(const double *values, size_t count)

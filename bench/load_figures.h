@@ -28,6 +28,7 @@ enum load_figure {
     FIGURE_CPU_US,      /* of the proxy, a request */
     FIGURE_CONN_CPU_US, /* the same, a connection; where each request has one of its own */
     FIGURE_GIB_CPU_MS,  /* the same, a GiB of bodies */
+    FIGURE_CPU_RATIO,   /* CPU time a request to that of another weir in the same round */
     FIGURE_IDLE_BYTES,  /* memory of the proxy, an idle connection */
     FIGURE_PROXY_KIB,   /* memory of the proxy at the end */
     FIGURE_PROXY_BUSY,  /* shares of the window, 1: all the time */
@@ -56,6 +57,8 @@ void load_figures_take(const struct load_plan *plan, const struct load_result *r
                        double figures[FIGURE_COUNT]);
 /* Fills the added ones in. */
 void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE_COUNT]);
+/* Fills the ratio in. */
+void load_figures_relate(double figures[FIGURE_COUNT], const double reference[FIGURE_COUNT]);
 
 struct load_spread {
     double median, min, max; /* NAN: no round has it */

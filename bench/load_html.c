@@ -19,6 +19,8 @@ static const enum load_figure columns[] = {
 
 static void write_table(const struct load_results *results, FILE *out)
 {
+    char name[LOAD_CASE_NAME_MAX];
+
     fputs("<div class=wide><table><tr><th>case</th>", out);
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         fprintf(out, "<th>%s</th>", load_figure_rows[columns[i]].name);
@@ -27,8 +29,8 @@ static void write_table(const struct load_results *results, FILE *out)
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
 
-        fprintf(out, "<tr><td>%s/%s</td>", load_modes[one->mode].name,
-                load_profiles[one->profile].name);
+        load_case_name(one, name);
+        fprintf(out, "<tr><td>%s</td>", name);
         for (size_t j = 0; j < COUNT_OF(columns); j++) {
             struct load_spread spread = load_case_spread(one, columns[j]);
 
@@ -47,9 +49,36 @@ static void write_table(const struct load_results *results, FILE *out)
         fputs("</tr>\n", out);
     }
     fputs("</table></div>\n", out);
+    for (size_t i = 0; i < results->case_count; i++) {
+        char cost[160];
+
+        if (load_case_cost(&results->cases[i], cost, sizeof(cost))) {
+            load_case_name(&results->cases[i], name);
+            fprintf(out, "<p>%s: %s.</p>\n", name, cost);
+        }
+    }
 }
 
 /* ---- drawings ---- */
+
+/* A colour for each mode, and dashes for what is not plain, or of more workers. */
+static unsigned dashes_of(const struct load_case *one)
+{
+    return ((unsigned)one->variant + one->workers - 1) % PAGE_DASHES;
+}
+
+static void begin_line(const struct load_case *one, FILE *out)
+{
+    fprintf(out, "<polyline class=\"line m%d d%u\" points=\"", (int)one->mode, dashes_of(one));
+}
+
+static void end_line(const struct load_case *one, FILE *out)
+{
+    char name[LOAD_CASE_NAME_MAX];
+
+    load_case_name(one, name);
+    fprintf(out, "\"><title>%s</title></polyline>\n", name);
+}
 
 static double curve_us(const struct load_case *one, size_t point)
 {
@@ -97,12 +126,12 @@ static void draw_latency(const struct load_results *results, enum load_profile p
         if (one->profile != profile || !one->latency.count) {
             continue;
         }
-        fprintf(out, "<polyline class=\"line m%d\" points=\"", (int)one->mode);
+        begin_line(one, out);
         for (size_t j = 0; j < LOAD_CURVE_POINTS; j++) {
             double share = (log10(fmax(curve_us(one, j), 1)) - low) / (high - low);
             fprintf(out, "%.1f,%.1f ", page_x(point_share(j)), page_y(share));
         }
-        fprintf(out, "\"><title>%s</title></polyline>\n", load_modes[one->mode].name);
+        end_line(one, out);
     }
     page_end_drawing(out);
 }
@@ -136,18 +165,19 @@ static void draw_throughput(const struct load_results *results, enum load_profil
         if (one->profile != profile || !one->slot_count) {
             continue;
         }
-        fprintf(out, "<polyline class=\"line m%d\" points=\"", (int)one->mode);
+        begin_line(one, out);
         for (unsigned j = 0; j < one->slot_count; j++) {
             fprintf(out, "%.1f,%.1f ", page_x((j + 0.5) / slots),
                     page_y(one->throughput_hz[j] / top));
         }
-        fprintf(out, "\"><title>%s</title></polyline>\n", load_modes[one->mode].name);
+        end_line(one, out);
     }
     page_end_drawing(out);
 }
 
 static void draw_profile(const struct load_results *results, enum load_profile profile, FILE *out)
 {
+    char name[LOAD_CASE_NAME_MAX];
     bool is_there = false;
 
     for (size_t i = 0; i < results->case_count; i++) {
@@ -162,7 +192,8 @@ static void draw_profile(const struct load_results *results, enum load_profile p
         const struct load_case *one = &results->cases[i];
 
         if (one->profile == profile) {
-            page_write_key(out, (int)one->mode, load_modes[one->mode].name);
+            load_case_name(one, name);
+            page_write_key(out, (int)one->mode, dashes_of(one), name);
         }
     }
     fputs("</div>\n<div class=pair>\n", out);

@@ -40,7 +40,15 @@ static json_t *pack_figures(const struct load_case *one)
     return figures;
 }
 
-static json_t *pack_case(const struct load_case *one)
+/* Another proxy has not told us, and the direct way has none. */
+static json_t *pack_workers(const struct load_results *results, const struct load_case *one)
+{
+    return results->options->proxy || !load_modes[one->mode].has_proxy
+               ? json_null()
+               : json_integer((json_int_t)one->workers);
+}
+
+static json_t *pack_case(const struct load_results *results, const struct load_case *one)
 {
     json_t *curve = json_array();
     json_t *throughput = json_array();
@@ -53,9 +61,11 @@ static json_t *pack_case(const struct load_case *one)
     for (unsigned i = 0; i < one->slot_count; i++) {
         json_array_append_new(throughput, json_real(one->throughput_hz[i]));
     }
-    return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "mode", load_modes[one->mode].name, "profile",
-                     load_profiles[one->profile].name, "figures", pack_figures(one),
-                     "latency_share_us", curve, "throughput_hz_100ms", throughput, "first_error",
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "mode", load_modes[one->mode].name,
+                     "profile", load_profiles[one->profile].name, "variant",
+                     load_variants[one->variant], "workers", pack_workers(results, one), "figures",
+                     pack_figures(one), "latency_share_us", curve, "throughput_hz_100ms",
+                     throughput, "first_error",
                      text_of(one->first_error[0] ? one->first_error : NULL));
 }
 
@@ -63,14 +73,14 @@ static json_t *pack_configuration(const struct load_results *results)
 {
     const struct load_options *o = results->options;
 
-    return json_pack("{s:i,s:i,s:i,s:b,s:i,s:i,s:i,s:i,s:I,s:b,s:b,s:[i,i,i],s:o}", "connections",
+    return json_pack("{s:i,s:i,s:i,s:b,s:i,s:i,s:i,s:i,s:I,s:b,s:[i,i,i],s:o}", "connections",
                      (int)o->connections, "idle_connections", (int)o->idle_connections, "rate_hz",
                      (int)o->rate_hz, "poisson", o->is_poisson, "window_ms", (int)o->window_ms,
                      "warm_up_ms", (int)o->warm_up_ms, "rounds", (int)o->rounds, "small_bytes",
                      (int)o->small_bytes, "bulk_bytes", (json_int_t)o->bulk_kib * 1024,
-                     "access_log", o->logs, "detection", !o->is_blind && !o->proxy,
-                     "cores_proxy_client_origin", results->cores[0], results->cores[1],
-                     results->cores[2], "proxy", text_of(o->proxy));
+                     "own_network", load_options_need_network(o), "cores_proxy_client_origin",
+                     results->cores[0], results->cores[1], results->cores[2], "proxy",
+                     text_of(o->proxy));
 }
 
 static json_t *pack_units(void)
@@ -95,7 +105,7 @@ bool load_results_write_json(const struct load_results *results, FILE *out)
     text_time(&t, results->wall_ns);
     load_results_sentence(results, sentence, sizeof(sentence));
     for (size_t i = 0; i < results->case_count; i++) {
-        json_array_append_new(cases, pack_case(&results->cases[i]));
+        json_array_append_new(cases, pack_case(results, &results->cases[i]));
     }
     for (size_t i = 0; i < results->warning_count; i++) {
         json_array_append_new(warnings, text_of(results->warnings[i]));

@@ -15,6 +15,8 @@ enum value_kind {
     VALUE_TEXT,
     VALUE_MODES,
     VALUE_PROFILES,
+    VALUE_VARIANTS,
+    VALUE_WORKERS,
     VALUE_PORTS,
     VALUE_REQUIRE,
     VALUE_FIND_MAX,
@@ -48,8 +50,9 @@ static const struct option_row rows[] = {
      "as 10,100,1000: what is counted, for all curves (to 9000 connections,\n"
      "100000 hosts, 1000000 records)"},
     {"modes", "LIST", VALUE_MODES, ON_RUN, 0, 0,
-     "of forward, connect, connect-tls, intercept (all but connect-tls); direct\n"
-     "and direct-tls, which they are compared with, are added"},
+     "of forward, connect, connect-tls, intercept (all but connect-tls), and\n"
+     "transparent, transparent-tls, which need root or user namespaces, and nft;\n"
+     "direct and direct-tls, which they are compared with, are added"},
     {"profiles", "LIST", VALUE_PROFILES, ON_RUN, 0, 0,
      "of small, new, resumed, hosts, down, up, idle, slow, mix, or all (small,new)"},
     {"connections", "N", VALUE_NUMBER, ON_RUN, AT(connections), LOAD_CONNECTIONS_MAX,
@@ -74,8 +77,11 @@ static const struct option_row rows[] = {
      "KiB of a body of down and up (16384)"},
     {"cores", "LIST", VALUE_TEXT, ON_RUN | ON_GROW, AT(cores), 0,
      "of proxy, client and origin, as 0,1,1; none: no pinning (by what there is)"},
-    {"access-log", NULL, VALUE_FLAG, ON_RUN, AT(logs), 0, "weir writes one, into a file"},
-    {"without-detection", NULL, VALUE_FLAG, ON_RUN, AT(is_blind), 0, "weir judges no ClientHello"},
+    {"workers", "LIST", VALUE_WORKERS, ON_RUN, 0, LOAD_WORKERS_MAX,
+     "of weir; each number is measured, in turn with the others, as 1,2 (1)"},
+    {"variants", "LIST", VALUE_VARIANTS, ON_RUN, 0, 0,
+     "of weir, in turn: plain, logs (writes an access log), blind (judges no\n"
+     "ClientHello) (plain)"},
     {"proxy", "ADDRESS", VALUE_TEXT, ON_RUN, AT(proxy), 0,
      "another proxy than the weir that is started, as 127.0.0.1:3128"},
     {"proxy-pid", "PID", VALUE_NUMBER, ON_RUN, AT(proxy_pid), 1 << 30,
@@ -214,6 +220,11 @@ static const char *curve_name(size_t index)
     return index < GROW_CURVE_COUNT ? grow_curves[index].name : NULL;
 }
 
+static const char *variant_name(size_t index)
+{
+    return index < LOAD_VARIANT_COUNT ? load_variants[index] : NULL;
+}
+
 /* Comma by comma. */
 static bool take_list(struct parse *p, const struct option_row *row, const char *value,
                       name_at names, bool *has)
@@ -326,6 +337,32 @@ static bool take_points(struct parse *p, const char *value)
     return false;
 }
 
+static bool take_workers(struct parse *p, const struct option_row *row, const char *value)
+{
+    struct load_options *options = p->options;
+    const char *at = value;
+
+    options->workers_len = 0;
+    for (;;) {
+        size_t len = strcspn(at, ",");
+        size_t index = options->workers_len;
+
+        if (index == COUNT_OF(options->workers) ||
+            !read_number(at, len, 1, row->max, &options->workers[index])) {
+            fprintf(p->err,
+                    "weir bench: --workers: at most %d numbers from 1 to %u with commas expected, "
+                    "as 1,2\n",
+                    LOAD_WORKER_COUNTS_MAX, row->max);
+            return false;
+        }
+        options->workers_len++;
+        if (!at[len]) {
+            return true;
+        }
+        at += len + 1;
+    }
+}
+
 static bool take_require(struct parse *p, const struct option_row *row, const char *value,
                          struct load_require *require)
 {
@@ -367,6 +404,10 @@ static bool take_value(struct parse *p, const struct option_row *row, const char
         return take_list(p, row, value, mode_name, options->has_mode);
     case VALUE_PROFILES:
         return take_list(p, row, value, profile_name, options->has_profile);
+    case VALUE_VARIANTS:
+        return take_list(p, row, value, variant_name, options->has_variant);
+    case VALUE_WORKERS:
+        return take_workers(p, row, value);
     case VALUE_PORTS:
         return take_ports(p, value);
     case VALUE_CURVES:
@@ -430,6 +471,12 @@ static bool parse_option(struct parse *p)
     return take_value(p, row, value);
 }
 
+static bool is_plain(const struct load_options *options)
+{
+    return options->workers_len == 1 && options->workers[0] == 1 &&
+           !options->has_variant[LOAD_LOGS] && !options->has_variant[LOAD_BLIND];
+}
+
 static bool check_together(struct parse *p)
 {
     const struct load_options *options = p->options;
@@ -441,8 +488,10 @@ static bool check_together(struct parse *p)
         fault = "--poisson needs --rate N";
     } else if (!options->proxy && (options->proxy_pid || options->proxy_ca || options->host)) {
         fault = "--proxy-pid, --proxy-ca and --host need --proxy ADDRESS";
-    } else if (options->proxy && (options->logs || options->is_blind)) {
-        fault = "--access-log and --without-detection are for weir alone";
+    } else if (options->proxy && !is_plain(options)) {
+        fault = "--workers and --variants are for weir alone";
+    } else if (options->proxy && load_options_need_network(options)) {
+        fault = "transparent modes are for weir alone: no other proxy is in the network of the run";
     } else if (options->proxy && options->has_mode[LOAD_INTERCEPT] && !options->proxy_ca) {
         fault = "--modes intercept needs --proxy-ca FILE";
     } else if (options->has_find_max && options->rate_hz) {
@@ -454,6 +503,16 @@ static bool check_together(struct parse *p)
     return !fault;
 }
 
+bool load_options_need_network(const struct load_options *options)
+{
+    for (int i = 0; i < LOAD_MODE_COUNT; i++) {
+        if (options->has_mode[i] && load_modes[i].is_transparent) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int load_options_parse(enum load_verb verb, char *const *arguments, size_t count,
                        struct load_options *options, FILE *out, FILE *err)
 {
@@ -462,6 +521,9 @@ int load_options_parse(enum load_verb verb, char *const *arguments, size_t count
     *options = (struct load_options){
         .has_mode = {[LOAD_FORWARD] = true, [LOAD_CONNECT] = true, [LOAD_INTERCEPT] = true},
         .has_profile = {[LOAD_SMALL] = true, [LOAD_NEW] = true},
+        .has_variant = {[LOAD_PLAIN] = true},
+        .workers = {1},
+        .workers_len = 1,
         .connections = 16,
         .idle_connections = 4000,
         .window_ms = 2000,

@@ -19,11 +19,15 @@ enum {
     LOAD_WINDOW_MS_MIN = 100,
     LOAD_WINDOW_MS_MAX = 600 * 1000,
     LOAD_OPERANDS_MAX = 2,
+    LOAD_WORKER_COUNTS_MAX = 8,
 };
 
 struct load_options {
     bool has_mode[LOAD_MODE_COUNT];
     bool has_profile[LOAD_PROFILE_COUNT];
+    bool has_variant[LOAD_VARIANT_COUNT];
+    unsigned workers[LOAD_WORKER_COUNTS_MAX]; /* of weir; each is a case of its own */
+    size_t workers_len;
     unsigned connections, idle_connections;
     unsigned rate_hz; /* 0: closed loop */
     bool is_poisson;
@@ -37,7 +41,6 @@ struct load_options {
     const char *host;
     const char *cores;
     const char *commit;
-    bool logs, is_blind;
     const char *json_file, *html_file;
     struct load_require requires[LOAD_REQUIRES_MAX];
     size_t require_count;
@@ -49,6 +52,9 @@ struct load_options {
     const char *operands[LOAD_OPERANDS_MAX];
     size_t operand_count;
 };
+
+/* Is there a transparent mode among them? */
+bool load_options_need_network(const struct load_options *options);
 
 enum load_verb { LOAD_VERB_RUN, LOAD_VERB_ORIGIN, LOAD_VERB_COMPARE, LOAD_VERB_GROW };
 

@@ -6,12 +6,25 @@ enum { PERIOD = 65521 /* a prime */ };
 static uint8_t pattern[PERIOD + LOAD_PATTERN_LEN_MAX];
 
 const struct load_mode_row load_modes[LOAD_MODE_COUNT] = {
-    [LOAD_DIRECT] = {"direct", false, false, LOAD_DIRECT},
-    [LOAD_DIRECT_TLS] = {"direct-tls", false, true, LOAD_DIRECT_TLS},
-    [LOAD_FORWARD] = {"forward", true, false, LOAD_DIRECT},
-    [LOAD_CONNECT] = {"connect", true, false, LOAD_DIRECT},
-    [LOAD_CONNECT_TLS] = {"connect-tls", true, true, LOAD_DIRECT_TLS},
-    [LOAD_INTERCEPT] = {"intercept", true, true, LOAD_DIRECT_TLS},
+    [LOAD_DIRECT] = {"direct", .baseline = LOAD_DIRECT},
+    [LOAD_DIRECT_TLS] = {"direct-tls", .has_tls = true, .baseline = LOAD_DIRECT_TLS},
+    [LOAD_FORWARD] = {"forward", .has_proxy = true, .baseline = LOAD_DIRECT},
+    [LOAD_CONNECT] = {"connect", .has_proxy = true, .baseline = LOAD_DIRECT, .says_connect = true},
+    [LOAD_CONNECT_TLS] = {"connect-tls", .has_proxy = true, .has_tls = true,
+                          .baseline = LOAD_DIRECT_TLS, .says_connect = true},
+    [LOAD_INTERCEPT] = {"intercept", .has_proxy = true, .has_tls = true,
+                        .baseline = LOAD_DIRECT_TLS, .says_connect = true, .is_opened = true},
+    [LOAD_TRANSPARENT] = {"transparent", .has_proxy = true, .baseline = LOAD_DIRECT,
+                          .is_transparent = true},
+    [LOAD_TRANSPARENT_TLS] = {"transparent-tls", .has_proxy = true, .has_tls = true,
+                              .baseline = LOAD_DIRECT_TLS, .is_opened = true,
+                              .is_transparent = true},
+};
+
+const char *const load_variants[LOAD_VARIANT_COUNT] = {
+    [LOAD_PLAIN] = "plain",
+    [LOAD_LOGS] = "logs",
+    [LOAD_BLIND] = "blind",
 };
 
 const struct load_profile_row load_profiles[LOAD_PROFILE_COUNT] = {

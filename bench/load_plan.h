@@ -22,6 +22,8 @@ enum load_mode {
     LOAD_CONNECT,     /* CONNECT, then HTTP in the tunnel */
     LOAD_CONNECT_TLS, /* CONNECT, then HTTPS, which the proxy does not open */
     LOAD_INTERCEPT,   /* the same, and the proxy opens it */
+    LOAD_TRANSPARENT, /* HTTP to the origin's address, and the kernel redirects it to the proxy */
+    LOAD_TRANSPARENT_TLS, /* the same with HTTPS, and the proxy opens it */
     LOAD_MODE_COUNT,
 };
 
@@ -39,16 +41,28 @@ enum load_profile {
     LOAD_PROFILE_COUNT,
 };
 
+/* What a weir is, beside its number of workers: plain is with detection and without a log. */
+enum load_variant {
+    LOAD_PLAIN,
+    LOAD_LOGS,  /* it writes an access log, into a file */
+    LOAD_BLIND, /* it judges no ClientHello */
+    LOAD_VARIANT_COUNT,
+};
+
 struct load_mode_row {
     const char *name;
     bool has_proxy, has_tls;
     enum load_mode baseline;
+    bool says_connect;   /* the client, before anything else */
+    bool is_opened;      /* TLS ends at the proxy */
+    bool is_transparent; /* the client connects to the origin's address, from one of its own */
 };
 struct load_profile_row {
     const char *name;
     const char *what;
 };
 extern const struct load_mode_row load_modes[LOAD_MODE_COUNT];
+extern const char *const load_variants[LOAD_VARIANT_COUNT];
 extern const struct load_profile_row load_profiles[LOAD_PROFILE_COUNT];
 
 /* Does this mode have this profile? Resuming needs TLS, idle connections a proxy. */
@@ -56,6 +70,7 @@ bool load_is_case(enum load_mode mode, enum load_profile profile);
 
 enum {
     LOAD_CONNECTIONS_MAX = 20000,
+    LOAD_WORKERS_MAX = 64,
     LOAD_HOST_MAX = 128,
     LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
     LOAD_ERROR_MAX = 200,
@@ -70,8 +85,10 @@ enum {
 struct load_plan {
     enum load_mode mode;
     enum load_profile profile;
-    unsigned connections; /* at the same time; idle: that are held */
-    double rate_hz;       /* open loop; 0: closed */
+    enum load_variant variant; /* of weir */
+    unsigned workers;          /* of weir */
+    unsigned connections;      /* at the same time; idle: that are held */
+    double rate_hz;            /* open loop; 0: closed */
     bool is_poisson;
     int64_t ramp_ns; /* over which connections begin, part of the warm-up */
     int64_t warmup_ns;
@@ -84,14 +101,16 @@ struct load_plan {
     bool fills;        /* instead: each of these hosts once, and then the end */
 
     struct address proxy;
+    struct address source;     /* of a transparent client */
     struct address origin;     /* clear */
     struct address origin_tls; /* TLS */
     char host[LOAD_HOST_MAX];  /* what the request names */
     const char *trust_file;    /* the authority of whoever ends the client's TLS */
     pid_t proxy_pid;           /* 0: not known */
     pid_t origin_pid;
-    int core;     /* for the client; -1: any */
-    int cores[3]; /* that the trial has to itself; -1: none, or said before */
+    int core;                        /* for the client; -1: any */
+    int cores[LOAD_WORKERS_MAX + 2]; /* that the trial has to itself */
+    int core_count;
 };
 
 enum load_phase { LOAD_STARTING, LOAD_WARMING, LOAD_MEASURING, LOAD_ENDED };

@@ -2,6 +2,7 @@
 #include "bench/load_processes.h"
 
 #include "bench/load_client.h"
+#include "bench/load_network.h"
 #include "bench/proc.h"
 #include "core/base/clock.h"
 #include "core/options.h"
@@ -39,8 +40,9 @@ static void nap(int64_t ns)
     (void)nanosleep(&time, NULL);
 }
 
-/* A child that ends with its parent, on its core. 0 in the child, -1: errno. */
-static pid_t fork_on(int core)
+/* A child that ends with its parent, on these cores; -1 and none: any. 0 in the child, -1: errno.
+ */
+static pid_t fork_on(const int *cores, int count)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
@@ -50,7 +52,7 @@ static pid_t fork_on(int core)
         signal(SIGTERM, SIG_DFL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_TIMERSLACK, 1UL);
-        if (getppid() != parent || (core >= 0 && !proc_pin(core))) {
+        if (getppid() != parent || (count && cores[0] >= 0 && !proc_pin_to(cores, count))) {
             _exit(EXIT_STATUS_RUNTIME);
         }
     }
@@ -119,6 +121,24 @@ static bool read_cores(const char *text, int cores[3], FILE *err)
     return true;
 }
 
+int load_proxy_cores(const struct load_processes *p, unsigned workers, int cores[LOAD_WORKERS_MAX])
+{
+    int allowed[CORES_MAX];
+    int allowed_count = proc_cores(allowed, CORES_MAX);
+    int count = 0;
+
+    if (p->cores[0] < 0) {
+        return 0;
+    }
+    cores[count++] = p->cores[0];
+    for (int i = allowed_count - 1; i >= 0 && count < (int)workers; i--) {
+        if (allowed[i] != p->cores[0] && allowed[i] != p->cores[1] && allowed[i] != p->cores[2]) {
+            cores[count++] = allowed[i];
+        }
+    }
+    return count;
+}
+
 /* ---- the origin ---- */
 
 static bool start_origin(struct load_processes *p, FILE *err)
@@ -137,7 +157,7 @@ static bool start_origin(struct load_processes *p, FILE *err)
         fprintf(err, "weir bench: origin: %s\n", error);
         return false;
     }
-    p->origin_pid = fork_on(p->cores[2]);
+    p->origin_pid = fork_on(&p->cores[2], 1);
     if (p->origin_pid == 0) {
         load_origin_serve(&listeners, ca_dir, &p->shared->origin_is_ready, p->shared->error,
                           sizeof(p->shared->error));
@@ -181,17 +201,19 @@ static bool parse_proxy(struct load_processes *p, const char *text, FILE *err)
     return true;
 }
 
-static bool write_config(const struct load_processes *p, const char *path)
+static bool write_config(const struct load_processes *p, const struct load_plan *plan,
+                         const char *path)
 {
+    bool is_transparent = load_modes[plan->mode].is_transparent;
     FILE *file = fopen(path, "we");
 
     if (!file) {
         return false;
     }
     fprintf(file,
-            "workers: 1\n"
+            "workers: %u\n"
             "listeners:\n"
-            "  - address: 127.0.0.1:0\n"
+            "  - {address: \"127.0.0.1:%d\", mode: %s}\n"
             "intercept:\n"
             "  default: intercept\n"
             "  ca_dir: %s/proxy-ca\n"
@@ -212,9 +234,11 @@ static bool write_config(const struct load_processes *p, const char *path)
             "    path: \"%s%s\"\n"
             "drain:\n"
             "  grace: 0s\n",
-            p->folder, p->origin_ca, p->ports.clear, p->ports.tls, p->ports.dns,
-            p->options->logs ? p->folder : "", p->options->logs ? "/access.log" : "");
-    if (p->options->is_blind) {
+            plan->workers, is_transparent ? LOAD_NETWORK_PORT : 0,
+            is_transparent ? "transparent" : "forward", p->folder, p->origin_ca, p->ports.clear,
+            p->ports.tls, p->ports.dns, plan->variant == LOAD_LOGS ? p->folder : "",
+            plan->variant == LOAD_LOGS ? "/access.log" : "");
+    if (plan->variant == LOAD_BLIND) {
         fputs("detect:\n  databases: []\n", file);
     }
     return fclose(file) == 0;
@@ -265,24 +289,22 @@ static void say_log(const char *log, FILE *err)
     }
 }
 
-bool load_proxy_start(struct load_processes *p, FILE *err)
+/* Waits until it listens. */
+static bool start_weir(struct load_processes *p, const struct load_plan *plan, FILE *err)
 {
     char config[PATH_CAP], log[PATH_CAP];
+    int cores[LOAD_WORKERS_MAX];
     int64_t end_ns = clock_monotonic_ns() + START_NS;
     uint16_t port = 0;
 
-    if (p->options->proxy) {
-        p->proxy_pid = (pid_t)p->options->proxy_pid;
-        return true;
-    }
     snprintf(config, sizeof(config), "%s/weir.yaml", p->folder);
     snprintf(log, sizeof(log), "%s/weir.log", p->folder);
     (void)unlink(log);
-    if (!write_config(p, config)) {
+    if (!write_config(p, plan, config)) {
         fprintf(err, "weir bench: %s: %s\n", config, strerror(errno));
         return false;
     }
-    p->proxy_pid = fork_on(p->cores[0]);
+    p->proxy_pid = fork_on(cores, load_proxy_cores(p, plan->workers, cores));
     if (p->proxy_pid == 0) {
         exec_proxy(p, config, log);
     }
@@ -295,6 +317,18 @@ bool load_proxy_start(struct load_processes *p, FILE *err)
         nap(POLL_NS);
     }
     return address_parse_ip(&p->proxy, SPAN_LITERAL("127.0.0.1"), port) && p->proxy_pid > 0;
+}
+
+bool load_proxy_start(struct load_processes *p, struct load_plan *plan, FILE *err)
+{
+    if (p->options->proxy) {
+        p->proxy_pid = (pid_t)p->options->proxy_pid;
+    } else if (!start_weir(p, plan, err)) {
+        return false;
+    }
+    plan->proxy = p->proxy;
+    plan->proxy_pid = p->proxy_pid;
+    return true;
 }
 
 bool load_proxy_stop(struct load_processes *p, FILE *err)
@@ -336,7 +370,7 @@ bool load_trial_run(struct load_processes *p, const struct load_plan *plan,
 
     memset(&shared->result, 0, sizeof(shared->result));
     shared->error[0] = '\0';
-    pid = fork_on(plan->core);
+    pid = fork_on(&plan->core, 1);
     if (pid == 0) {
         bool done = load_client_run(plan, &shared->result, shared->error, sizeof(shared->error));
         _exit(done ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME);
@@ -409,7 +443,10 @@ bool load_processes_begin(struct load_processes *p, FILE *err)
     } else {
         snprintf(p->proxy_ca, sizeof(p->proxy_ca), "%s/proxy-ca/weir-ca-cert.pem", p->folder);
     }
-    return start_origin(p, err);
+    if (!load_options_need_network(options)) {
+        return start_origin(p, err);
+    }
+    return load_network_enter(err) && start_origin(p, err) && load_network_redirect(&p->ports, err);
 }
 
 void load_processes_end(struct load_processes *p)

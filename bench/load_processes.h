@@ -27,7 +27,7 @@ struct load_processes {
     struct load_ports ports;
     struct address proxy; /* while there is one */
     pid_t origin_pid, proxy_pid;
-    int cores[3]; /* of proxy, client and origin; -1: any */
+    int cores[3]; /* of proxy, client and origin; -1: any. More workers have more: see below. */
 };
 
 /* Set by SIGINT and SIGTERM: the run is to end. */
@@ -36,13 +36,19 @@ extern volatile sig_atomic_t load_is_interrupted;
 /* What the options say of cores and of another proxy. False: said what is wrong with it. */
 bool load_processes_init(struct load_processes *p, const struct load_options *options,
                          FILE *err) MUST_CHECK;
-/* Starts the origin. False: said why on err. */
+/* Starts the origin, in a network of the run's own where a mode needs one. False: said why on err.
+ */
 bool load_processes_begin(struct load_processes *p, FILE *err) MUST_CHECK;
 /* Ends what is left and removes the folder. */
 void load_processes_end(struct load_processes *p);
 
-/* A weir, or nothing where another proxy is measured. False: said why. */
-bool load_proxy_start(struct load_processes *p, FILE *err) MUST_CHECK;
+/* The cores of a weir with so many workers: that of the proxy, then those that client and origin
+ * leave, from the last one on; there may be fewer than workers. 0: any. */
+int load_proxy_cores(const struct load_processes *p, unsigned workers, int cores[LOAD_WORKERS_MAX]);
+
+/* A weir as the plan has it, or nothing where another proxy is measured; where it is goes into the
+ * plan. False: said why. */
+bool load_proxy_start(struct load_processes *p, struct load_plan *plan, FILE *err) MUST_CHECK;
 /* False: it had ended before, by itself; said so. */
 bool load_proxy_stop(struct load_processes *p, FILE *err) MUST_CHECK;
 

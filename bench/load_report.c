@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -37,6 +38,34 @@ const struct load_case *load_results_find(const struct load_results *results, en
         }
     }
     return NULL;
+}
+
+const struct load_case *load_results_reference(const struct load_results *results,
+                                               const struct load_case *one)
+{
+    unsigned workers = one->variant == LOAD_PLAIN ? results->options->workers[0] : one->workers;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        const struct load_case *other = &results->cases[i];
+
+        if (other->mode == one->mode && other->profile == one->profile && other != one &&
+            other->variant == LOAD_PLAIN && other->workers == workers) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+void load_case_name(const struct load_case *one, char name[LOAD_CASE_NAME_MAX])
+{
+    bool is_plain = one->variant == LOAD_PLAIN;
+    int len = snprintf(name, LOAD_CASE_NAME_MAX, "%s/%s%s%s", load_modes[one->mode].name,
+                       load_profiles[one->profile].name, is_plain ? "" : "+",
+                       is_plain ? "" : load_variants[one->variant]);
+
+    if (one->workers > 1) {
+        snprintf(name + len, LOAD_CASE_NAME_MAX - (size_t)len, "@%u", one->workers);
+    }
 }
 
 /* ---- the machine ---- */
@@ -104,7 +133,7 @@ static void warn_of_others(struct load_results *results)
 /* A core that is full says more of the client than of the proxy. */
 static void warn_of_busy(struct load_results *results)
 {
-    char names[LOAD_WARNING_MAX - 128];
+    char names[LOAD_WARNING_MAX - 128], name[LOAD_CASE_NAME_MAX];
     struct text t = text_make(names, sizeof(names));
 
     for (size_t i = 0; i < results->case_count; i++) {
@@ -113,8 +142,8 @@ static void warn_of_busy(struct load_results *results)
         double origin = load_case_spread(one, FIGURE_ORIGIN_BUSY).median;
 
         if ((results->is_shared_core && !isnan(origin) ? client + origin : client) > BUSY_MAX) {
-            text_printf(&t, "%s%s/%s", t.len ? ", " : "", load_modes[one->mode].name,
-                        load_profiles[one->profile].name);
+            load_case_name(one, name);
+            text_printf(&t, "%s%s", t.len ? ", " : "", name);
         }
     }
     if (t.len) {
@@ -127,43 +156,62 @@ static void warn_of_busy(struct load_results *results)
 
 static void warn_of_case(struct load_results *results, const struct load_case *one)
 {
-    const char *mode = load_modes[one->mode].name;
-    const char *profile = load_profiles[one->profile].name;
+    char name[LOAD_CASE_NAME_MAX];
     double errors = load_case_spread(one, FIGURE_ERRORS).max;
     double mismatches = load_case_spread(one, FIGURE_MISMATCHES).max;
     double late_us = load_case_spread(one, FIGURE_LATE_P99_US).median;
     double rate_hz = load_case_spread(one, FIGURE_RATE_HZ).median;
     double dropped = load_case_spread(one, FIGURE_DROPPED).max;
 
+    load_case_name(one, name);
     if (mismatches > 0) {
-        load_results_add_warning(results, "%s/%s: a body came as another one than was sent: %s",
-                                 mode, profile, one->first_error);
+        load_results_add_warning(results, "%s: a body came as another one than was sent: %s", name,
+                                 one->first_error);
     } else if (errors > 0) {
-        load_results_add_warning(results, "%s/%s: up to %.0f errors a round; the first: %s", mode,
-                                 profile, errors, one->first_error);
+        load_results_add_warning(results, "%s: up to %.0f errors a round; the first: %s", name,
+                                 errors, one->first_error);
     }
     if (late_us > LATE_US_MAX) {
-        load_results_add_warning(results,
-                                 "%s/%s: requests were sent late, one in a hundred by %.0f us",
-                                 mode, profile, late_us);
+        load_results_add_warning(
+            results, "%s: requests were sent late, one in a hundred by %.0f us", name, late_us);
     }
     if (results->options->rate_hz && one->profile != LOAD_IDLE &&
         rate_hz < results->options->rate_hz * (1 - RATE_MISSED_MAX)) {
-        load_results_add_warning(results, "%s/%s: %u/s were intended, %.0f/s were answered", mode,
-                                 profile, results->options->rate_hz, rate_hz);
+        load_results_add_warning(results, "%s: %u/s were intended, %.0f/s were answered", name,
+                                 results->options->rate_hz, rate_hz);
     }
     if (dropped > 0) {
         load_results_add_warning(results,
-                                 "%s/%s: %.0f requests never found a connection and are missing "
+                                 "%s: %.0f requests never found a connection and are missing "
                                  "from the latencies",
-                                 mode, profile, dropped);
+                                 name, dropped);
     }
     if (one->out_of_ports) {
-        load_results_add_warning(results, "%s/%s: the client ran out of ports", mode, profile);
+        load_results_add_warning(results, "%s: the client ran out of ports", name);
     }
     if (one->out_of_descriptors) {
-        load_results_add_warning(
-            results, "%s/%s: the client ran out of descriptors: raise ulimit -n", mode, profile);
+        load_results_add_warning(results, "%s: the client ran out of descriptors: raise ulimit -n",
+                                 name);
+    }
+}
+
+static void warn_of_workers(struct load_results *results)
+{
+    const struct load_options *o = results->options;
+    unsigned most = 0;
+
+    for (size_t i = 0; i < o->workers_len; i++) {
+        most = o->workers[i] > most ? o->workers[i] : most;
+    }
+    if (results->proxy_core_count && most > results->proxy_core_count) {
+        load_results_add_warning(results,
+                                 "%u workers share %u of the cores, and what they do to each other "
+                                 "on several is not seen: compare their CPU time alone",
+                                 most, results->proxy_core_count);
+    }
+    if (o->workers_len > 1 && !o->rate_hz) {
+        load_results_add_warning(results, "CPU times of several workers are only comparable at the "
+                                          "same load: choose one with --rate");
     }
 }
 
@@ -180,6 +228,7 @@ void load_results_warn(struct load_results *results)
     } else if (results->cores[0] < 0) {
         load_results_add_warning(results, "nothing is pinned: CPU times vary more");
     }
+    warn_of_workers(results);
     warn_of_others(results);
     warn_of_busy(results);
     for (size_t i = 0; i < results->case_count; i++) {
@@ -204,6 +253,7 @@ static void print_number(FILE *out, int width, double value)
 void load_results_sentence(const struct load_results *results, char *text, size_t cap)
 {
     struct text t = text_make(text, cap - 1);
+    char name[LOAD_CASE_NAME_MAX];
     bool is_first = true;
 
     if (!isnan(results->max_rate_hz)) {
@@ -218,11 +268,12 @@ void load_results_sentence(const struct load_results *results, char *text, size_
             double idle = load_case_spread(one, FIGURE_IDLE_BYTES).median;
             double added = load_case_spread(one, FIGURE_ADDED_P50_US).median;
 
-            if (!load_modes[one->mode].has_proxy || one->profile != results->cases[0].profile) {
+            if (!load_modes[one->mode].has_proxy || one->profile != results->cases[0].profile ||
+                load_results_reference(results, one)) {
                 continue; /* the others are in the table */
             }
-            text_printf(&t, "%s %s/%s", is_first ? " takes for" : ";", load_modes[one->mode].name,
-                        load_profiles[one->profile].name);
+            load_case_name(one, name);
+            text_printf(&t, "%s %s", is_first ? " takes for" : ";", name);
             is_first = false;
             if (!isnan(idle)) {
                 text_printf(&t, " %.0f bytes a connection", idle);
@@ -276,7 +327,14 @@ static const struct column columns[] = {
 
 static void print_table(const struct load_results *results, FILE *out)
 {
-    fprintf(out, "%-20s", "");
+    char name[LOAD_CASE_NAME_MAX];
+    int width = 20;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        load_case_name(&results->cases[i], name);
+        width = (int)strlen(name) > width ? (int)strlen(name) : width;
+    }
+    fprintf(out, "%-*s", width, "");
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         fprintf(out, " %*s", columns[i].width, columns[i].head);
     }
@@ -284,11 +342,9 @@ static void print_table(const struct load_results *results, FILE *out)
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
         struct load_spread cpu = load_case_spread(one, FIGURE_CPU_US);
-        char name[48];
 
-        snprintf(name, sizeof(name), "%s/%s", load_modes[one->mode].name,
-                 load_profiles[one->profile].name);
-        fprintf(out, "%-20s", name);
+        load_case_name(one, name);
+        fprintf(out, "%-*s", width, name);
         for (size_t j = 0; j < COUNT_OF(columns); j++) {
             print_number(out, columns[j].width, load_case_spread(one, columns[j].figure).median);
         }
@@ -301,16 +357,67 @@ static void print_table(const struct load_results *results, FILE *out)
         fputs("\nNot corrected, from when a request was sent: p50, p99, p99.9 in us; late\n", out);
         for (size_t i = 0; i < results->case_count; i++) {
             const struct load_case *one = &results->cases[i];
-            char name[48];
 
-            snprintf(name, sizeof(name), "%s/%s", load_modes[one->mode].name,
-                     load_profiles[one->profile].name);
-            fprintf(out, "%-20s", name);
+            load_case_name(one, name);
+            fprintf(out, "%-*s", width, name);
             print_number(out, 7, load_case_spread(one, FIGURE_SENT_P50_US).median);
             print_number(out, 7, load_case_spread(one, FIGURE_SENT_P99_US).median);
             print_number(out, 7, load_case_spread(one, FIGURE_SENT_P999_US).median);
             print_number(out, 7, load_case_spread(one, FIGURE_LATE_P99_US).median);
             fputc('\n', out);
+        }
+    }
+}
+
+bool load_case_cost(const struct load_case *one, char *text, size_t cap)
+{
+    static const double logging_max = 1.10, detection_max = 1.03, workers_max = 1.08;
+    struct load_spread ratio = load_case_spread(one, FIGURE_CPU_RATIO);
+    bool is_new =
+        one->profile == LOAD_NEW || one->profile == LOAD_RESUMED || one->profile == LOAD_HOSTS;
+    const char *what = "logging on costs";
+    double bound = one->profile == LOAD_SMALL ? logging_max : NAN;
+    struct text t = text_make(text, cap - 1);
+    char workers[32];
+
+    if (isnan(ratio.median)) {
+        return false;
+    }
+    if (one->variant == LOAD_BLIND) { /* which is without it */
+        ratio = (struct load_spread){1 / ratio.median, 1 / ratio.max, 1 / ratio.min};
+        what = "detection on costs";
+        bound = load_modes[one->mode].has_tls && is_new ? detection_max : NAN;
+    } else if (one->variant == LOAD_PLAIN) {
+        snprintf(workers, sizeof(workers), "%u workers cost", one->workers);
+        what = workers;
+        bound = one->workers > 1 ? workers_max : NAN;
+    }
+    text_printf(&t, "%s %+.1f %% (%+.1f to %+.1f)", what, (ratio.median - 1) * 100,
+                (ratio.min - 1) * 100, (ratio.max - 1) * 100);
+    if (!isnan(bound)) {
+        text_printf(&t, "; bound %.0f %%, %s", (bound - 1) * 100,
+                    ratio.median <= bound ? "holds" : "does not hold");
+    }
+    text[t.len] = '\0';
+    return true;
+}
+
+/* What the variants are measured for. */
+static void print_costs(const struct load_results *results, FILE *out)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        char name[LOAD_CASE_NAME_MAX], cost[160];
+
+        if (load_case_cost(&results->cases[i], cost, sizeof(cost))) {
+            load_case_name(&results->cases[i], name);
+            fprintf(out, "%s  %s: %s\n",
+                    is_first ? "\nCPU time a request, against the weir without it in the same "
+                               "round:\n"
+                             : "",
+                    name, cost);
+            is_first = false;
         }
     }
 }
@@ -327,6 +434,7 @@ void load_results_print(const struct load_results *results, FILE *out)
         fputs("\nMedians of the rounds. + is what the proxy adds to the direct way in the same "
               "round;\ncpu is the proxy's CPU time a request.\n",
               out);
+        print_costs(results, out);
     }
     for (size_t i = 0; i < results->warning_count; i++) {
         fprintf(out, "%s%s\n", i == 0 ? "\nWith care:\n  " : "  ", results->warnings[i]);

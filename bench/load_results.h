@@ -14,7 +14,9 @@
 #define LOAD_JSON_SCHEMA "weir-load/1"
 
 enum {
-    LOAD_CASES_MAX = LOAD_MODE_COUNT * LOAD_PROFILE_COUNT,
+    LOAD_CASES_MAX =
+        LOAD_MODE_COUNT * LOAD_PROFILE_COUNT * LOAD_WORKER_COUNTS_MAX * LOAD_VARIANT_COUNT,
+    LOAD_CASE_NAME_MAX = 64,
     LOAD_WARNINGS_MAX = 32,
     LOAD_WARNING_MAX = 640,
     LOAD_CURVE_POINTS = 11,
@@ -23,6 +25,8 @@ enum {
 struct load_case {
     enum load_mode mode;
     enum load_profile profile;
+    enum load_variant variant;
+    unsigned workers;
     size_t rounds; /* that were made */
     double figures[LOAD_ROUNDS_MAX][FIGURE_COUNT];
     struct histogram latency; /* of all rounds */
@@ -42,10 +46,11 @@ struct load_machine {
 struct load_results {
     const struct load_options *options;
     struct load_machine machine;
-    int64_t wall_ns;     /* when it began */
-    char proxy[128];     /* "weir 0.1.0", or its address */
-    int cores[3];        /* of proxy, client and origin; -1: not pinned */
-    bool is_shared_core; /* of client and origin */
+    int64_t wall_ns;           /* when it began */
+    char proxy[128];           /* "weir 0.1.0", or its address */
+    int cores[3];              /* of proxy, client and origin; -1: not pinned */
+    bool is_shared_core;       /* of client and origin */
+    unsigned proxy_core_count; /* that workers of weir can have; 0: not pinned */
     struct load_case *cases;
     size_t case_count;
     char warnings[LOAD_WARNINGS_MAX][LOAD_WARNING_MAX];
@@ -54,9 +59,16 @@ struct load_results {
 };
 
 struct load_spread load_case_spread(const struct load_case *one, enum load_figure figure);
-/* Null: it was not measured. */
+/* The first with these. Null: it was not measured. */
 const struct load_case *load_results_find(const struct load_results *results, enum load_mode mode,
                                           enum load_profile profile);
+/* What its CPU time is related to: of a variant the plain one, of a plain one that with as many
+ * workers as are named first. Null: it is that itself, or there is none. */
+const struct load_case *load_results_reference(const struct load_results *results,
+                                               const struct load_case *one);
+
+/* "MODE/PROFILE", with "+VARIANT" if it is not plain, and "@WORKERS" if it is not 1. */
+void load_case_name(const struct load_case *one, char name[LOAD_CASE_NAME_MAX]);
 
 void load_machine_read(struct load_machine *machine);
 
@@ -68,6 +80,9 @@ void load_results_add_warning(struct load_results *results, const char *format, 
 /* Shares of requests that the latency curve shows, and the latency there, us. */
 extern const double load_curve_shares[LOAD_CURVE_POINTS];
 
+/* What logging, detection or more workers cost in this case, and the bound if there is one. False:
+ * it has no ratio. */
+bool load_case_cost(const struct load_case *one, char *text, size_t cap);
 /* One sentence, with its full stop. */
 void load_results_sentence(const struct load_results *results, char *text, size_t cap);
 void load_results_print(const struct load_results *results, FILE *out);

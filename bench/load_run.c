@@ -2,6 +2,7 @@
 #include "bench/load_run.h"
 
 #include "bench/grow.h"
+#include "bench/load_network.h"
 #include "bench/load_results.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
@@ -31,7 +32,7 @@ struct run {
     unsigned trial;
     uint64_t watched_units;
     int64_t watched_ns;
-    char watched[64]; /* what is being done */
+    char watched[LOAD_CASE_NAME_MAX]; /* what is being done */
 };
 
 /* ---- what is to be done ---- */
@@ -48,6 +49,33 @@ static bool wants(const struct load_options *o, enum load_mode mode, enum load_p
     return is_wanted && o->has_profile[profile] && load_is_case(mode, profile);
 }
 
+/* One for each weir that is asked for; without a proxy there is one. */
+static void add_cases(struct run *run, enum load_mode mode, enum load_profile profile)
+{
+    const struct load_options *o = run->options;
+    struct load_results *results = &run->results;
+
+    for (size_t i = 0; i < o->workers_len; i++) {
+        for (int variant = 0; variant < LOAD_VARIANT_COUNT; variant++) {
+            struct load_case *one = &results->cases[results->case_count];
+
+            if (!o->has_variant[variant]) {
+                continue;
+            }
+            one->mode = mode;
+            one->profile = profile;
+            one->workers = o->workers[i];
+            one->variant = (enum load_variant)variant;
+            results->case_count++;
+            if (!load_modes[mode].has_proxy) {
+                one->workers = 1;
+                one->variant = LOAD_PLAIN;
+                return;
+            }
+        }
+    }
+}
+
 static bool make_cases(struct run *run)
 {
     struct load_results *results = &run->results;
@@ -60,9 +88,7 @@ static bool make_cases(struct run *run)
     for (int profile = 0; profile < LOAD_PROFILE_COUNT; profile++) {
         for (int mode = 0; mode < LOAD_MODE_COUNT; mode++) {
             if (wants(run->options, (enum load_mode)mode, (enum load_profile)profile)) {
-                struct load_case *one = &results->cases[results->case_count++];
-                one->mode = (enum load_mode)mode;
-                one->profile = (enum load_profile)profile;
+                add_cases(run, (enum load_mode)mode, (enum load_profile)profile);
             }
         }
     }
@@ -85,14 +111,29 @@ static void choose_host(const struct load_options *o, enum load_mode mode, char 
     snprintf(host, LOAD_HOST_MAX, "%s", name);
 }
 
-struct load_plan load_run_plan(const struct load_processes *processes, enum load_mode mode,
-                               enum load_profile profile, double rate_hz, unsigned trial)
+/* Some may be shared. */
+static void add_core(struct load_plan *plan, int core)
+{
+    bool is_there = core < 0;
+
+    for (int i = 0; i < plan->core_count; i++) {
+        is_there |= plan->cores[i] == core;
+    }
+    if (!is_there) {
+        plan->cores[plan->core_count++] = core;
+    }
+}
+
+struct load_plan load_run_plan(const struct load_processes *processes, const struct load_case *one,
+                               double rate_hz, unsigned trial)
 {
     const struct load_options *o = processes->options;
-    bool is_bulk = profile == LOAD_DOWN || profile == LOAD_UP;
+    bool is_bulk = one->profile == LOAD_DOWN || one->profile == LOAD_UP;
     struct load_plan plan = {
-        .mode = mode,
-        .profile = profile,
+        .mode = one->mode,
+        .profile = one->profile,
+        .variant = one->variant,
+        .workers = one->workers,
         .connections = o->connections,
         .rate_hz = rate_hz,
         .is_poisson = o->is_poisson,
@@ -102,24 +143,17 @@ struct load_plan load_run_plan(const struct load_processes *processes, enum load
         .body_bytes = is_bulk ? (uint64_t)o->bulk_kib * 1024 : o->small_bytes,
         .seed = trial + 1,
         .trial = trial,
-        .proxy = processes->proxy,
-        .proxy_pid = load_modes[mode].has_proxy ? processes->proxy_pid : 0,
         .origin_pid = processes->origin_pid,
-        .trust_file = mode == LOAD_INTERCEPT ? processes->proxy_ca : processes->origin_ca,
+        .trust_file = load_modes[one->mode].is_opened ? processes->proxy_ca : processes->origin_ca,
         .core = processes->cores[1],
-        .cores = {-1, -1, -1},
     };
 
-    for (int i = 0; i < 3 && !o->proxy; i++) {
-        bool is_said = false; /* client and origin may share one */
-
-        for (int j = 0; j < i; j++) {
-            is_said |= plan.cores[j] == processes->cores[i];
-        }
-        plan.cores[i] = is_said ? -1 : processes->cores[i];
+    if (!o->proxy) {
+        plan.core_count = load_proxy_cores(processes, one->workers, plan.cores);
+        add_core(&plan, processes->cores[1]);
+        add_core(&plan, processes->cores[2]);
     }
-
-    if (profile == LOAD_IDLE) {
+    if (one->profile == LOAD_IDLE) {
         plan.connections = o->idle_connections;
         plan.rate_hz = 0;
     } else if (is_bulk && plan.connections > BULK_CONNECTIONS_MAX) {
@@ -127,7 +161,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, enum load
     }
     (void)address_parse_ip(&plan.origin, SPAN_LITERAL("127.0.0.1"), processes->ports.clear);
     (void)address_parse_ip(&plan.origin_tls, SPAN_LITERAL("127.0.0.1"), processes->ports.tls);
-    choose_host(o, mode, plan.host);
+    (void)address_parse_ip(&plan.source, SPAN_LITERAL(LOAD_NETWORK_CLIENT), 0);
+    choose_host(o, one->mode, plan.host);
     return plan;
 }
 
@@ -182,12 +217,11 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
     run->trial++;
     run->watched_units = 0;
     run->watched_ns = clock_monotonic_ns();
-    snprintf(run->watched, sizeof(run->watched), "%s/%s", load_modes[one->mode].name,
-             load_profiles[one->profile].name);
-    if (has_proxy && !load_proxy_start(&run->processes, run->err)) {
+    load_case_name(one, run->watched);
+    plan = load_run_plan(&run->processes, one, rate_hz, run->trial);
+    if (has_proxy && !load_proxy_start(&run->processes, &plan, run->err)) {
         return false;
     }
-    plan = load_run_plan(&run->processes, one->mode, one->profile, rate_hz, run->trial);
     done = load_trial_run(&run->processes, &plan, watch, run, run->err);
     if (has_proxy && !load_proxy_stop(&run->processes, run->err)) {
         done = false;
@@ -238,9 +272,13 @@ static bool make_rounds(struct run *run)
             struct load_case *one = &results->cases[i];
             const struct load_case *baseline =
                 load_results_find(results, load_modes[one->mode].baseline, one->profile);
+            const struct load_case *reference = load_results_reference(results, one);
 
             if (load_modes[one->mode].has_proxy && baseline) {
                 load_figures_add(one->figures[round], baseline->figures[round]);
+            }
+            if (reference) {
+                load_figures_relate(one->figures[round], reference->figures[round]);
             }
         }
     }
@@ -261,7 +299,8 @@ static bool search_max(struct run *run)
             load_require_concerns(bound, results->cases[i].mode, results->cases[i].profile);
         if (is_wanted && one) {
             fputs("weir bench: --find-max searches in one case: name one of --modes and one of "
-                  "--profiles, or MODE/PROFILE/ in the bound\n",
+                  "--profiles, or MODE/PROFILE/ in the bound, and no more than one of --workers "
+                  "and --variants\n",
                   run->err);
             return false;
         }
@@ -323,16 +362,18 @@ static bool check_require(const struct run *run, const struct load_require *requ
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
         double value = load_case_spread(one, require->figure).median;
+        const char *unit = load_figure_rows[require->figure].unit;
+        char name[LOAD_CASE_NAME_MAX];
 
         if (!load_require_concerns(require, one->mode, one->profile) ||
-            (isnan(value) && require->profile < 0)) {
-            continue; /* a figure that this profile does not have */
+            (isnan(value) && (require->profile < 0 || require->figure == FIGURE_CPU_RATIO))) {
+            continue; /* a figure that this profile, or what others are related to, does not have */
         }
         is_there = true;
         if (!load_require_holds(require, value)) {
-            fprintf(run->err, "weir bench: %s does not hold: %s/%s has %.6g %s\n", require->text,
-                    load_modes[one->mode].name, load_profiles[one->profile].name, value,
-                    load_figure_rows[require->figure].unit);
+            load_case_name(one, name);
+            fprintf(run->err, "weir bench: %s does not hold: %s has %.6g%s%s\n", require->text,
+                    name, value, unit[0] ? " " : "", unit);
             holds = false;
         }
     }
@@ -380,6 +421,12 @@ static int answer(struct run *run, FILE *out)
     return done ? judge(run) : EXIT_STATUS_CANNOT_CREATE;
 }
 
+static unsigned count_proxy_cores(const struct load_processes *p)
+{
+    int cores[LOAD_WORKERS_MAX];
+    return (unsigned)load_proxy_cores(p, LOAD_WORKERS_MAX, cores);
+}
+
 static int run_all(const struct load_options *options, FILE *out, FILE *err)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -403,6 +450,7 @@ static int run_all(const struct load_options *options, FILE *out, FILE *err)
         status = EXIT_STATUS_USAGE;
     } else if (load_processes_begin(&run->processes, err)) {
         memcpy(run->results.cores, run->processes.cores, sizeof(run->results.cores));
+        run->results.proxy_core_count = count_proxy_cores(&run->processes);
         run->results.is_shared_core =
             run->results.cores[1] >= 0 && run->results.cores[1] == run->results.cores[2];
         if (options->has_find_max ? search_max(run) : make_rounds(run)) {

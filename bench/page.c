@@ -9,10 +9,11 @@ enum { ESCAPED_MAX = 4096, ROW_HEIGHT = 12 };
 
 static const char style[] =
     ":root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--faint:#d5d9de;--soft:#5d6670;"
-    "--warn:#9a4b00;--c0:#7b8591;--c1:#4d5863;--c2:#1567c4;--c3:#0b8a5f;--c4:#8a6d00;--c5:#c2255c}"
+    "--warn:#9a4b00;--c0:#7b8591;--c1:#4d5863;--c2:#1567c4;--c3:#0b8a5f;--c4:#8a6d00;--c5:#c2255c;"
+    "--c6:#7048e8;--c7:#d9480f}"
     "@media(prefers-color-scheme:dark){:root{--paper:#15181b;--ink:#e7eaed;--faint:#373d44;"
     "--soft:#9aa5b0;--warn:#ffb366;--c0:#97a3af;--c1:#c3ccd5;--c2:#6cb2ff;--c3:#4fd0a0;"
-    "--c4:#e3c44f;--c5:#ff7ba8}}"
+    "--c4:#e3c44f;--c5:#ff7ba8;--c6:#b197fc;--c7:#ff922b}}"
     "body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;margin:2rem "
     "auto;max-width:62rem;padding:0 1rem}"
     "h1{font-size:1.25rem;font-weight:600}h2{font-size:1.05rem;margin:2rem 0 .5rem}"
@@ -26,7 +27,9 @@ static const char style[] =
     ".axis{stroke:var(--faint);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round}"
     ".loads{stroke-width:1;stroke-dasharray:2 4}"
     ".m0{stroke:var(--c0)}.m1{stroke:var(--c1)}.m2{stroke:var(--c2)}.m3{stroke:var(--c3)}"
-    ".m4{stroke:var(--c4)}.m5{stroke:var(--c5)}.key{display:flex;flex-wrap:wrap;gap:1rem;"
+    ".m4{stroke:var(--c4)}.m5{stroke:var(--c5)}.m6{stroke:var(--c6)}"
+    ".m7{stroke:var(--c7)}.d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 3}"
+    ".d3{stroke-dasharray:7 3 2 3}.key{display:flex;flex-wrap:wrap;gap:1rem;"
     "font-size:.85rem;margin:.3rem 0}.key svg{vertical-align:middle}";
 
 void page_begin(FILE *out)
@@ -117,10 +120,10 @@ void page_write_tick(FILE *out, double share, int row, const char *words)
             PAGE_HEIGHT - PAGE_BOTTOM + 18 + row * ROW_HEIGHT, words);
 }
 
-void page_write_key(FILE *out, int colour, const char *name)
+void page_write_key(FILE *out, int colour, unsigned dashes, const char *name)
 {
     fprintf(out,
-            "<span><svg width=24 height=8><path class=\"line m%d\" d=\"M0 4H24\"/></svg> "
+            "<span><svg width=24 height=8><path class=\"line m%d d%u\" d=\"M0 4H24\"/></svg> "
             "%s</span>",
-            colour, name);
+            colour, dashes, name);
 }

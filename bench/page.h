@@ -19,7 +19,8 @@ enum {
     PAGE_PLOT_WIDTH = PAGE_WIDTH - PAGE_LEFT - PAGE_RIGHT,
     PAGE_PLOT_HEIGHT = PAGE_HEIGHT - PAGE_TOP - PAGE_BOTTOM,
     PAGE_LEVELS = 4,
-    PAGE_COLOURS = 6, /* of lines: classes "line m0" to "line m5" */
+    PAGE_COLOURS = 8, /* of lines: classes "line m0" to "line m7" */
+    PAGE_DASHES = 4,  /* and "d0", none, to "d3" */
 };
 
 /* Up to and with the opened heading; the sentence and </h1> are the caller's. */
@@ -47,6 +48,6 @@ double page_write_levels(FILE *out, double high);
 void page_write_tick(FILE *out, double share, int row, const char *words);
 
 /* What a line is called: a piece of it, and the name. */
-void page_write_key(FILE *out, int colour, const char *name);
+void page_write_key(FILE *out, int colour, unsigned dashes, const char *name);
 
 #endif

@@ -176,10 +176,17 @@ bool proc_read_usage(pid_t root, struct proc_usage *usage)
 
 bool proc_pin(int core)
 {
+    return proc_pin_to(&core, 1);
+}
+
+bool proc_pin_to(const int *cores, int count)
+{
     cpu_set_t set;
 
     CPU_ZERO(&set);
-    CPU_SET((size_t)core, &set);
+    for (int i = 0; i < count; i++) {
+        CPU_SET((size_t)cores[i], &set);
+    }
     return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 

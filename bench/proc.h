@@ -30,6 +30,7 @@ bool proc_read_usage(pid_t root, struct proc_usage *usage) MUST_CHECK;
 
 /* The calling thread, and what it starts from now on. False: see errno. */
 bool proc_pin(int core) MUST_CHECK;
+bool proc_pin_to(const int *cores, int count) MUST_CHECK;
 
 /* How long a core has been busy, whoever used it, ns; in steps of 10 ms. -1: not known. */
 int64_t proc_core_busy_ns(int core);

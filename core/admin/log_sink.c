@@ -18,7 +18,13 @@ enum {
     PIECE_BYTES = 4096,  /* what a pipe takes without waiting when it is writable at all */
     LOOK_MS = 200,       /* how soon the end is noticed while a reader is slow */
     LAST_WAIT_MS = 1000, /* for a reader that takes nothing, at the end */
+    NAP_MS = 10,         /* behind lines: those that come meanwhile are written together */
+    NAP_BYTES = LOG_SINK_RING_BYTES / 2, /* but so many are not waited for */
 };
+
+/* Of the sink's thread. Waking it takes a worker two system calls and a switch of threads, which is
+ * more than the line. */
+enum { SINK_AWAKE, SINK_NAPPING, SINK_ASLEEP };
 
 /* One worker's ring. Positions only grow; the index is the position modulo the size. */
 struct line_ring {
@@ -32,7 +38,7 @@ struct log_sink {
     char *path;
     int fd;
     int wake_fd;
-    _Atomic bool asleep;
+    _Atomic int state;
     _Atomic bool ending;
     _Atomic bool reopen;
     bool failing;  /* the last write failed: said once */
@@ -123,7 +129,7 @@ static bool empty_rings(struct log_sink *sink)
 
     for (uint32_t i = 0; i < sink->worker_count; i++) {
         struct line_ring *ring = &sink->rings[i];
-        /* In one order with `asleep`, which an acquiring load alone may overtake. */
+        /* In one order with `state`, which an acquiring load alone may overtake. */
         uint64_t written = atomic_load(&ring->written);
         uint64_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
         while (read < written) {
@@ -158,27 +164,37 @@ static void reopen_if_asked(struct log_sink *sink)
     use_fd(sink, fd);
 }
 
+static void wait_for_wake(struct log_sink *sink, int limit_ms)
+{
+    struct pollfd entry = {.fd = sink->wake_fd, .events = POLLIN};
+    uint64_t count;
+
+    if (poll(&entry, 1, limit_ms) > 0 && read(sink->wake_fd, &count, sizeof(count)) < 0) {
+        /* EINTR only: it is woken once more. */
+    }
+    atomic_store(&sink->state, SINK_AWAKE);
+}
+
 static void *run(void *argument)
 {
     struct log_sink *sink = argument;
-    uint64_t count;
 
     for (;;) {
         bool ending = atomic_load(&sink->ending);
         reopen_if_asked(sink);
         if (empty_rings(sink)) {
+            atomic_store(&sink->state, SINK_NAPPING);
+            wait_for_wake(sink, ending ? 0 : NAP_MS);
             continue;
         }
         if (ending) {
             return NULL;
         }
         /* Announce sleep, then look once more: a line written in between is not left lying. */
-        atomic_store(&sink->asleep, true);
-        if (!empty_rings(sink) && !atomic_load(&sink->ending) &&
-            read(sink->wake_fd, &count, sizeof(count)) < 0) {
-            /* EINTR only: look again. */
+        atomic_store(&sink->state, SINK_ASLEEP);
+        if (!empty_rings(sink) && !atomic_load(&sink->ending)) {
+            wait_for_wake(sink, -1);
         }
-        atomic_store(&sink->asleep, false);
     }
 }
 
@@ -252,6 +268,7 @@ void log_sink_write(struct log_sink *sink, uint32_t worker, struct span line)
     uint64_t read = atomic_load_explicit(&ring->read, memory_order_acquire);
     size_t at = written % LOG_SINK_RING_BYTES;
     size_t first = LOG_SINK_RING_BYTES - at;
+    int state;
 
     if (line.len > LOG_SINK_RING_BYTES - (written - read)) {
         atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
@@ -262,9 +279,12 @@ void log_sink_write(struct log_sink *sink, uint32_t worker, struct span line)
     }
     memcpy(ring->bytes + at, line.data, first);
     memcpy(ring->bytes, line.data + first, line.len - first);
-    /* Sequentially consistent, like `asleep`: either we see it asleep or it sees our line. */
+    /* Sequentially consistent, like `state`: either we see it asleep or it sees our line. */
     atomic_store(&ring->written, written + line.len);
-    if (atomic_load(&sink->asleep)) {
+    state = atomic_load(&sink->state);
+    if ((state == SINK_ASLEEP ||
+         (state == SINK_NAPPING && written + line.len - read > NAP_BYTES)) &&
+        atomic_exchange(&sink->state, SINK_AWAKE) != SINK_AWAKE) {
         wake(sink);
     }
 }

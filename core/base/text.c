@@ -26,7 +26,11 @@ void text_string(struct text *t, const char *string)
 
 void text_char(struct text *t, char c)
 {
-    text_bytes(t, span_make(&c, 1));
+    if (t->len == t->cap) {
+        t->overflow = true;
+    } else {
+        t->data[t->len++] = c;
+    }
 }
 
 void text_unsigned(struct text *t, uint64_t value)

@@ -7,9 +7,9 @@
 #include "core/engine/address.h"
 
 #include "core/base/assert.h"
+#include "core/base/text.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 
 /* What a prefix means to the guard. */
 enum reach {
@@ -153,38 +153,52 @@ bool address_equal(const struct address *a, const struct address *b)
     return a->u.any.sa_family != AF_INET || a->u.v4.sin_addr.s_addr == b->u.v4.sin_addr.s_addr;
 }
 
-/* True when the text is IPv6, and so needs brackets in front of a port. */
-static bool format_ip(const struct address *address, char text[ADDRESS_TEXT_MAX])
+/* Not by inet_ntop(), which has printf do it: each line of the access log has some. */
+static void format_v4(const uint8_t bytes[4], struct text *t)
 {
+    for (int i = 0; i < 4; i++) {
+        if (i) {
+            text_char(t, '.');
+        }
+        text_unsigned(t, bytes[i]);
+    }
+}
+
+/* The port, too, if it is wanted: then IPv6 needs brackets. */
+static void format(const struct address *address, bool with_port, char text[ADDRESS_TEXT_MAX])
+{
+    struct text t = text_make(text, ADDRESS_TEXT_MAX - 1);
     const struct in6_addr *v6 = &address->u.v6.sin6_addr;
 
-    text[0] = '-';
-    text[1] = 0;
     if (address->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6)) {
-        inet_ntop(AF_INET, v6->s6_addr + 12, text, ADDRESS_TEXT_MAX);
+        format_v4(v6->s6_addr + 12, &t);
     } else if (address->u.any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, v6, text, ADDRESS_TEXT_MAX);
-        return true;
+        char ip[INET6_ADDRSTRLEN] = "";
+
+        (void)inet_ntop(AF_INET6, v6, ip, sizeof(ip));
+        text_string(&t, with_port ? "[" : "");
+        text_string(&t, ip);
+        text_string(&t, with_port ? "]" : "");
     } else if (address->u.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address->u.v4.sin_addr, text, ADDRESS_TEXT_MAX);
+        format_v4((const uint8_t *)&address->u.v4.sin_addr, &t);
+    } else {
+        text_char(&t, '-');
     }
-    return false;
+    if (with_port) {
+        text_char(&t, ':');
+        text_unsigned(&t, address_port(address));
+    }
+    text[t.len] = '\0';
 }
 
 void address_format_ip(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-    format_ip(address, text);
+    format(address, false, text);
 }
 
 void address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-    char ip[ADDRESS_TEXT_MAX];
-    bool brackets = format_ip(address, ip);
-
-    if (snprintf(text, ADDRESS_TEXT_MAX, brackets ? "[%s]:%u" : "%s:%u", ip,
-                 address_port(address)) < 0) {
-        text[0] = 0;
-    }
+    format(address, true, text);
 }
 
 static bool prefix_covers(const struct prefix *prefix, const uint8_t *bytes)

@@ -153,6 +153,21 @@ static void balancer_value(struct text *t, const struct session *s)
     text_char(t, '}');
 }
 
+/* Without zeroes in front. */
+static void hex_value(struct text *t, uint64_t value)
+{
+    char digits[16];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    } while (value);
+    text_char(t, '"');
+    text_bytes(t, span_make(digits + at, sizeof(digits) - at));
+    text_char(t, '"');
+}
+
 static void begin_line(struct text *t, const struct session *s, const char *kind)
 {
     text_char(t, '{');
@@ -161,7 +176,7 @@ static void begin_line(struct text *t, const struct session *s, const char *kind
     text_time(t, ring_wall(s->worker->engine.ring));
     text_char(t, '"');
     key(t, "session");
-    text_printf(t, "\"%llx\"", (unsigned long long)s->id);
+    hex_value(t, s->id);
     string_value(t, "kind", kind);
     address_value(t, "client", session_client(s));
     string_value(t, "user", s->user ? s->user->name : NULL);
@@ -178,7 +193,10 @@ static void target_value(struct text *t, const struct session *s)
         char shown[HTTP_HOST_MAX + 16];
         struct text target = text_make(shown, sizeof(shown) - 1);
         bool brackets = s->target_is_ip && strchr(s->target, ':');
-        text_printf(&target, brackets ? "[%s]:%u" : "%s:%u", s->target, s->port);
+        text_string(&target, brackets ? "[" : "");
+        text_string(&target, s->target);
+        text_string(&target, brackets ? "]:" : ":");
+        text_unsigned(&target, s->port);
         shown[target.len] = '\0';
         string_value(t, "target", shown);
     }
@@ -284,7 +302,11 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
     authority_value(&t, exchange->authority);
     path_value(&t, exchange->path);
     key(&t, "http");
-    text_printf(&t, "\"%u.%u\"", exchange->http_major, exchange->http_minor);
+    text_char(&t, '"');
+    text_unsigned(&t, exchange->http_major);
+    text_char(&t, '.');
+    text_unsigned(&t, exchange->http_minor);
+    text_char(&t, '"');
     string_value(&t, "user_agent", exchange->user_agent);
     if (exchange->status) {
         number_value(&t, "status", exchange->status);

@@ -21,6 +21,22 @@ from tools_case import Case
 MODES = ["direct", "direct-tls", "forward", "connect", "connect-tls", "intercept"]
 
 
+def need_network():
+    """Skips where no network of our own, with redirection in it, can be had."""
+    rules = "add table ip t; add chain ip t c { type nat hook output priority -100; }; " \
+            "add rule ip t c tcp dport 1 redirect to :2"
+    unshare = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    for program, package in (("unshare", "util-linux"), ("nft", "nftables")):
+        if not shutil.which(program, path=path):
+            raise unittest.SkipTest(f"{program} is absent: install {package}")
+    done = subprocess.run([*unshare, "nft", rules], env={**os.environ, "PATH": path},
+                          capture_output=True, check=False, text=True)
+    if done.returncode != 0:
+        raise unittest.SkipTest("no network namespace, or no redirection in it: "
+                                + done.stderr.strip())
+
+
 class LyingProxy:
     """Forwards plain requests to any port of loopback; `spoil` changes what comes back."""
 
@@ -142,6 +158,95 @@ class Load(Case):
         for mode, profile in cases:
             self.assertRegex(out, rf"(?m)^{mode}/{profile} ")
         self.check_page(results)
+
+    def test_transparent(self):
+        """In a network of its own, from which nothing is left; the table has no more than that."""
+        need_network()
+        before = os.stat("/proc/self/ns/net").st_ino
+        results, out, _ = self.run_json(
+            "--seconds", "0.2", "--modes", "transparent,transparent-tls", "--profiles", "all",
+            "--connections", "4", "--idle-connections", "150", "--bulk-kib", "512")
+        cases = {(one["mode"], one["profile"]) for one in results["cases"]}
+        self.assertEqual(len(cases), 7 + 8 + 8 + 9, cases)
+        for one in results["cases"]:
+            self.check_case(one)
+        self.assertTrue(results["configuration"]["own_network"])
+        self.assertRegex(out, r"\Aweir \S+ takes for transparent/small \d.* us of CPU a request")
+        self.assertEqual(before, os.stat("/proc/self/ns/net").st_ino)
+
+    def test_no_network(self):
+        """Without nft that works the transparent modes say so, and the others do not ask for it."""
+        path = self.write("nft", b"#!/bin/sh\necho no rules today >&2\nexit 1\n")
+        os.chmod(path, 0o755)
+        search = self.folder + ":" + os.environ["PATH"]
+        with unittest.mock.patch.dict(os.environ, {"PATH": search}):
+            _, err = self.bench("run", "--seconds", "0.1", "--rounds", "1", "--modes",
+                                "transparent", "--profiles", "small", code=1)
+            self.assertIn("weir bench: the transparent modes need a network namespace, nft and "
+                          "connection tracking in the kernel: ", err)
+            results, _, _ = self.run_json("--modes", "forward", "--profiles", "small")
+        self.assertFalse(results["configuration"]["own_network"])
+
+    def test_variants(self):
+        """Each weir is a case of its own, related to another one of the same round."""
+        results, out, err = self.run_json(
+            "--modes", "forward", "--profiles", "small", "--workers", "1,2", "--variants",
+            "plain,logs,blind", "--rate", "300", "--rounds", "2",
+            "--require", "forward/small/cpu_ratio<0.00001", code=99)
+        cases = {(one["variant"], one["workers"]): one for one in results["cases"]
+                 if one["mode"] == "forward"}
+        self.assertEqual(len(results["cases"]), 7)
+        self.assertEqual(set(cases), {(variant, workers) for variant in ("plain", "logs", "blind")
+                                      for workers in (1, 2)})
+        plain = cases["plain", 1]["figures"]["cpu_us"]["rounds"]
+        self.assertNotIn("cpu_ratio", cases["plain", 1]["figures"])
+        for (variant, workers), one in cases.items():
+            self.check_case(one)
+            reference = plain if variant == "plain" else \
+                cases["plain", workers]["figures"]["cpu_us"]["rounds"]
+            for i, ratio in enumerate(one["figures"].get("cpu_ratio", {"rounds": []})["rounds"]):
+                self.assertAlmostEqual(
+                    ratio, one["figures"]["cpu_us"]["rounds"][i] / reference[i], delta=1e-4)
+        for words in (r"forward/small\+logs: logging on costs \S+ % \(\S+ to \S+\); bound 10 %",
+                      r"forward/small\+blind: detection on costs \S+ % ",
+                      r"forward/small@2: 2 workers cost \S+ % .*; bound 8 %",
+                      r"forward/small\+logs@2: logging on costs "):
+            self.assertRegex(out, "(?m)^  " + words)
+        self.assertIn("does not hold: forward/small+logs has ", err)
+        self.assertNotIn("does not hold: forward/small has ", err)
+
+    def measured(self, weir):
+        """The folder of a run, and the names of the threads of its proxy, once it is asked."""
+        with open(f"/proc/{weir.pid}/task/{weir.pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+        folders = [name for name in os.listdir(self.folder) if "weir-bench" in name]
+        if len(children) < 3 or not folders:  # origin, proxy, client
+            return None
+        threads = f"/proc/{children[1]}/task"
+        names = [open(f"{threads}/{thread}/comm", encoding="ascii").read().strip()
+                 for thread in os.listdir(threads)]
+        return os.path.join(self.folder, folders[0]), names
+
+    def test_what_variants_are(self):
+        """What is measured has those workers, and writes a log, or judges nothing."""
+        for variant in ("plain", "logs", "blind"):
+            with self.subTest(variant=variant), subprocess.Popen(
+                    [harness.BINARY, "bench", "run", "--seconds", "60", "--modes", "forward",
+                     "--profiles", "small", "--workers", "2", "--rounds", "1", "--variants",
+                     variant, "--warm-up-ms", "1", "--find-max", "p99<1ns"],
+                    cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as weir:
+                self.addCleanup(weir.kill)
+                folder, names = harness.wait_for("a trial", lambda w=weir: self.measured(w))
+                self.assertEqual([name for name in sorted(names) if re.fullmatch(r"weir-\d", name)],
+                                 ["weir-0", "weir-1"])
+                with open(os.path.join(folder, "weir.yaml"), encoding="utf-8") as file:
+                    self.assertEqual("databases: []" in file.read(), variant == "blind")
+                log = os.path.join(folder, "access.log")
+                if variant == "logs":
+                    harness.wait_for("a record", lambda p=log: os.path.getsize(p))
+                else:
+                    self.assertFalse(os.path.exists(log))
+                weir.send_signal(signal.SIGINT)
 
     def check_page(self, results):
         with open(os.path.join(self.folder, "page.html"), encoding="utf-8") as file:

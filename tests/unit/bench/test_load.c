@@ -175,6 +175,67 @@ static void figures_of_a_trial(void **state)
     assert_true(isnan(figures[FIGURE_ADDED_P99_US]));
 }
 
+static struct load_case *make_case(struct load_case *cases, size_t index, enum load_mode mode,
+                                   enum load_variant variant, unsigned workers, double cpu_us)
+{
+    struct load_case *one = &cases[index];
+
+    *one = (struct load_case){
+        .mode = mode, .profile = LOAD_NEW, .variant = variant, .workers = workers, .rounds = 1};
+    load_figures_clear(one->figures[0]);
+    one->figures[0][FIGURE_CPU_US] = cpu_us;
+    return one;
+}
+
+static void assert_case(const struct load_case *one, const char *name, const char *cost)
+{
+    char text[LOAD_CASE_NAME_MAX], words[160];
+
+    load_case_name(one, text);
+    assert_string_equal(text, name);
+    assert_int_equal(load_case_cost(one, words, sizeof(words)), cost != NULL);
+    if (cost) {
+        assert_string_equal(words, cost);
+    }
+}
+
+/* A variant is related to the plain one with as many workers, that to the first number of them. */
+static void variants_are_related(void **state)
+{
+    static struct load_case cases[6];
+    struct load_options options = {.workers = {1, 2}, .workers_len = 2};
+    struct load_results results = {.options = &options, .cases = cases, .case_count = 6};
+    static const int references[] = {-1, -1, 1, 1, 1, 4};
+
+    (void)state;
+    make_case(cases, 0, LOAD_DIRECT_TLS, LOAD_PLAIN, 1, NAN);
+    make_case(cases, 1, LOAD_INTERCEPT, LOAD_PLAIN, 1, 100);
+    make_case(cases, 2, LOAD_INTERCEPT, LOAD_LOGS, 1, 112);
+    make_case(cases, 3, LOAD_INTERCEPT, LOAD_BLIND, 1, 80);
+    make_case(cases, 4, LOAD_INTERCEPT, LOAD_PLAIN, 2, 110);
+    make_case(cases, 5, LOAD_INTERCEPT, LOAD_LOGS, 2, 110);
+    for (int i = 0; i < 6; i++) {
+        const struct load_case *reference = load_results_reference(&results, &cases[i]);
+
+        assert_ptr_equal(reference, references[i] < 0 ? NULL : &cases[references[i]]);
+        if (reference) {
+            load_figures_relate(cases[i].figures[0], reference->figures[0]);
+        }
+    }
+    assert_case(&cases[0], "direct-tls/new", NULL);
+    assert_case(&cases[1], "intercept/new", NULL);
+    assert_case(&cases[2], "intercept/new+logs", "logging on costs +12.0 % (+12.0 to +12.0)");
+    assert_case(&cases[3], "intercept/new+blind",
+                "detection on costs +25.0 % (+25.0 to +25.0); bound 3 %, does not hold");
+    assert_case(&cases[4], "intercept/new@2",
+                "2 workers cost +10.0 % (+10.0 to +10.0); bound 8 %, does not hold");
+    assert_case(&cases[5], "intercept/new+logs@2", "logging on costs +0.0 % (+0.0 to +0.0)");
+    cases[2].profile = LOAD_SMALL;
+    cases[2].figures[0][FIGURE_CPU_RATIO] = 1.1;
+    assert_case(&cases[2], "intercept/small+logs",
+                "logging on costs +10.0 % (+10.0 to +10.0); bound 10 %, holds");
+}
+
 static void spreads(void **state)
 {
     const double values[] = {3, NAN, 1, 2};
@@ -258,6 +319,17 @@ static void good_options(void **state)
     assert_int_equal(p.options.ports.tls, 0);
     assert_int_equal(p.options.ports.dns, 65535);
     assert_int_equal(p.options.require_count, 1);
+    assert_true(p.options.has_variant[LOAD_PLAIN] && !p.options.has_variant[LOAD_LOGS]);
+    assert_int_equal(p.options.workers_len, 1);
+    assert_false(load_options_need_network(&p.options));
+    free(p.err);
+    p = parse(LOAD_VERB_RUN, "--workers 1,2,64 --variants logs,blind --modes transparent-tls");
+    assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.workers_len, 3);
+    assert_int_equal(p.options.workers[2], 64);
+    assert_true(p.options.has_variant[LOAD_LOGS] && p.options.has_variant[LOAD_BLIND]);
+    assert_false(p.options.has_variant[LOAD_PLAIN]);
+    assert_true(load_options_need_network(&p.options));
     free(p.err);
     p = parse(LOAD_VERB_COMPARE, "a b");
     assert_int_equal(p.status, -1);
@@ -289,6 +361,15 @@ static void bad_options(void **state)
         {LOAD_VERB_RUN, "--ports 1,2,3,4", "--ports: three numbers"},
         {LOAD_VERB_RUN, "--ports 1,2,65536", "--ports: three numbers"},
         {LOAD_VERB_RUN, "--require p99", "--require: byte 3: < or > expected\n"},
+        {LOAD_VERB_RUN, "--workers 0", "--workers: at most 8 numbers from 1 to 64 with commas"},
+        {LOAD_VERB_RUN, "--workers 65", "--workers: at most"},
+        {LOAD_VERB_RUN, "--workers 1,", "--workers: at most"},
+        {LOAD_VERB_RUN, "--workers 1,2,3,4,5,6,7,8,9", "--workers: at most"},
+        {LOAD_VERB_RUN, "--variants logs,blnd",
+         "\"blnd\" is none of them; did you mean \"blind\"?"},
+        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --workers 2", "are for weir alone\n"},
+        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --variants plain,logs", "are for weir alone\n"},
+        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --modes transparent", "are for weir alone: no other"},
         {LOAD_VERB_RUN, "--proxy-pid 1", "need --proxy ADDRESS\n"},
         {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --modes intercept", "needs --proxy-ca FILE\n"},
         {LOAD_VERB_RUN, "--find-max p99<1 --rate 5", "without --rate\n"},
@@ -452,13 +533,21 @@ static void verdict_on_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constant_pace),  cmocka_unit_test(poisson_pace),
-        cmocka_unit_test(good_bounds),    cmocka_unit_test(bad_bounds),
-        cmocka_unit_test(bounds_concern), cmocka_unit_test(figures_of_a_trial),
-        cmocka_unit_test(spreads),        cmocka_unit_test(pattern),
-        cmocka_unit_test(own_usage),      cmocka_unit_test(good_options),
-        cmocka_unit_test(bad_options),    cmocka_unit_test(json_has_its_schema),
-        cmocka_unit_test(verdicts),       cmocka_unit_test(verdict_on_nonsense),
+        cmocka_unit_test(constant_pace),
+        cmocka_unit_test(poisson_pace),
+        cmocka_unit_test(good_bounds),
+        cmocka_unit_test(bad_bounds),
+        cmocka_unit_test(bounds_concern),
+        cmocka_unit_test(figures_of_a_trial),
+        cmocka_unit_test(variants_are_related),
+        cmocka_unit_test(spreads),
+        cmocka_unit_test(pattern),
+        cmocka_unit_test(own_usage),
+        cmocka_unit_test(good_options),
+        cmocka_unit_test(bad_options),
+        cmocka_unit_test(json_has_its_schema),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(verdict_on_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
