@@ -41,7 +41,7 @@ static bool wants(const struct load_options *o, enum load_mode mode, enum load_p
 {
     bool is_wanted = o->has_mode[mode];
 
-    for (int other = 0; other < LOAD_MODE_COUNT; other++) {
+    for (int other = 0; other < LOAD_MODE_COUNT && !o->is_alone; other++) {
         is_wanted |= o->has_mode[other] && load_modes[other].baseline == mode &&
                      load_is_case((enum load_mode)other, profile);
     }
@@ -90,6 +90,7 @@ struct load_plan load_run_plan(const struct load_processes *processes, enum load
 {
     const struct load_options *o = processes->options;
     bool is_bulk = profile == LOAD_DOWN || profile == LOAD_UP;
+    bool is_asked = load_modes[mode].has_proxy && !o->is_fixed; /* as a proxy */
     struct load_plan plan = {
         .mode = mode,
         .profile = profile,
@@ -100,6 +101,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, enum load
         .warmup_ns = o->warm_up_ms * NS_PER_MS,
         .window_ns = o->window_ms * NS_PER_MS,
         .body_bytes = is_bulk ? (uint64_t)o->bulk_kib * 1024 : o->small_bytes,
+        .has_connect = is_asked && mode != LOAD_FORWARD,
+        .has_whole_url = is_asked && mode == LOAD_FORWARD,
         .seed = trial + 1,
         .trial = trial,
         .proxy = processes->proxy,
@@ -110,7 +113,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, enum load
         .cores = {-1, -1, -1},
     };
 
-    for (int i = 0; i < 3 && !o->proxy; i++) {
+    /* Where another proxy runs is only known when it is said. */
+    for (int i = 0; i < 3 && (!o->proxy || o->cores); i++) {
         bool is_said = false; /* client and origin may share one */
 
         for (int j = 0; j < i; j++) {
