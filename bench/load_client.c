@@ -132,16 +132,6 @@ static void fail(struct lane *lane, bool is_mismatch, const char *format, ...)
 
 /* ---- what is said ---- */
 
-static bool is_forward(const struct lane *lane)
-{
-    return lane->client->plan->mode == LOAD_FORWARD;
-}
-
-static bool has_tunnel(const struct lane *lane)
-{
-    return load_modes[lane->client->plan->mode].says_connect;
-}
-
 static uint16_t target_port(const struct lane *lane)
 {
     const struct load_plan *plan = lane->client->plan;
@@ -218,7 +208,7 @@ static void say_request(struct lane *lane)
 
     snprintf(authority, sizeof(authority), "%s:%u", lane->host, target_port(lane));
     text_printf(&words, "%s ", lane->is_upload ? "POST" : "GET");
-    if (is_forward(lane)) {
+    if (lane->client->plan->has_whole_url) {
         text_printf(&words, "http://%s", authority);
     }
     if (lane->is_upload) {
@@ -512,7 +502,7 @@ static void take_step(struct lane *lane)
     switch (lane->step) {
     case LANE_CONNECTING:
         if (lane->stream.conn->state == CONN_OPEN) {
-            if (has_tunnel(lane)) {
+            if (lane->client->plan->has_connect) {
                 say_connect(lane);
             } else {
                 connection_is_there(lane);

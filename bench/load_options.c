@@ -90,6 +90,11 @@ static const struct option_row rows[] = {
      "what its certificates are signed with, in PEM"},
     {"host", "NAME", VALUE_TEXT, ON_RUN, AT(host), 0,
      "of the origin, as that proxy can look it up (localhost)"},
+    {"fixed", NULL, VALUE_FLAG, ON_RUN, AT(is_fixed), 0,
+     "that proxy has one destination and is asked as the origin is: no CONNECT,\n"
+     "GET /... and not GET http://..."},
+    {"alone", NULL, VALUE_FLAG, ON_RUN, AT(is_alone), 0,
+     "without direct and direct-tls beside it: no figure of what is added"},
     {"ports", "LIST", VALUE_PORTS, ON_RUN | ON_ORIGIN, 0, 0,
      "of the origin: HTTP, HTTPS and DNS, as 8000,8443,5353 (any free ones)"},
     {"ca-dir", "DIR", VALUE_TEXT, ON_RUN | ON_ORIGIN, AT(ca_dir), 0,
@@ -486,8 +491,9 @@ static bool check_together(struct parse *p)
         fault = "two files expected";
     } else if (options->is_poisson && !options->rate_hz && !options->has_find_max) {
         fault = "--poisson needs --rate N";
-    } else if (!options->proxy && (options->proxy_pid || options->proxy_ca || options->host)) {
-        fault = "--proxy-pid, --proxy-ca and --host need --proxy ADDRESS";
+    } else if (!options->proxy &&
+               (options->proxy_pid || options->proxy_ca || options->host || options->is_fixed)) {
+        fault = "--proxy-pid, --proxy-ca, --host and --fixed need --proxy ADDRESS";
     } else if (options->proxy && !is_plain(options)) {
         fault = "--workers and --variants are for weir alone";
     } else if (options->proxy && load_options_need_network(options)) {

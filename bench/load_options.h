@@ -39,6 +39,8 @@ struct load_options {
     unsigned proxy_pid;
     const char *proxy_ca;
     const char *host;
+    bool is_fixed; /* that proxy has one destination, and is asked as the origin is */
+    bool is_alone; /* no direct way beside it */
     const char *cores;
     const char *commit;
     const char *json_file, *html_file;

@@ -94,6 +94,8 @@ struct load_plan {
     int64_t warmup_ns;
     int64_t window_ns;
     uint64_t body_bytes; /* of a response, or of an upload */
+    bool has_connect;    /* a tunnel is asked for before anything else */
+    bool has_whole_url;  /* a request names its origin: GET http://... */
     uint64_t seed;
     unsigned trial;    /* a number of its own, so that hosts are new ones */
     bool opens_first;  /* all connections are there before the warm-up */

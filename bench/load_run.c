@@ -42,7 +42,7 @@ static bool wants(const struct load_options *o, enum load_mode mode, enum load_p
 {
     bool is_wanted = o->has_mode[mode];
 
-    for (int other = 0; other < LOAD_MODE_COUNT; other++) {
+    for (int other = 0; other < LOAD_MODE_COUNT && !o->is_alone; other++) {
         is_wanted |= o->has_mode[other] && load_modes[other].baseline == mode &&
                      load_is_case((enum load_mode)other, profile);
     }
@@ -141,6 +141,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         .warmup_ns = o->warm_up_ms * NS_PER_MS,
         .window_ns = o->window_ms * NS_PER_MS,
         .body_bytes = is_bulk ? (uint64_t)o->bulk_kib * 1024 : o->small_bytes,
+        .has_connect = load_modes[one->mode].says_connect && !o->is_fixed,
+        .has_whole_url = one->mode == LOAD_FORWARD && !o->is_fixed,
         .seed = trial + 1,
         .trial = trial,
         .origin_pid = processes->origin_pid,
@@ -148,8 +150,13 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         .core = processes->cores[1],
     };
 
+    /* Where another proxy runs is only known when it is said. */
     if (!o->proxy) {
         plan.core_count = load_proxy_cores(processes, one->workers, plan.cores);
+    } else if (o->cores) {
+        add_core(&plan, processes->cores[0]);
+    }
+    if (plan.core_count) {
         add_core(&plan, processes->cores[1]);
         add_core(&plan, processes->cores[2]);
     }

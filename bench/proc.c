@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PATH_CAP = 96, STAT_CAP = 1024 };
@@ -85,44 +86,16 @@ static unsigned list_tree(pid_t root, pid_t tree[PROC_TREE_MAX])
     return count;
 }
 
-/* A thread's, in nanoseconds where the kernel counts them, else in ticks. */
-static int64_t thread_cpu_ns(const char *folder, const char *thread)
+/* Of all its threads, also those that have ended. False: there is no such process. */
+static bool add_cpu(pid_t pid, struct proc_usage *usage)
 {
-    char path[PATH_CAP * 2], stat[STAT_CAP];
-    unsigned long long cpu_ns = 0;
-    unsigned long user, system;
-    const char *rest;
+    struct timespec time;
+    clockid_t clock;
 
-    snprintf(path, sizeof(path), "%s/%s/schedstat", folder, thread);
-    if (read_small(path, stat, sizeof(stat)) && sscanf(stat, "%llu", &cpu_ns) == 1 && cpu_ns) {
-        return (int64_t)cpu_ns;
-    }
-    snprintf(path, sizeof(path), "%s/%s/stat", folder, thread);
-    if (!read_small(path, stat, sizeof(stat)) || !(rest = behind_name(stat)) ||
-        sscanf(rest, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
-        return 0;
-    }
-    return (int64_t)(user + system) * (NS_PER_S / sysconf(_SC_CLK_TCK));
-}
-
-static bool add_threads(pid_t pid, struct proc_usage *usage)
-{
-    char path[PATH_CAP];
-    struct dirent *entry;
-    DIR *folder;
-
-    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    folder = opendir(path);
-    if (!folder) {
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) {
         return false;
     }
-    while ((entry = readdir(folder))) {
-        if (isdigit((unsigned char)entry->d_name[0])) {
-            usage->cpu_ns += thread_cpu_ns(path, entry->d_name);
-            usage->thread_count++;
-        }
-    }
-    closedir(folder);
+    usage->cpu_ns += time.tv_sec * NS_PER_S + time.tv_nsec;
     usage->process_count++;
     return true;
 }
@@ -152,11 +125,11 @@ static bool read_tree(pid_t root, struct proc_usage *usage, bool with_memory)
     unsigned count = list_tree(root, tree);
 
     *usage = (struct proc_usage){0};
-    if (!add_threads(root, usage)) {
+    if (!add_cpu(root, usage)) {
         return false;
     }
     for (unsigned i = 1; i < count; i++) {
-        (void)add_threads(tree[i], usage); /* it may have ended */
+        (void)add_cpu(tree[i], usage); /* it may have ended */
     }
     for (unsigned i = 0; with_memory && i < count; i++) {
         add_memory(tree[i], usage);

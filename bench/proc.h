@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * proc: what the kernel says of other processes: CPU time and memory of a process with all its
- * threads and descendants, and on which cores it may run. From /proc; only processes of the same
- * user, or of anybody for root, can be looked at.
+ * threads and descendants, and on which cores it may run. From /proc and its clock; memory only of
+ * processes of the same user, or of anybody for root.
  */
 #ifndef WEIR_BENCH_PROC_H
 #define WEIR_BENCH_PROC_H
@@ -16,11 +16,11 @@
 enum { PROC_TREE_MAX = 256 }; /* processes of a tree */
 
 struct proc_usage {
-    int64_t cpu_ns;      /* user and system, threads that are alive; helper threads of the kernel
-                            that work for it (io_uring) are among them */
+    int64_t cpu_ns;      /* user and system, of all threads, also those that have ended, but not of
+                            descendants that have; helper threads of the kernel that work for it
+                            (io_uring) are among them */
     int64_t private_kib; /* memory that is nobody else's */
     unsigned process_count;
-    unsigned thread_count;
 };
 
 /* CPU time alone, which is quick. False: there is no such process, or it may not be looked at. */

@@ -81,6 +81,27 @@ class LyingProxy:
         self.listener.close()
 
 
+class FixedProxy(LyingProxy):
+    """Sends all to one place, which the harness chooses when it starts: it is in Host."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = []
+
+    def relay(self, client):
+        with client:
+            head = client.recv(65536)
+            if not head:  # it was opened when the trial ended
+                return
+            self.heads.append(head)
+            port = int(re.search(rb"(?m)^Host: localhost:(\d+)", head).group(1))
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                server.sendall(head)
+                threading.Thread(target=self.copy, args=(client, server, None),
+                                 daemon=True).start()
+                self.copy(server, client, self.spoil)
+
+
 class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
@@ -313,6 +334,42 @@ class Load(Case):
         results, _, _ = self.run_proxy(LyingProxy(), "--profiles", "small")
         self.check_case(results["cases"][1])
         self.assertEqual(results["cases"][1]["mode"], "forward")
+
+    def test_fixed_proxy(self):
+        """One with a single destination is asked as the origin is; --alone: nothing beside it."""
+        for mode in ("forward", "connect"):
+            proxy = FixedProxy()
+            self.addCleanup(proxy.close)
+            results, _, _ = self.run_json("--proxy", proxy.address, "--fixed", "--alone", "--modes",
+                                          mode, "--profiles", "small,new", "--connections", "2")
+            self.assertEqual([one["mode"] for one in results["cases"]], [mode, mode])
+            self.assertTrue(results["configuration"]["fixed"])
+            for one in results["cases"]:
+                self.assertEqual(one["figures"]["errors"]["median"], 0, one)
+                self.assertLess(0, one["figures"]["rate_hz"]["median"])
+                self.assertNotIn("added_p99_us", one["figures"])
+            self.assertEqual({head.split(b" ")[1] for head in proxy.heads}, {b"/bytes/1024"})
+        _, err = self.bench("run", "--fixed", code=64)
+        self.assertIn("--fixed need --proxy ADDRESS", err)
+
+    def test_fixed_tls(self):
+        """Without CONNECT the client begins with TLS: the origin itself is such a proxy."""
+        origin = subprocess.Popen([harness.BINARY, "bench", "origin", "--ca-dir", "fixed-ca"],
+                                  cwd=self.folder, stdout=subprocess.PIPE)
+        self.addCleanup(origin.stdout.close)
+        self.addCleanup(origin.wait)
+        self.addCleanup(origin.kill)
+        address = f"127.0.0.1:{json.loads(origin.stdout.readline())['https']}"
+        ca = os.path.join(self.folder, "fixed-ca", "weir-ca-cert.pem")
+        harness.wait_for("the origin's authority", lambda: os.path.exists(ca))
+        results, _, _ = self.run_json(
+            "--proxy", address, "--proxy-pid", str(origin.pid), "--fixed", "--proxy-ca", ca,
+            "--cores", "0,0,0", "--modes", "intercept", "--profiles", "small,new,hosts")
+        cases = [one for one in results["cases"] if one["mode"] == "intercept"]
+        self.assertEqual([one["profile"] for one in cases], ["small", "new", "hosts"])
+        for one in cases:
+            self.check_case(one)
+            self.assertIn("others_busy", one["figures"])  # --cores said where the proxy is
 
     def test_broken_bodies(self):
         """One byte that differs, and a body that ends early, are failures of their own."""

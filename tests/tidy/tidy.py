@@ -98,7 +98,7 @@ LINES_MAX = 900
 ODD_ON_PURPOSE = ["tests/config"]  # test data
 SKIPPED_FOLDERS = {".git", "__pycache__", ".cache", "corpus", "data"}
 TEXT_ENDINGS = (".c", ".h", ".def", ".py", ".sh", ".md", ".txt", ".json", ".yaml", ".yml", ".js",
-                ".css", ".html", ".dict", ".bt", ".gdb")
+                ".conf", ".cfg", ".cnf", ".css", ".html", ".dict", ".bt", ".gdb")
 LONG_BY_NATURE = {"LICENSE", "CHANGELOG.md"}
 
 

@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <pthread.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -259,21 +260,30 @@ static void pattern(void **state)
     assert_false(load_pattern_matches(70000, span_make(copy, sizeof(copy))));
 }
 
-/* This process has used some CPU time and memory, and is one. */
+static void *spin(void *context)
+{
+    volatile unsigned spun = 0;
+
+    for (int64_t end_ns = clock_monotonic_ns() + 50 * NS_PER_MS; clock_monotonic_ns() < end_ns;) {
+        spun++;
+    }
+    return context;
+}
+
+/* This process has used some CPU time and memory, and is one. A thread counts when it has ended. */
 static void own_usage(void **state)
 {
     struct proc_usage usage, later;
-    volatile unsigned spun = 0;
+    pthread_t thread;
 
     (void)state;
     assert_true(proc_read_usage(getpid(), &usage));
     assert_int_equal(usage.process_count, 1);
     assert_true(usage.private_kib > 0);
-    for (int64_t end_ns = clock_monotonic_ns() + 50 * NS_PER_MS; clock_monotonic_ns() < end_ns;) {
-        spun++;
-    }
+    assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(proc_read_cpu(getpid(), &later));
-    assert_true(later.cpu_ns > usage.cpu_ns);
+    assert_true(later.cpu_ns > usage.cpu_ns + NS_PER_MS);
     assert_false(proc_read_cpu(0x7ffffff0, &later));
 }
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured, and what must hold of it: the rows of the table."""
+from peers import HTTP, MINT, OPEN, TUNNEL
+
+
+class Bound:
+    """weir's median is at most `limit` times the median of `peers`: of the best of them, or of
+    each. Without peers the limit is in the unit itself."""
+
+    def __init__(self, limit, *peers, best=False):
+        self.limit, self.peers, self.best = limit, peers, best
+
+
+class Measure:
+    """A figure of `weir bench run --json`; less is better."""
+
+    def __init__(self, figure, unit, bounds, digits=1):
+        self.figure, self.unit, self.bounds, self.digits = figure, unit, bounds, digits
+
+
+class Row:
+    """One piece of work, made through each of the peers in every round. `host` is what the client
+    asks for. `rate_of`: not as fast as it goes, but at half of what this peer does then."""
+
+    def __init__(self, name, title, way, mode, profile, peers, measures, *, host="127.0.0.1",
+                 rate_of=None, has_logs=True):
+        self.name, self.title, self.way = name, title, way
+        self.mode, self.profile, self.host = mode, profile, host
+        self.peers, self.measures = peers, measures
+        self.rate_of, self.has_logs = rate_of, has_logs
+
+
+def cpu(*bounds):
+    """CPU time of the proxy's processes for a request."""
+    return [Measure("cpu_us", "us a request", bounds)]
+
+
+def gib(*bounds):
+    return [Measure("gib_cpu_ms", "ms a GiB", bounds, 0)]
+
+
+def added(median_us):
+    return [Measure("added_p50_us", "us added, p50", [Bound(median_us)]),
+            Measure("added_p99_us", "us added, p99", [Bound(0.60, "haproxy")])]
+
+
+# Nobody has to look the address up where one is enough. A certificate needs a name.
+NAME = "localhost"
+
+ROWS = {row.name: row for row in (
+    Row("http-kept", "explicit HTTP, kept connections, 1 KiB", HTTP, "forward", "small",
+        ["weir", "haproxy", "nginx", "squid", "tinyproxy", "mitmproxy"],
+        cpu(Bound(0.80, "haproxy", "nginx", best=True), Bound(0.25, "squid"))),
+    Row("tunnel-bulk", "tunnel, bulk down", TUNNEL, "connect", "down",
+        ["weir", "haproxy", "squid", "tinyproxy"],
+        gib(Bound(1.00, "haproxy"), Bound(0.40, "squid", "tinyproxy"))),
+    Row("tunnel-new", "tunnel, new connection and one request", TUNNEL, "connect", "new",
+        ["weir", "haproxy", "squid", "tinyproxy"],
+        cpu(Bound(1.00, "haproxy"), Bound(0.50, "squid"))),
+    Row("open-kept", "intercepted, kept connections, 1 KiB", OPEN, "intercept", "small",
+        ["weir", "haproxy", "nginx", "squid", "sslsplit", "mitmproxy"],
+        cpu(Bound(0.80, "haproxy", "nginx", best=True), Bound(0.03, "mitmproxy")), host=NAME),
+    Row("open-new", "intercepted, new connection, known host", OPEN, "intercept", "new",
+        ["weir", "haproxy", "haproxy-own", "nginx", "squid", "squid-early", "sslsplit"],
+        cpu(Bound(0.80, "haproxy", "nginx", best=True), Bound(0.15, "squid", "sslsplit")),
+        host=NAME),
+    Row("open-hosts", "intercepted, new host each: minted and verified", MINT, "intercept", "hosts",
+        ["weir", "haproxy", "squid", "squid-early", "sslsplit"],
+        cpu(Bound(0.40, "haproxy"), Bound(0.25, "squid", "sslsplit")), host="bench.test"),
+    Row("open-bulk", "intercepted, bulk down", OPEN, "intercept", "down",
+        ["weir", "haproxy", "nginx", "squid", "sslsplit"],
+        gib(Bound(0.80, "haproxy", "nginx")), host=NAME),
+    Row("idle", "idle tunnels: memory of the proxy's processes", TUNNEL, "connect", "idle",
+        ["weir", "haproxy", "squid", "tinyproxy"],
+        [Measure("idle_bytes", "bytes each", [Bound(1024)], 0)], has_logs=False),
+    Row("http-latency", "latency added, explicit HTTP, half load", HTTP, "forward", "small",
+        ["weir", "haproxy"], added(60), rate_of="haproxy", has_logs=False),
+    Row("open-latency", "latency added, intercepted, half load", OPEN, "intercept", "small",
+        ["weir", "haproxy"], added(60), host=NAME, rate_of="haproxy", has_logs=False),
+)}
+
+# With --logs: what its log may cost weir in this row, against itself without one.
+QUIET = "weir, no log"
+LOG_ROW, LOG_LIMIT = "http-kept", 1.10

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench/peers: the templates can be filled in, medians, ratios and verdicts are right, and the
+command measures weir. The other proxies need not be there."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+import harness
+from tools_case import Case
+
+FOLDER = os.path.join(os.path.dirname(__file__), "..", "..", "bench", "peers")
+sys.path.insert(0, FOLDER)
+import peers  # noqa: E402
+import rows  # noqa: E402
+import table  # noqa: E402
+from rows import Bound, Measure  # noqa: E402
+
+RUN = os.path.join(FOLDER, "run")
+
+
+class Templates(unittest.TestCase):
+    def test_fill(self):
+        text = "# @A@ is explained\na @A@ @B_PORT@\n  @logs@log @A@\n@quiet@no log\nlast\n"
+        self.assertEqual(peers.port_names(text), ["B_PORT"])
+        values = {"A": 1, "B_PORT": "two"}
+        self.assertEqual(peers.fill(text, values, True),
+                         "# @A@ is explained\na 1 two\n  log 1\nlast\n")
+        self.assertEqual(peers.fill(text, values, False),
+                         "# @A@ is explained\na 1 two\nno log\nlast\n")
+        with self.assertRaisesRegex(peers.TemplateFault, "f:2: nothing is called @B_PORT@; .* A$"):
+            peers.fill(text, {"A": 1}, False, "f")
+
+    def test_every_template(self):
+        """With logs and without; what logs is in one of them alone."""
+        values = dict.fromkeys(("FOLDER", "CONFIG", "WEIR", "ORIGIN_HTTP", "ORIGIN_HTTPS", "CA",
+                                "ORIGIN_DNS", "ORIGIN_CA", "CA_DIR", "LEAF", "LEAF_KEY", "HOSTS"),
+                               "value")
+        for peer in peers.PEERS.values():
+            text = peers.read_template(peer)
+            ports = peers.port_names(text)
+            self.assertLessEqual(set(peer.ways.values()), set(ports), peer.name)
+            self.assertLessEqual(set(peer.fixed), set(peer.ways), peer.name)
+            values.update(dict.fromkeys(ports, "1"))
+            with_logs, without = (peers.fill(text, values, logs, peer.template)
+                                  for logs in (True, False))
+            self.assertNotEqual(with_logs, without, peer.name)
+            for words in [with_logs, without, *peer.command, *(peer.prepare or [])]:
+                filled = peers.fill(words, values, False)
+                code = [line for line in filled.splitlines() if not line.startswith("#")]
+                self.assertNotRegex("\n".join(code), "@[a-zA-Z_]+@", peer.name)
+            self.assertTrue(text.startswith("# SPDX-License-Identifier"), peer.template)
+
+    def test_rows(self):
+        """A row's proxies have its way, and its bounds are about its proxies."""
+        for row in rows.ROWS.values():
+            self.assertEqual(row.peers[0], "weir")
+            for name in row.peers:
+                self.assertIn(row.way, peers.PEERS[name].ways, (row.name, name))
+            for measure in row.measures:
+                for bound in measure.bounds:
+                    self.assertLessEqual(set(bound.peers), set(row.peers), row.name)
+
+
+class Table(unittest.TestCase):
+    def judge(self, medians, *bounds):
+        return [(answer["peer"], answer["value"], answer["holds"])
+                for answer in table.judge(Measure("cpu_us", "us", bounds), medians)]
+
+    def test_spread(self):
+        self.assertEqual(table.spread([3, None, 1, 2.5]), (2.5, 1, 3))
+        self.assertEqual(table.spread([1, 2]), (1.5, 1, 2))
+        self.assertIsNone(table.spread([None]))
+
+    def test_judge(self):
+        medians = {"weir": 8, "haproxy": 10, "nginx": 20, "squid": 100}
+        each, best = Bound(0.8, "haproxy", "nginx"), Bound(0.8, "nginx", "haproxy", best=True)
+        self.assertEqual(self.judge(medians, each),
+                         [("haproxy", 0.8, True), ("nginx", 0.4, True)])
+        self.assertEqual(self.judge(medians, best), [("haproxy", 0.8, True)])
+        self.assertEqual(self.judge({**medians, "weir": 8.01}, best)[0][2], False)
+        self.assertEqual(self.judge(medians, Bound(8)), [("weir", 8, True)])
+        self.assertEqual(self.judge(medians, Bound(7.9)), [("weir", 8, False)])
+
+    def test_not_judged(self):
+        """What was left out, had no answer, or added less than nothing, is no proof."""
+        best = Bound(0.8, "haproxy", "nginx", best=True)
+        for medians in ({"weir": 1, "haproxy": 10}, {"weir": 1, "haproxy": 10, "nginx": None},
+                        {"weir": 1, "haproxy": -1, "nginx": 10}):
+            self.assertEqual({holds for _, _, holds in self.judge(medians, best)}, {None})
+        self.assertEqual(self.judge({"weir": None, "haproxy": 10}, Bound(1, "haproxy"), Bound(1)),
+                         [("haproxy", None, None), ("weir", None, None)])
+
+    def test_judge_log(self):
+        """weir with a log is compared with weir without, and with nobody else."""
+        loader = importlib.machinery.SourceFileLoader("peers_run", RUN)
+        run = importlib.util.module_from_spec(importlib.util.spec_from_loader("peers_run", loader))
+        loader.exec_module(run)
+        rounds = {"weir": [{"cpu_us": 11.1, "first_error": None}],
+                  rows.QUIET: [{"cpu_us": 10, "first_error": None}],
+                  "haproxy": [{"cpu_us": 20, "first_error": None}]}
+        row = rows.ROWS["http-kept"]
+        result = run.Bench.result(row, row.measures[0], rounds, None, True)
+        self.assertEqual([(answer["peer"], answer["holds"]) for answer in result["bounds"]],
+                         [(rows.QUIET, False)])
+        rounds["weir"][0]["cpu_us"] = 10.9
+        result = run.Bench.result(row, row.measures[0], rounds, None, True)
+        self.assertTrue(result["bounds"][0]["holds"])
+
+    def result(self, **more):
+        proxies = {name: {"median": median, "lowest": median, "highest": median, "errors": errors,
+                          "first_error": "it broke" if errors else None,
+                          "figures": [{"others_busy": 0.5, "rate_hz": 90}]}
+                   for name, median, errors in (("weir", 5.0, 0), ("squid", 1234.0, 3),
+                                                ("nginx", None, 0))}
+        return {"row": "r", "title": "the work", "unit": "us", "digits": 1, "rate_hz": None,
+                "proxies": proxies, **more,
+                "bounds": table.judge(Measure("f", "us", [Bound(4), Bound(0.5, "squid"),
+                                                          Bound(1, "nginx")]),
+                                      {name: proxy["median"] for name, proxy in proxies.items()})}
+
+    def test_print(self):
+        lines = table.print_text([self.result()]).splitlines()
+        self.assertRegex(lines[2], r"^the work +us +weir +5\.0 +5\.0 +5\.0 +<= 4 +FAILS$")
+        self.assertRegex(lines[3], r"^ +squid \* +1,234\.0 .* 0\.004 +<= 0\.5 x +holds$")
+        self.assertRegex(lines[4], r"^ +nginx +- +<= 1 x +not judged$")
+        marks = table.print_markdown([self.result()]).splitlines()
+        self.assertEqual({line.count("|") for line in marks}, {len(table.HEAD) + 1})
+
+    def test_cautions(self):
+        words = table.cautions([self.result(), self.result(rate_hz=100)])
+        self.assertIn("r, squid *: up to 3 errors a round; the first: it broke", words)
+        self.assertIn("r, weir: did not reach the rate in 1 of 1 rounds: its latencies are those "
+                      "of a queue", words)
+        self.assertTrue(words[-1].startswith("others used more than 10 % of a core in 6 trials, "
+                                             "at most 50 % (r, "), words)
+
+
+@unittest.skipUnless(len(os.sched_getaffinity(0)) > 1, "two cores are needed")
+@unittest.skipUnless(shutil.which("taskset") and shutil.which("openssl"),
+                     "taskset and openssl are needed: install util-linux and openssl")
+class Run(Case):
+    def setUp(self):
+        super().setUp()
+        self.environment = {**os.environ, "TMPDIR": self.folder}
+
+    def command(self, *arguments):
+        return [sys.executable, RUN, "--no-install", "--weir", harness.BINARY, *arguments]
+
+    def run_peers(self, *arguments, code=0, **more):
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=120,
+                              check=False, env={**self.environment, **more})
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.check_nothing_left()
+        return done.stdout, done.stderr
+
+    def check_nothing_left(self):
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("weir-")], [])
+
+    def test_weir_alone(self):
+        """One row with logs: figures of each round, nothing to be judged but the log."""
+        path, marks = (os.path.join(self.folder, name) for name in ("a.json", "a.md"))
+        out, err = self.run_peers("--peers", "weir", "--rows", "http-kept,open-latency", "--rounds",
+                                  "2", "--seconds", "0.2", "--logs", "--json", path,
+                                  "--markdown", marks, code=self.either())
+        with open(path, encoding="utf-8") as file:
+            report = json.load(file)
+        self.assertEqual(report["schema"], "weir-peers/1")
+        self.assertEqual([result["row"] for result in report["results"]],
+                         ["http-kept", "http-kept+log"])
+        for result in report["results"]:
+            for proxy in result["proxies"].values():
+                self.assertEqual((len(proxy["rounds"]), proxy["errors"]), (2, 0), proxy)
+        self.assertIn("http-kept 2/2 weir: ", err)
+        self.assertIn("open-latency: left out: its load is half of what HAProxy does", err)
+        self.assertIn("explicit HTTP, kept connections, 1 KiB, access logs on", out)
+        self.assertIn("weir run --config FOLDER/weir.yaml", out)
+        with open(marks, encoding="utf-8") as file:
+            self.assertIn("| explicit HTTP, kept connections, 1 KiB | us a request | weir |",
+                          file.read())
+
+    def either(self):
+        """A status that the machine's other work decides: bounds hold, or not."""
+        class Either(int):
+            def __eq__(self, other):
+                return other in (0, 99)
+            __hash__ = int.__hash__
+        return Either()
+
+    def test_missing(self):
+        """A proxy that is not there is told before anything is measured."""
+        _, err = self.run_peers("--rows", "tunnel-new", PATH=self.folder, code=69)
+        self.assertIn("not installed: haproxy, squid-openssl, tinyproxy-bin. Install them, or "
+                      "leave these out: --peers weir", err)
+
+    def test_mistakes(self):
+        for arguments, words in ((["--rows", "http-keep"], '"http-keep" is none of http-kept, '),
+                                 (["--rounds", "0"], "--rounds: 1 to 50 expected"),
+                                 (["--seconds", "x"], "--seconds: invalid number value: 'x'"),
+                                 (["--cores", "0,0"], "--cores: two different ones of 0, 1"),
+                                 (["--weir", "/absent"], "/absent is no program")):
+            _, err = self.run_peers(*arguments, code=64)
+            self.assertIn(words, err)
+
+    def test_interrupted(self):
+        """Its processes end with it, and its folder goes."""
+        process = subprocess.Popen(self.command("--peers", "weir", "--rows", "http-kept",
+                                                "--seconds", "60"), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=self.environment)
+        self.addCleanup(process.kill)
+
+        def started():
+            """A proxy, and the harness with an origin and a client."""
+            tree = self.tree(process.pid)
+            return tree if len(tree) >= 4 else None
+        tree = harness.wait_for("a trial", started)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=harness.WAIT_S)
+        self.assertEqual((process.returncode, err), (130, "bench/peers/run: interrupted\n"))
+        self.assertEqual([pid for pid in tree if os.path.exists(f"/proc/{pid}")], [])
+        self.check_nothing_left()
+
+    def tree(self, pid):
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                children = [int(word) for word in file.read().split()]
+        except OSError:
+            return []
+        return children + [deeper for child in children for deeper in self.tree(child)]
+
+
+if __name__ == "__main__":
+    harness.main()
