@@ -690,7 +690,7 @@ static enum step take_response_head(struct session *s, const struct http_head *h
         f->down_done = head->framing == HTTP_NO_BODY;
         f->phase = FORWARD_BODY;
     }
-    conn_flush(s->client);
+    /* It is not flushed yet: what is here of the body leaves with it. */
     return STEP_FORWARD;
 }
 
