@@ -33,16 +33,29 @@ void text_char(struct text *t, char c)
     }
 }
 
+static void write_digits(char *to, size_t count, uint64_t value)
+{
+    while (count-- > 0) {
+        to[count] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
 void text_unsigned(struct text *t, uint64_t value)
 {
     char digits[20];
-    size_t at = sizeof(digits);
+    size_t count = 1;
 
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    text_bytes(t, span_make(digits + at, sizeof(digits) - at));
+    for (uint64_t rest = value; rest >= 10; rest /= 10) {
+        count++;
+    }
+    if (count <= t->cap - t->len) {
+        write_digits(t->data + t->len, count, value);
+        t->len += count;
+    } else {
+        write_digits(digits, count, value);
+        text_bytes(t, span_make(digits, count));
+    }
 }
 
 void text_signed(struct text *t, int64_t value)

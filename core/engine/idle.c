@@ -82,7 +82,7 @@ void idle_put(struct idle_pool *pool, struct span key, struct conn *c)
     struct idle_entry *e = NULL;
 
     if (pool->cap && !c->error && !c->eof && c->rx.len == 0 && c->tx.len == 0 && !c->sending) {
-        e = calloc(1, sizeof(*e) + key.len);
+        e = malloc(sizeof(*e) + key.len);
     }
     if (!e) {
         conn_close(c, CONN_CLOSE_NOW);
@@ -92,9 +92,7 @@ void idle_put(struct idle_pool *pool, struct span key, struct conn *c)
         struct idle_entry *oldest = CONTAINER_OF(pool->age.next, struct idle_entry, age_link);
         conn_close(take_out(oldest), CONN_CLOSE_NOW);
     }
-    e->pool = pool;
-    e->conn = c;
-    e->key_len = key.len;
+    *e = (struct idle_entry){.pool = pool, .conn = c, .key_len = key.len};
     memcpy(e->key, key.data, key.len);
     actor_init(&e->actor, &pool->worker->ready, run_entry);
     timer_init(&e->timer, &e->actor);

@@ -5,6 +5,7 @@
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
+#include "core/session/body_pass.h"
 #include "core/session/magic_host.h"
 #include "core/session/session_steps.h"
 #include "http/h1_body.h"
@@ -305,10 +306,15 @@ static enum step dial_server(struct session *s)
 static void make_key(struct session *s)
 {
     struct forward *f = s->forward;
+    const struct {
+        uint64_t serial;
+        uint32_t place;
+        uint32_t port;
+    } where = {s->hold->snapshot->serial, f->place, s->port};
     struct text key = text_make(f->key, sizeof(f->key));
 
-    text_printf(&key, "%llx %u %u %s", (unsigned long long)s->hold->snapshot->serial, f->place,
-                s->port, s->target);
+    text_bytes(&key, span_make(&where, sizeof(where)));
+    text_string(&key, s->target);
     f->key_len = key.len;
 }
 
@@ -334,6 +340,17 @@ static enum step find_server(struct session *s)
     s->upstream = f->place == UPSTREAM_DIRECT ? NULL : upstream_name(upstreams, f->place);
     send_request(s);
     return STEP_FORWARD;
+}
+
+static void name_authority(struct http_exchange *x, const struct http_authority *authority)
+{
+    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
+
+    text_string(&t, authority->is_ipv6 ? "[" : "");
+    text_string(&t, authority->host);
+    text_string(&t, authority->is_ipv6 ? "]:" : ":");
+    text_unsigned(&t, authority->port);
+    x->authority[t.len] = '\0';
 }
 
 static struct forward *forward_of(struct session *s)
@@ -398,8 +415,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
                               CLOSE_BAD_REQUEST);
     }
     copy_text(f->exchange.path, sizeof(f->exchange.path), path.len ? path : SPAN_LITERAL("/"));
-    snprintf(f->exchange.authority, sizeof(f->exchange.authority),
-             authority.is_ipv6 ? "[%s]:%u" : "%s:%u", authority.host, authority.port);
+    name_authority(&f->exchange, &authority);
     if (!set_target(s, &authority)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
@@ -427,115 +443,23 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     return find_server(s);
 }
 
-/* ---- bodies ---- */
-
-enum body_flow { BODY_WAITS, BODY_ENDED, BODY_BROKEN, BODY_NO_MEMORY };
-
-static bool write_payload(struct conn *to, struct span payload, bool chunked)
-{
-    char line[24];
-    struct text t = text_make(line, sizeof(line));
-
-    if (!chunked) {
-        return conn_write(to, payload);
-    }
-    h1_write_chunk_head(&t, payload.len);
-    return conn_write(to, text_view(&t)) && conn_write(to, payload) &&
-           conn_write(to, SPAN_LITERAL("\r\n"));
-}
-
-static enum body_flow pass_trailers(struct session *s, struct h1_body *body, struct conn *from,
-                                    struct conn *to, bool chunked, struct http_fault *fault)
-{
-    static __thread struct http_head trailers;
-    struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
-    size_t want = from->rx.len < BUF_CAP_MAX ? from->rx.len : BUF_CAP_MAX;
-    struct span bytes = buf_queue_gather(&from->rx, bufs_of(s), want);
-
-    switch (h1_body_trailers(body, bytes, &trailers, fault)) {
-    case H1_MORE:
-        return BODY_WAITS;
-    case H1_BAD:
-        return BODY_BROKEN;
-    case H1_DONE:
-        break;
-    }
-    if (from == s->server && !s->forward->wants_trailers) {
-        trailers.field_count = 0;
-    }
-    text_string(&t, "0\r\n");
-    h1_write_trailers(
-        &t, &trailers,
-        session_forbidden_field(s, from == s->server ? HEADER_TO_CLIENT : HEADER_TO_SERVER));
-    buf_queue_consume(&from->rx, bufs_of(s), trailers.len);
-    if (chunked && !conn_write(to, text_view(&t))) {
-        return BODY_NO_MEMORY;
-    }
-    return BODY_ENDED;
-}
-
-/* Moves what has arrived of a body, up to the high mark of the receiver's queue. */
-static enum body_flow pass_body(struct session *s, struct h1_body *body, struct conn *from,
-                                struct conn *to, bool chunked, uint64_t *count,
-                                struct http_fault *fault)
-{
-    const struct worker *w = &s->worker->engine;
-
-    for (;;) {
-        struct span payload = {NULL, 0};
-        size_t consumed = 0;
-        enum h1_body_result result;
-        struct span bytes;
-        bool whole;
-
-        if (to->tx.len >= w->buffer_high) {
-            to->tx_wake = w->buffer_low;
-            return BODY_WAITS;
-        }
-        bytes = from->rx.first ? buf_view(from->rx.first) : span_make(NULL, 0);
-        result = h1_body_feed(body, bytes, &consumed, &payload, fault);
-        whole = !chunked && payload.len && payload.len == bytes.len;
-        if (whole) {
-            conn_push(to, buf_queue_pop(&from->rx));
-        } else {
-            if (payload.len && !write_payload(to, payload, chunked)) {
-                return BODY_NO_MEMORY;
-            }
-            buf_queue_consume(&from->rx, bufs_of(s), consumed);
-        }
-        if (consumed) {
-            s->forward->moved_ns = session_now(s);
-        }
-        *count += payload.len;
-        switch (result) {
-        case H1_BODY_PAYLOAD:
-            break;
-        case H1_BODY_MORE:
-            if (!from->rx.first) {
-                return BODY_WAITS;
-            }
-            break;
-        case H1_BODY_TRAILERS:
-            return pass_trailers(s, body, from, to, chunked, fault);
-        case H1_BODY_DONE:
-            return BODY_ENDED;
-        case H1_BODY_BAD:
-            return BODY_BROKEN;
-        }
-    }
-}
-
 /* STEP_FORWARD: go on. */
 static enum step pass_request_body(struct session *s)
 {
     struct forward *f = s->forward;
+    const struct body_way way = {.body = &f->up,
+                                 .from = s->client,
+                                 .to = s->server,
+                                 .side = HEADER_TO_SERVER,
+                                 .chunked = f->up_chunked,
+                                 .count = &f->exchange.request_bytes,
+                                 .moved_ns = &f->moved_ns};
     struct http_fault fault;
 
     if (f->up_done) {
         return STEP_FORWARD;
     }
-    switch (pass_body(s, &f->up, s->client, s->server, f->up_chunked, &f->exchange.request_bytes,
-                      &fault)) {
+    switch (body_pass(s, &way, &fault)) {
     case BODY_ENDED:
         f->up_done = true;
         break;
@@ -777,8 +701,15 @@ static enum step pass_response_body(struct session *s)
     enum body_flow flow = BODY_ENDED;
 
     if (!f->down_done) {
-        flow = pass_body(s, &f->down, server, s->client, f->down_chunked,
-                         &f->exchange.response_bytes, &fault);
+        const struct body_way way = {.body = &f->down,
+                                     .from = server,
+                                     .to = s->client,
+                                     .side = HEADER_TO_CLIENT,
+                                     .chunked = f->down_chunked,
+                                     .drops_trailers = !f->wants_trailers,
+                                     .count = &f->exchange.response_bytes,
+                                     .moved_ns = &f->moved_ns};
+        flow = body_pass(s, &way, &fault);
     }
     switch (flow) {
     case BODY_ENDED:

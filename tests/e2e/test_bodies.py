@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import random
+import socket
+import sys
 import threading
 import unittest
 
@@ -12,6 +14,7 @@ import origins
 
 MIB = 1 << 20
 BIG_BYTES = 64 * MIB if harness.SANITIZED else 1024 * MIB
+TCP_INFO_BYTES = 160  # up to tcpi_data_segs_in and _out
 SIZES = (0, 1, 16 * 1024, 16 * 1024 + 1, 1000003)
 
 
@@ -53,6 +56,24 @@ class Down(BodiesCase):
                         answer = harness.read_answer(reader)
                         self.assertEqual(answer.status, 200)
                         self.assertEqual(answer.body, origins.pattern(0, size))
+
+    def test_one_piece(self):
+        """What a server sends in one piece, head and body, the client gets in one segment."""
+        def answer(sock):
+            reader = origins.Reader(sock)
+            while reader.until(b"\r\n\r\n"):
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024)
+
+        server = origins.Server(answer)
+        self.addCleanup(server.close)
+        sock = self.dial()
+        reader = origins.Reader(sock)
+        for _ in range(5):
+            self.ask(sock, f"http://origin.test:{server.port}/")
+            self.assertEqual(harness.read_answer(reader).body, b"x" * 1024)
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+        data_segments_in = int.from_bytes(info[152:156], sys.byteorder)
+        self.assertEqual(data_segments_in, 5)
 
     def test_close_delimited(self):
         """A body that ends with the connection arrives whole, and the end is passed on."""
