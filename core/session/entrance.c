@@ -241,7 +241,7 @@ enum step proxy_header_timed_out(struct session *s)
 /* ---- OPENING: of an explicit HTTP proxy's client ---- */
 
 /* What else knocks here is told so in its own words, as far as it has any. */
-static enum step wrong_door(struct session *s, enum protocol protocol)
+static enum step wrong_door(struct session *s, enum protocol protocol, struct span opening)
 {
     static const uint8_t tls_alert[] = {21, 3, 1, 0, 2, 2, 10 /* unexpected_message */};
     char memory[SOCKS_BYTES_MAX];
@@ -258,11 +258,7 @@ static enum step wrong_door(struct session *s, enum protocol protocol)
     case PROTOCOL_SOCKS5:
         session_fault(s, "http_request_error",
                       "SOCKS to a listener for HTTP: its mode is forward, not socks5");
-        if (protocol == PROTOCOL_SOCKS4) {
-            socks_write_version4_refusal(&words);
-        } else {
-            socks_write_method(&words, SOCKS_METHOD_REFUSED);
-        }
+        socks_write_refusal(&words, opening);
         break;
     default:
         session_fault(s, "http_request_denied",
@@ -316,7 +312,7 @@ enum step step_opening(struct session *s)
     case PROTOCOL_SOCKS5:
     case PROTOCOL_PROXY1:
     case PROTOCOL_PROXY2:
-        return wrong_door(s, protocol);
+        return wrong_door(s, protocol, opening);
     case PROTOCOL_HTTP1:
     case PROTOCOL_HTTP2:
     case PROTOCOL_SSH:

@@ -101,14 +101,19 @@ static void write_ip(struct text *out, const struct address *address)
 
 /* ---- As the server ---- */
 
+static bool is_version4(struct span bytes)
+{
+    return bytes.len && bytes.data[0] == 4;
+}
+
 enum socks_result socks_parse_greeting(struct span bytes, struct socks_greeting *greeting,
                                        struct socks_fault *fault)
 {
     struct scan scan = {.bytes = bytes, .result = SOCKS_DONE, .fault = fault};
 
     expect(&scan, VERSION,
-           socks_is_version4(bytes) ? "this is SOCKS4; only SOCKS5 is spoken here"
-                                    : "this is not SOCKS5: the version is not 5");
+           is_version4(bytes) ? "this is SOCKS4; only SOCKS5 is spoken here"
+                              : "this is not SOCKS5: the version is not 5");
     greeting->methods = take_text(&scan, 1, "the client offers no authentication method at all");
     greeting->len = scan.at;
     return scan.result;
@@ -119,21 +124,21 @@ bool socks_is_offered(const struct socks_greeting *greeting, enum socks_method m
     return span_find(greeting->methods, (uint8_t)method) < greeting->methods.len;
 }
 
-bool socks_is_version4(struct span bytes)
-{
-    return bytes.len && bytes.data[0] == 4;
-}
-
-void socks_write_version4_refusal(struct text *out)
-{
-    /* The version of the answer, "rejected or failed", and a port and address that mean nothing. */
-    text_bytes(out, SPAN_LITERAL("\0\x5b\0\0\0\0\0\0"));
-}
-
 void socks_write_method(struct text *out, enum socks_method method)
 {
     text_char(out, VERSION);
     text_char(out, (char)method);
+}
+
+void socks_write_refusal(struct text *out, struct span opening)
+{
+    if (is_version4(opening)) {
+        /* The version of the answer, "rejected or failed", a port and an address that mean nothing.
+         */
+        text_bytes(out, SPAN_LITERAL("\0\x5b\0\0\0\0\0\0"));
+    } else {
+        socks_write_method(out, SOCKS_METHOD_REFUSED);
+    }
 }
 
 enum socks_result socks_parse_auth(struct span bytes, struct socks_auth *auth,

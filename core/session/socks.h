@@ -81,9 +81,9 @@ enum socks_result socks_parse_greeting(struct span bytes, struct socks_greeting 
                                        struct socks_fault *fault);
 bool socks_is_offered(const struct socks_greeting *greeting, enum socks_method method);
 
-/* Of a bad greeting: is it a SOCKS4 (or 4a) request? Then its sender understands this refusal. */
-bool socks_is_version4(struct span bytes);
-void socks_write_version4_refusal(struct text *out);
+/* To whoever opened with these bytes, in the words of the version that they are of: SOCKS4 (or 4a)
+ * has its own, all others are told that no method will do. */
+void socks_write_refusal(struct text *out, struct span opening);
 
 /* SOCKS_METHOD_REFUSED: the connection ends behind it. */
 void socks_write_method(struct text *out, enum socks_method method);

@@ -40,11 +40,7 @@ static enum step bad_greeting(struct session *s, struct span bytes, const struct
     char memory[SOCKS_BYTES_MAX];
     struct text words = text_make(memory, sizeof(memory));
 
-    if (socks_is_version4(bytes)) {
-        socks_write_version4_refusal(&words);
-    } else {
-        socks_write_method(&words, SOCKS_METHOD_REFUSED);
-    }
+    socks_write_refusal(&words, bytes);
     return say(s, &words) ? socks_failed(s, fault->what, fault->offset)
                           : session_end(s, CLOSE_NO_MEMORY);
 }

@@ -165,18 +165,19 @@ static void greetings(void **state)
 
 static void socks4_is_told_apart(void **state)
 {
-    struct text text = written();
+    struct text old = written();
 
     (void)state;
     BAD(GREETING, "\x04\x01\x01\xbb\xc0\x00\x02\x01user\0", 1, 0, SOCKS_REPLY_FAILURE);
     assert_non_null(strstr(fault.what, "SOCKS4"));
-    assert_true(socks_is_version4(SPAN_LITERAL("\x04\x01")));
-    assert_false(socks_is_version4(SPAN_LITERAL("\x05\x01")));
-    assert_false(socks_is_version4(SPAN_LITERAL("")));
+    socks_write_refusal(&old, SPAN_LITERAL("\x04\x01"));
+    assert_written(&old, SPAN_LITERAL("\0\x5b\0\0\0\0\0\0"));
     BAD(GREETING, "\x16\x03\x01", 1, 0, SOCKS_REPLY_FAILURE);
     assert_null(strstr(fault.what, "SOCKS4"));
-    socks_write_version4_refusal(&text);
-    assert_written(&text, SPAN_LITERAL("\0\x5b\0\0\0\0\0\0"));
+    struct text others = written();
+    socks_write_refusal(&others, SPAN_LITERAL("\x16\x03"));
+    socks_write_refusal(&others, SPAN_LITERAL(""));
+    assert_written(&others, SPAN_LITERAL("\x05\xff\x05\xff"));
 }
 
 static void names_and_passwords(void **state)
