@@ -5,11 +5,6 @@
  */
 #include "tests/unit/detect/verdict_kit.h"
 
-struct fixture {
-    struct verdict_table *table;
-    struct verdict_reader *reader;
-};
-
 static size_t check_count;
 static bool is_memory_out;
 static struct fixture *asked_in_check; /* if any, of these questions */
@@ -37,27 +32,6 @@ static void *aligned_alloc_while(size_t alignment, size_t len)
 #include "detect/verdict_table.c"
 #undef aligned_alloc
 #undef detect_check
-
-static struct fixture begin(size_t cap)
-{
-    struct fixture f = {verdict_table_new(cap), NULL};
-
-    assert_non_null(f.table);
-    f.reader = verdict_reader_new(f.table);
-    assert_non_null(f.reader);
-    return f;
-}
-
-static void end(struct fixture *f)
-{
-    verdict_reader_free(f->reader);
-    verdict_table_free(f->table);
-}
-
-static void publish(struct verdict_table *table, uint64_t number)
-{
-    assert_true(verdict_table_publish(table, make_set(number)));
-}
 
 /* ---- tests ---- */
 

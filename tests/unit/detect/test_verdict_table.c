@@ -88,31 +88,10 @@ static void seam_check(const struct database *db, const struct detect_question *
 
 enum { RAW_MAX = 8192 };
 
-struct fixture {
-    struct verdict_table *table;
-    struct verdict_reader *reader;
-};
-
-static struct fixture begin(size_t cap)
+static struct fixture start(size_t cap)
 {
-    struct fixture f = {verdict_table_new(cap), NULL};
-
-    assert_non_null(f.table);
-    f.reader = verdict_reader_new(f.table);
-    assert_non_null(f.reader);
     atomic_store(&freed_sets, 0);
-    return f;
-}
-
-static void end(struct fixture *f)
-{
-    verdict_reader_free(f->reader);
-    verdict_table_free(f->table);
-}
-
-static void publish(struct verdict_table *table, uint64_t number)
-{
-    assert_true(verdict_table_publish(table, make_set(number)));
+    return begin(cap);
 }
 
 static void expect_same(const struct verdict_report *got, const struct detect_report *full)
@@ -157,7 +136,7 @@ static bool look(struct verdict_reader *reader, const struct database *db,
 
 static void test_agrees(void **state)
 {
-    struct fixture f = begin(64);
+    struct fixture f = start(64);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
     struct database *db = make_set(1);
@@ -192,7 +171,7 @@ static void test_keys(void **state)
         "303:1301,c02b:0,a,b:17,18:0,1:host:",     "303:1301,c02b:0,a,b:17,18:0:hos,th:",
         "303:1301,c02b:0,a,b:17,18:0:host,h:",     "303:1301,c02b:0,a,b:17,18:0:ho,sth:",
     };
-    struct fixture f = begin(4096);
+    struct fixture f = start(4096);
     struct database *db = make_set(1);
     struct asked asked;
 
@@ -222,7 +201,7 @@ static void test_permuted(void **state)
 {
     static const char *const orders[] = {"0,a,b,d", "d,b,a,0", "a,d,0,b", "b,0,d,a"};
     static const char *const wrong[] = {"d,b,a", "b,d,a", "a,b,d"};
-    struct fixture f = begin(64);
+    struct fixture f = start(64);
     struct database *db = make_set(1);
     struct asked asked;
     char text[128];
@@ -247,7 +226,7 @@ static void test_permuted(void **state)
 
 static void test_collisions(void **state)
 {
-    struct fixture f = begin(64);
+    struct fixture f = start(64);
     struct asked asked[ASKED_COUNT];
     struct database *db = make_set(1);
 
@@ -277,7 +256,7 @@ static void test_hand(void **state)
         "303:1:0:17:0::", "303:2:0:17:0::", "303:3:0:17:0::",
         "303:4:0:17:0::", "303:5:0:17:0::", "303:6:0:17:0::",
     };
-    struct fixture f = begin(WAY_COUNT);
+    struct fixture f = start(WAY_COUNT);
     struct database *db = make_set(1);
     struct asked asked;
 
@@ -301,7 +280,7 @@ static void test_days(void **state)
         .mode = DETECT_DEFAULT,
         .browsers = {SPAN_LITERAL("1:70-75:1:2:10:1:|303:1301:0:17:0:*:|:0:0|2019-06-01\n"), "b"},
         .age_max_days = 365};
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct record_faults faults;
     struct database *db = database_new(&options, &faults);
     struct verdict_report report;
@@ -324,7 +303,7 @@ static void test_days(void **state)
 /* A set that is published during a check: its verdict is of the old one, and is not remembered. */
 static void test_published_in_check(void **state)
 {
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
 
@@ -349,7 +328,7 @@ static void test_published_in_check(void **state)
 /* An entry of an older set that comes late, past that test, displaces none of a newer one. */
 static void test_late(void **state)
 {
-    struct fixture f = begin(WAY_COUNT);
+    struct fixture f = start(WAY_COUNT);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
     struct verdict_reader *other = verdict_reader_new(f.table);
@@ -384,7 +363,7 @@ static void test_late(void **state)
 
 static void test_new_set(void **state)
 {
-    struct fixture f = begin(4096);
+    struct fixture f = start(4096);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
 
@@ -413,7 +392,7 @@ static void test_new_set(void **state)
 /* A set with the same lines is not another one. */
 static void test_same_set(void **state)
 {
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct asked asked[ASKED_COUNT];
     struct verdict_report report;
 
@@ -444,7 +423,7 @@ static void look_numbered(struct fixture *f, const struct database *db, unsigned
 
 static void test_bounds(void **state)
 {
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct database *db = make_set(1);
     struct verdict_figures figures;
 
@@ -469,7 +448,7 @@ static void test_bounds(void **state)
 
 static void test_used_stay(void **state)
 {
-    struct fixture f = begin(4);
+    struct fixture f = start(4);
     struct database *db = make_set(1);
     struct asked asked;
     unsigned hits = 0;
@@ -487,7 +466,7 @@ static void test_used_stay(void **state)
 
 static void test_no_memory(void **state)
 {
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct database *db = make_set(1);
     struct asked asked;
 
@@ -518,7 +497,7 @@ static void test_no_memory(void **state)
 
 static void test_many_readers(void **state)
 {
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct verdict_reader *readers[VERDICT_READERS_MAX - 1];
 
     (void)state;
@@ -539,7 +518,7 @@ static void test_many_readers(void **state)
 /* A reader stopped where it may hold anything: what it may hold stays, and the rest is bounded. */
 static void test_stopped(void **state)
 {
-    struct fixture f = begin(256);
+    struct fixture f = start(256);
     struct verdict_reader *other = verdict_reader_new(f.table);
     struct database *db = make_set(1);
     struct database *refused = make_set(2);
@@ -586,7 +565,7 @@ static void *sleep_in_check(void *state)
 /* A reader that sleeps in a check keeps its own set and no other, and its verdict is of that. */
 static void test_sleeper(void **state)
 {
-    struct fixture f = begin(16);
+    struct fixture f = start(16);
     struct verdict_reader *other = verdict_reader_new(f.table);
     struct asked asked[ASKED_COUNT];
     struct verdict_report *slept;
@@ -748,7 +727,7 @@ static void test_golden(void **state)
         if (!db) {
             skip();
         }
-        golden.f = begin(1024);
+        golden.f = start(1024);
         assert_true(verdict_table_publish(golden.f.table, db));
         assert_int_equal(json_each("mitmengine/check_golden.jsonl", look_line, &golden), 7809);
         /* A few hundred bytes each; those that did not fit are checked again. */

@@ -8,6 +8,27 @@
 
 enum { NAME_MAX_LEN = 32, ASKED_COUNT = 4 };
 
+struct fixture {
+    struct verdict_table *table;
+    struct verdict_reader *reader;
+};
+
+static inline struct fixture begin(size_t cap)
+{
+    struct fixture f = {verdict_table_new(cap), NULL};
+
+    assert_non_null(f.table);
+    f.reader = verdict_reader_new(f.table);
+    assert_non_null(f.reader);
+    return f;
+}
+
+static inline void end(struct fixture *f)
+{
+    verdict_reader_free(f->reader);
+    verdict_table_free(f->table);
+}
+
 /* Digits are taken out of names, so the number is in letters. */
 static inline const char *set_name(uint64_t number, char *name)
 {
@@ -48,6 +69,11 @@ static inline struct database *make_set(uint64_t number)
     assert_non_null(db);
     assert_int_equal(faults.count, 0);
     return db;
+}
+
+static inline void publish(struct verdict_table *table, uint64_t number)
+{
+    assert_true(verdict_table_publish(table, make_set(number)));
 }
 
 struct asked {
