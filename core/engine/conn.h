@@ -151,7 +151,8 @@ static inline bool conn_is_drained(const struct conn *conn)
 /* The worker's, once a turn: gives buffers to conns that had none. */
 void conn_serve_starved(struct worker *worker);
 
-/* Ends the conns that were closed when there was no memory for their `self`. In the worker. */
-void conn_reaper_init(struct worker *worker);
+/* In the worker: what begins to watch conns for their end, and what ends those that were closed
+ * when there was no memory for their `self`. */
+void conn_actors_init(struct worker *worker);
 
 #endif

@@ -721,13 +721,15 @@ static void check_worker(struct world *world)
     }
 }
 
-/* The same of the engine, once its closing connections and letters had their time. */
+/* The same of the engine, once its closing connections, those it would begin to watch, and letters
+ * had their time. */
 static void check_engine(struct world *world)
 {
     struct worker *w = &world->worker.engine;
     int64_t end_ns = sim_now(world->sim) + 60 * NS_PER_S;
 
-    while ((w->conns.live_count || w->letters_expected) && sim_now(world->sim) < end_ns) {
+    while ((w->conns.live_count || w->letters_expected || w->young.first != w->young.end) &&
+           sim_now(world->sim) < end_ns) {
         worker_turn_within(w, NS_PER_S);
     }
     const struct {
