@@ -556,6 +556,9 @@ static void on_send(struct conn *c, const struct ring_event *event)
     if (event->res == -EAGAIN) {
         c->send_waits = true;
         conn_poll(c, false);
+        if (c->eof) { /* the owner wants to know that it was no reset (pipe.c) */
+            actor_ready(c->owner);
+        }
         return;
     }
     c->send_since_ns = 0;
