@@ -876,11 +876,24 @@ void conn_actors_init(struct worker *w)
     timer_init(&w->reaper.timer, &w->reaper.actor);
 }
 
+/* The peer has sent its FIN and has got everything: close(2) sends ours, if it was not sent. */
+static bool is_over(const struct conn *c)
+{
+    return c->in_flight == 0 && c->receiving == CONN_RECV_ENDED && c->tx.len == 0 && !c->error &&
+           !c->transport;
+}
+
 void conn_close(struct conn *c, enum conn_close_how how)
 {
-    bool can_flush = have_self(c);
+    bool can_flush;
 
     ASSERT(c->state <= CONN_OPEN);
+    if (is_over(c) && how != CONN_CLOSE_RESET) {
+        tls_engine_free(c->tls);
+        conn_free(c);
+        return;
+    }
+    can_flush = have_self(c);
     c->owner = can_flush ? &c->self->actor : &c->worker->reaper.actor;
     c->tx_wake = UINT32_MAX;
     tls_engine_free(c->tls);

@@ -112,7 +112,9 @@ static void pass_end(struct pipe *p)
         tls_engine_shutdown(p->to->tls);
     }
     conn_flush(p->to);
-    conn_finish(p->to);
+    if (!p->from->fin_wanted) {
+        conn_finish(p->to);
+    } /* else both directions are over, and the close is what sends the FIN */
     p->end = clean ? PIPE_ENDED : PIPE_TRUNCATED;
 }
 
