@@ -87,7 +87,6 @@ struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
         return NULL;
     }
     c->state = CONN_OPEN;
-    ring_set_nodelay(w->ring, fd);
     if (ring_peer_name(w->ring, fd, &name) == 0) {
         c->peer = address_from_storage(&name);
     }

@@ -157,6 +157,7 @@ void listener_init(struct listener *l, struct worker *worker, int fd, uint32_t i
     l->closing = false;
     actor_init(&l->actor, &worker->ready, run_listener);
     timer_init(&l->resume, &l->actor);
+    (void)ring_set_nodelay(worker->ring, fd); /* those it accepts inherit that */
     accept_more(l);
 }
 
