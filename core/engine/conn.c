@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/engine/conn_transport.h"
+#include "core/engine/young.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,7 +18,6 @@ enum {
 
 #define RETRY_NS         (10 * NS_PER_MS)
 #define STARVED_NS       (50 * NS_PER_MS) /* then one receive into memory of its own */
-#define WATCH_NS         (50 * NS_PER_MS) /* so old, a connection's end is watched */
 #define FLUSH_NS         (30 * NS_PER_S)
 #define LINGER_NS        (2 * NS_PER_S)
 #define CLOSE_OVERDUE_NS (5 * NS_PER_S)
@@ -28,7 +28,6 @@ static struct ring_owner ring_owner(const struct conn *c)
 }
 
 static void run_self(struct actor *actor);
-static void watch_end_later(struct conn *c);
 
 static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
 {
@@ -87,10 +86,11 @@ struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
         return NULL;
     }
     c->state = CONN_OPEN;
+    c->acks_late = true;
     if (ring_peer_name(w->ring, fd, &name) == 0) {
         c->peer = address_from_storage(&name);
     }
-    watch_end_later(c);
+    young_add(c);
     return c;
 }
 
@@ -165,11 +165,10 @@ void conn_set_owner(struct conn *c, struct actor *owner)
  * A multishot receive does not always learn that the connection is over: when a reset arrives
  * together with the last data, one wake-up stands for both, the receive finds the data, and waits
  * for a next wake-up that never comes (seen on 6.18). A poll that waits for nothing but the end has
- * a wake-up of its own. It costs one operation a connection, and nothing a message. A connection
- * that is over before WATCH_NS, as many are that serve one request, is spared that; one that is
- * deaf by then is told at once.
+ * a wake-up of its own. It costs one operation a connection, and nothing a message; one that is
+ * over while it is young (young.h) is spared that, and one that is deaf by then is told at once.
  */
-static void watch_end(struct conn *c)
+void conn_watch_end(struct conn *c)
 {
     if (c->state != CONN_OPEN || c->receiving == CONN_RECV_ENDED) {
         return;
@@ -177,49 +176,6 @@ static void watch_end(struct conn *c)
     c->watching = true;
     c->in_flight++;
     ring_poll(c->worker->ring, c->fd, ring_owner(c), RING_POLL_BROKEN, 0);
-}
-
-static struct young_conn *oldest_young(struct worker *w)
-{
-    return &w->young.conns[w->young.first % WORKER_YOUNG_MAX];
-}
-
-static void watch_oldest(struct worker *w)
-{
-    const struct young_conn *young = oldest_young(w);
-    struct conn *c = pool_find(&w->conns, young->slot, young->generation);
-
-    w->young.first++;
-    if (c) {
-        watch_end(c);
-    }
-}
-
-static void watch_end_later(struct conn *c)
-{
-    struct worker *w = c->worker;
-    int64_t due_ns = worker_now(w) + WATCH_NS;
-
-    if (w->young.end - w->young.first == WORKER_YOUNG_MAX) {
-        watch_oldest(w);
-    }
-    w->young.conns[w->young.end++ % WORKER_YOUNG_MAX] =
-        (struct young_conn){due_ns, c->pool.slot, c->pool.generation};
-    if (w->young.timer.deadline_ns == 0) {
-        timer_set(&w->timers, &w->young.timer, due_ns);
-    }
-}
-
-static void run_young(struct actor *actor)
-{
-    struct worker *w = CONTAINER_OF(actor, struct worker, young.actor);
-
-    while (w->young.first != w->young.end && oldest_young(w)->due_ns <= worker_now(w)) {
-        watch_oldest(w);
-    }
-    if (w->young.first != w->young.end) {
-        timer_set(&w->timers, &w->young.timer, oldest_young(w)->due_ns);
-    }
 }
 
 /* The peer's FIN alone is no hang-up while we have not sent ours: then it was a reset, whose error
@@ -276,11 +232,24 @@ static void arm_receive(struct conn *c, size_t cap, bool poll_first)
               cap, poll_first);
 }
 
+/* More is wanted of a peer that was not answered yet: it may send that only once what it sent
+ * before is acknowledged (Nagle's algorithm). */
+static void ack_early(struct conn *c)
+{
+    if (c->acks_late && c->arm_count) {
+        c->acks_late = false;
+        if (!c->sent_ns && !c->tx.len) {
+            (void)ring_set_quick_acks(c->worker->ring, c->fd, true);
+        }
+    }
+}
+
 void conn_receive(struct conn *c, size_t limit)
 {
     if (limit <= c->rx.len) {
         return;
     }
+    ack_early(c);
     c->rx_limit = (uint32_t)limit;
     if (c->receiving != CONN_RECV_IDLE || c->state != CONN_OPEN) {
         return;
@@ -659,7 +628,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
         } else if (c->state == CONN_CONNECTING) {
             c->state = CONN_OPEN;
             remember_dialled(c);
-            watch_end_later(c);
+            young_add(c);
         }
         break;
     case RING_POLL_BROKEN:
@@ -867,10 +836,8 @@ static void run_reaper(struct actor *actor)
     }
 }
 
-void conn_actors_init(struct worker *w)
+void conn_reaper_init(struct worker *w)
 {
-    actor_init(&w->young.actor, &w->ready, run_young);
-    timer_init(&w->young.timer, &w->young.actor);
     actor_init(&w->reaper.actor, &w->ready, run_reaper);
     timer_init(&w->reaper.timer, &w->reaper.actor);
 }

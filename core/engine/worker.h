@@ -74,14 +74,14 @@ struct worker {
     struct {
         struct actor actor;
         struct timer timer;
-    } reaper; /* conn_actors_init() */
+    } reaper; /* conn_reaper_init() */
     struct {
         struct actor actor;
         struct timer timer;
         uint32_t first; /* counts on; the place is the rest modulo WORKER_YOUNG_MAX */
         uint32_t end;
         struct young_conn conns[WORKER_YOUNG_MAX];
-    } young; /* oldest first */
+    } young; /* young.h; oldest first */
     struct pool dials;
     struct resolver *resolver;
     struct idle_pool *idle;
