@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/engine/conn_transport.h"
+#include "core/engine/young.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,7 +28,6 @@ static struct ring_owner ring_owner(const struct conn *c)
 }
 
 static void run_self(struct actor *actor);
-static void watch_end(struct conn *c);
 
 static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
 {
@@ -86,11 +86,11 @@ struct conn *conn_accepted(struct worker *w, int fd, struct actor *owner)
         return NULL;
     }
     c->state = CONN_OPEN;
-    ring_set_nodelay(w->ring, fd);
+    c->acks_late = true;
     if (ring_peer_name(w->ring, fd, &name) == 0) {
         c->peer = address_from_storage(&name);
     }
-    watch_end(c);
+    young_add(c);
     return c;
 }
 
@@ -165,10 +165,14 @@ void conn_set_owner(struct conn *c, struct actor *owner)
  * A multishot receive does not always learn that the connection is over: when a reset arrives
  * together with the last data, one wake-up stands for both, the receive finds the data, and waits
  * for a next wake-up that never comes (seen on 6.18). A poll that waits for nothing but the end has
- * a wake-up of its own. It costs one operation a connection, and nothing a message.
+ * a wake-up of its own. It costs one operation a connection, and nothing a message; one that is
+ * over while it is young (young.h) is spared that, and one that is deaf by then is told at once.
  */
-static void watch_end(struct conn *c)
+void conn_watch_end(struct conn *c)
 {
+    if (c->state != CONN_OPEN || c->receiving == CONN_RECV_ENDED) {
+        return;
+    }
     c->watching = true;
     c->in_flight++;
     ring_poll(c->worker->ring, c->fd, ring_owner(c), RING_POLL_BROKEN, 0);
@@ -228,11 +232,24 @@ static void arm_receive(struct conn *c, size_t cap, bool poll_first)
               cap, poll_first);
 }
 
+/* More is wanted of a peer that was not answered yet: it may send that only once what it sent
+ * before is acknowledged (Nagle's algorithm). */
+static void ack_early(struct conn *c)
+{
+    if (c->acks_late && c->arm_count) {
+        c->acks_late = false;
+        if (!c->sent_ns && !c->tx.len) {
+            (void)ring_set_quick_acks(c->worker->ring, c->fd, true);
+        }
+    }
+}
+
 void conn_receive(struct conn *c, size_t limit)
 {
     if (limit <= c->rx.len) {
         return;
     }
+    ack_early(c);
     c->rx_limit = (uint32_t)limit;
     if (c->receiving != CONN_RECV_IDLE || c->state != CONN_OPEN) {
         return;
@@ -507,6 +524,9 @@ static void on_send(struct conn *c, const struct ring_event *event)
     if (event->res == -EAGAIN) {
         c->send_waits = true;
         conn_poll(c, false);
+        if (c->eof) { /* the owner wants to know that it was no reset (pipe.c) */
+            actor_ready(c->owner);
+        }
         return;
     }
     c->send_since_ns = 0;
@@ -608,7 +628,7 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
         } else if (c->state == CONN_CONNECTING) {
             c->state = CONN_OPEN;
             remember_dialled(c);
-            watch_end(c);
+            young_add(c);
         }
         break;
     case RING_POLL_BROKEN:
@@ -822,11 +842,24 @@ void conn_reaper_init(struct worker *w)
     timer_init(&w->reaper.timer, &w->reaper.actor);
 }
 
+/* The peer has sent its FIN and has got everything: close(2) sends ours, if it was not sent. */
+static bool is_over(const struct conn *c)
+{
+    return c->in_flight == 0 && c->receiving == CONN_RECV_ENDED && c->tx.len == 0 && !c->error &&
+           !c->transport;
+}
+
 void conn_close(struct conn *c, enum conn_close_how how)
 {
-    bool can_flush = have_self(c);
+    bool can_flush;
 
     ASSERT(c->state <= CONN_OPEN);
+    if (is_over(c) && how != CONN_CLOSE_RESET) {
+        tls_engine_free(c->tls);
+        conn_free(c);
+        return;
+    }
+    can_flush = have_self(c);
     c->owner = can_flush ? &c->self->actor : &c->worker->reaper.actor;
     c->tx_wake = UINT32_MAX;
     tls_engine_free(c->tls);

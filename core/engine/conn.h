@@ -81,6 +81,7 @@ struct conn {
     bool truncated : 1;  /* eof, but the transport did not say so */
     bool fin_wanted : 1; /* send ours once tx is empty */
     bool fin_sent : 1;
+    bool acks_late : 1;  /* as its listener: until something is sent, or more is wanted first */
     bool bulk : 1;       /* receive into big buffers */
     bool was_capped : 1; /* the last receive ended because its cap was full: more is waiting */
     uint32_t arm_bytes;  /* received by the current or last armed receive */
@@ -100,6 +101,9 @@ struct conn *conn_dial(struct worker *worker, const struct address *address,
 
 /* Hands the conn to another owner. */
 void conn_set_owner(struct conn *conn, struct actor *owner);
+
+/* From now on an end is seen that no receive would see; by young.h, once. */
+void conn_watch_end(struct conn *conn);
 
 /* An event of this conn's; by the worker. */
 void conn_on_event(struct conn *conn, const struct ring_event *event);

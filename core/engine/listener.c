@@ -157,6 +157,10 @@ void listener_init(struct listener *l, struct worker *worker, int fd, uint32_t i
     l->closing = false;
     actor_init(&l->actor, &worker->ready, run_listener);
     timer_init(&l->resume, &l->actor);
+    /* Those it accepts inherit both. Of a request that is answered soon the acknowledgement goes
+     * with the answer; conn_receive() sees to those that are not. */
+    (void)ring_set_nodelay(worker->ring, fd);
+    (void)ring_set_quick_acks(worker->ring, fd, false);
     accept_more(l);
 }
 

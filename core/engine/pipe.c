@@ -99,6 +99,12 @@ static void pass_end(struct pipe *p)
 {
     bool clean = p->from->tls ? tls_engine_status(p->from->tls) == TLS_CLOSED : !p->from->truncated;
 
+    if (p->from->eof && p->from->sending) {
+        /* It may be a reset, whose error this send is told, which is known soon: no send waits in
+         * the kernel. */
+        p->from->tx_wake = UINT32_MAX;
+        return;
+    }
     if (!show(p, p->edit, span_make(NULL, 0))) {
         return;
     }
@@ -106,7 +112,9 @@ static void pass_end(struct pipe *p)
         tls_engine_shutdown(p->to->tls);
     }
     conn_flush(p->to);
-    conn_finish(p->to);
+    if (!p->from->fin_wanted) {
+        conn_finish(p->to);
+    } /* else both directions are over, and the close is what sends the FIN */
     p->end = clean ? PIPE_ENDED : PIPE_TRUNCATED;
 }
 

@@ -165,7 +165,10 @@ int ring_set_source(struct ring *ring, int fd, const struct sockaddr *source, so
 int ring_shutdown(struct ring *ring, int fd, int how);
 void ring_close(struct ring *ring, int fd);      /* only when nothing is in flight on fd */
 void ring_set_reset(struct ring *ring, int fd);  /* SO_LINGER 0: the close sends RST */
-int ring_set_nodelay(struct ring *ring, int fd); /* for accepted sockets */
+int ring_set_nodelay(struct ring *ring, int fd); /* of a listener: all that it accepts inherit it */
+/* Whether what arrives is acknowledged at once, or together with an answer (in 40 ms at the
+ * latest). Of a listener: all that it accepts inherit it. */
+int ring_set_quick_acks(struct ring *ring, int fd, bool quick);
 int ring_peer_name(struct ring *ring, int fd, struct sockaddr_storage *name);
 int ring_local_name(struct ring *ring, int fd, struct sockaddr_storage *name);
 /* Where an accepted connection was going before netfilter's REDIRECT or DNAT; `family` is that of

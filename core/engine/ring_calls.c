@@ -91,6 +91,14 @@ int ring_set_nodelay(struct ring *ring, int fd)
     return result_of(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
 }
 
+int ring_set_quick_acks(struct ring *ring, int fd, bool quick)
+{
+    int value = quick;
+
+    (void)ring;
+    return result_of(setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof(value)));
+}
+
 int ring_peer_name(struct ring *ring, int fd, struct sockaddr_storage *name)
 {
     socklen_t len = sizeof(*name);

@@ -6,6 +6,7 @@
 #include "core/engine/idle.h"
 #include "core/engine/listener.h"
 #include "core/engine/own_address.h"
+#include "core/engine/young.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -44,6 +45,7 @@ int worker_init(struct worker *w, const struct worker_options *options, char *er
         goto no_memory;
     }
     conn_reaper_init(w);
+    young_init(w);
     for (size_t i = COUNT_OF(w->splice_pipes); i-- > 0;) {
         worker_give_splice_pipe(w, &w->splice_pipes[i]);
     }

@@ -25,6 +25,7 @@ struct conn;
 enum {
     WORKER_SCRATCH_CAP = 80 * 1024, /* one plaintext record, one rewritten head */
     WORKER_SPLICE_PIPES_MAX = 32,
+    WORKER_YOUNG_MAX = 1024, /* a power of 2; with more, the oldest is watched sooner */
 };
 
 /* A message from another thread. Owned by whoever posted it until `deliver` runs, on the worker's
@@ -40,6 +41,13 @@ struct splice_pipe {
     int fds[2];
     size_t capacity; /* bytes; 0: there are no descriptors yet */
     size_t filled;   /* bytes */
+};
+
+/* A conn whose end is not watched yet; it may be gone. */
+struct young_conn {
+    int64_t due_ns;
+    uint32_t slot;
+    uint32_t generation;
 };
 
 struct worker_stats {
@@ -67,6 +75,13 @@ struct worker {
         struct actor actor;
         struct timer timer;
     } reaper; /* conn_reaper_init() */
+    struct {
+        struct actor actor;
+        struct timer timer;
+        uint32_t first; /* counts on; the place is the rest modulo WORKER_YOUNG_MAX */
+        uint32_t end;
+        struct young_conn conns[WORKER_YOUNG_MAX];
+    } young; /* young.h; oldest first */
     struct pool dials;
     struct resolver *resolver;
     struct idle_pool *idle;

@@ -7,6 +7,7 @@ import random
 import socket
 import sys
 import threading
+import time
 import unittest
 
 import harness
@@ -174,6 +175,25 @@ class Up(BodiesCase):
                 self.ask(sock, prefix + "/upload?refuse=1", "POST",
                          "Content-Length: 5\r\nExpect: 100-continue\r\n")
                 self.assertEqual(harness.read_answer(origins.Reader(sock)).status, 417)
+
+    def test_waits_for_acknowledgements(self):
+        """A client that sends the rest of its request only when what it sent before is acknowledged
+        (Nagle's algorithm) is not kept waiting."""
+        head = (f"POST http://origin.test:{self.clear.port}/upload HTTP/1.1\r\n"
+                f"Host: origin.test:{self.clear.port}\r\nContent-Length: 5\r\n\r\n").encode()
+        for pieces in ((head[:20], head[20:] + b"hello"), (head, b"hello")):
+            with self.subTest(first=pieces[0]):
+                took_s = []
+                for _ in range(5):
+                    sock = self.dial()
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+                    begin = time.monotonic()
+                    for piece in pieces:
+                        sock.sendall(piece)
+                    answer = harness.read_answer(origins.Reader(sock))
+                    took_s.append(time.monotonic() - begin)
+                    self.assertEqual(json.loads(answer.body)["length"], 5)
+                self.assertLess(min(took_s), 0.03)  # the kernel would wait for 40 ms
 
     def test_both_ways_at_once(self):
         """A pipelined pair of requests is answered in order."""

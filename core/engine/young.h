@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * young: the conns of a worker that are so new that their end is not watched yet. Many are over
+ * before they are 50 ms old, and are spared the operation; the others get a conn_watch_end() then,
+ * or sooner where WORKER_YOUNG_MAX are waiting. It remembers slot and generation, so a conn that
+ * ends has nothing to take back. In the worker.
+ */
+#ifndef WEIR_ENGINE_YOUNG_H
+#define WEIR_ENGINE_YOUNG_H
+
+#include "core/engine/worker.h"
+
+void young_init(struct worker *worker);
+
+/* Once a conn, when it is open. */
+void young_add(struct conn *conn);
+
+#endif
