@@ -100,6 +100,7 @@ static void pass_end(struct pipe *p)
     bool clean = p->from->tls ? tls_engine_status(p->from->tls) == TLS_CLOSED : !p->from->truncated;
 
     if (!show(p, p->edit, span_make(NULL, 0))) {
+        conn_flush(p->to);
         return;
     }
     if (p->to->tls && clean) {
@@ -167,14 +168,16 @@ static void copy(struct pipe *p)
         }
         turn_bytes += (size_t)len;
     }
+    if (!full && !input_broke(p) && input_is_over(p)) {
+        pass_end(p); /* in one send with the last bytes */
+        return;
+    }
     conn_flush(p->to);
     if (full) {
         return;
     }
     if (input_broke(p)) {
         p->end = PIPE_FAILED;
-    } else if (input_is_over(p)) {
-        pass_end(p);
     } else if (p->splice == PIPE_COPIES) {
         conn_receive(p->from, w->buffer_high - p->to->tx.len);
     }
