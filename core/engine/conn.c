@@ -492,12 +492,17 @@ void conn_flush(struct conn *c)
     if (c->send_since_ns == 0) {
         c->send_since_ns = worker_now(c->worker);
     }
-    ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
+    if (c->fin_wanted && !c->transport && total == out->len) {
+        ring_send_last(c->worker->ring, c->fd, ring_owner(c), iov, count);
+    } else {
+        ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
+    }
 }
 
 void conn_finish(struct conn *c)
 {
     c->fin_wanted = true;
+    conn_flush(c);
     finish_if_empty(c);
 }
 
@@ -731,7 +736,6 @@ static void flush_rest(struct conn *c)
         stop(c, true);
         return;
     }
-    conn_flush(c);
     conn_finish(c);
     if (c->fin_sent) {
         c->state = CONN_LINGERING;

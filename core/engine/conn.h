@@ -117,7 +117,8 @@ void conn_receive_stop(struct conn *conn);
 bool conn_write(struct conn *conn, struct span bytes) MUST_CHECK;
 void conn_push(struct conn *conn, struct buf *buf);
 void conn_flush(struct conn *conn);
-/* FIN after everything queued so far. With TLS the caller has written close_notify before. */
+/* Starts sending what is queued so far, with a FIN behind it. With TLS the caller has written
+ * close_notify before. */
 void conn_finish(struct conn *conn);
 
 /*

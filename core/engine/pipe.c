@@ -106,7 +106,6 @@ static void pass_end(struct pipe *p)
     if (p->to->tls && clean) {
         tls_engine_shutdown(p->to->tls);
     }
-    conn_flush(p->to);
     conn_finish(p->to);
     p->end = clean ? PIPE_ENDED : PIPE_TRUNCATED;
 }
