@@ -25,6 +25,7 @@ struct conn;
 enum {
     WORKER_SCRATCH_CAP = 80 * 1024, /* one plaintext record, one rewritten head */
     WORKER_SPLICE_PIPES_MAX = 32,
+    WORKER_LATE_ADDRESSES = 64, /* remembered; a power of two */
 };
 
 /* A message from another thread. Owned by whoever posted it until `deliver` runs, on the worker's
@@ -32,6 +33,12 @@ enum {
 struct letter {
     struct letter *next;
     void (*deliver)(struct letter *letter);
+};
+
+/* An address that answered later than another one of its host, or not at all: dial.c. */
+struct late_address {
+    uint64_t hash;
+    int64_t until_ns; /* in the past: there is none */
 };
 
 /* A pipe(2) pair for splicing. */
@@ -68,6 +75,7 @@ struct worker {
         struct timer timer;
     } reaper; /* conn_reaper_init() */
     struct pool dials;
+    struct late_address late_addresses[WORKER_LATE_ADDRESSES]; /* by their hashes */
     struct resolver *resolver;
     struct idle_pool *idle;
     struct listener *listeners; /* array */
