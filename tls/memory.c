@@ -39,23 +39,28 @@ void *OPENSSL_memory_alloc(size_t size);
 void OPENSSL_memory_free(void *pointer);
 size_t OPENSSL_memory_get_size(void *pointer);
 
+/* Two handshakes take four hundred blocks of a few sizes, most of them small. The heap's own thread
+ * cache has room for seven of a size. */
 enum {
-    MEMORY_CLASS_COUNT = 10,
-    MEMORY_CLASS_NONE = 0xff, /* too small or too large for a free list */
+    MEMORY_SMALL_STEP = 32,
+    MEMORY_SMALL_MAX = 512, /* up to here the classes lie a step apart */
+    MEMORY_SMALL_COUNT = MEMORY_SMALL_MAX / MEMORY_SMALL_STEP,
+    MEMORY_SMALL_BYTES_KEPT = 32 * 1024, /* of each of these classes, a thread */
+    MEMORY_LARGE_COUNT = 10,
+    MEMORY_CLASS_COUNT = MEMORY_SMALL_COUNT + MEMORY_LARGE_COUNT,
+    MEMORY_CLASS_NONE = 0xff, /* too large for a free list */
 };
 
 static const struct {
     uint32_t cap;
     uint32_t keep; /* blocks kept, a thread */
-} memory_class[MEMORY_CLASS_COUNT] = {
+} memory_large[MEMORY_LARGE_COUNT] = {
     {768, 64},  {1024, 64},     {1536, 64},      {2048, 64},      {3072, 32},
     {4096, 32}, {6 * 1024, 16}, {10 * 1024, 16}, {17 * 1024, 16}, {34 * 1024, 4},
 };
 
-enum { MEMORY_POOLED_MIN = 512 }; /* smaller ones are quick in the heap's own thread cache */
-
 struct block {
-    size_t size; /* as asked for */
+    uint32_t size; /* as asked for */
     uint32_t size_class;
     struct block *next;
 } __attribute__((aligned(16)));
@@ -90,10 +95,25 @@ static void count(struct memory_thread *here, uint64_t allocs, int64_t bytes)
     atomic_store_explicit(&here->bytes_live, bytes_before + bytes, memory_order_relaxed);
 }
 
+static size_t class_cap(uint32_t size_class)
+{
+    return size_class < MEMORY_SMALL_COUNT ? (size_class + 1) * MEMORY_SMALL_STEP
+                                           : memory_large[size_class - MEMORY_SMALL_COUNT].cap;
+}
+
+/* Enough of them are kept. */
+static bool class_is_full(const struct memory_thread *here, uint32_t size_class)
+{
+    uint32_t count = here->free_count[size_class];
+
+    return size_class < MEMORY_SMALL_COUNT
+               ? count * class_cap(size_class) >= MEMORY_SMALL_BYTES_KEPT
+               : count >= memory_large[size_class - MEMORY_SMALL_COUNT].keep;
+}
+
 static size_t block_cap(const struct block *block)
 {
-    return block->size_class == MEMORY_CLASS_NONE ? block->size
-                                                  : memory_class[block->size_class].cap;
+    return block->size_class == MEMORY_CLASS_NONE ? block->size : class_cap(block->size_class);
 }
 
 static void block_to_heap(struct memory_thread *here, struct block *block)
@@ -162,6 +182,16 @@ static struct memory_thread *thread_here(void)
     return here;
 }
 
+void tls_memory_keep_nothing(void)
+{
+    struct memory_thread *here = thread_here();
+
+    if (here->known) {
+        pthread_setspecific(memory_key, NULL);
+        thread_end(here);
+    }
+}
+
 /* What a thread without lists counts goes to the common sum. */
 static void count_ended(struct memory_thread *here)
 {
@@ -175,14 +205,15 @@ static void count_ended(struct memory_thread *here)
 
 static uint32_t class_of(size_t size)
 {
-    if (size < MEMORY_POOLED_MIN || size > memory_class[MEMORY_CLASS_COUNT - 1].cap) {
-        return MEMORY_CLASS_NONE;
+    if (size <= MEMORY_SMALL_MAX) {
+        return size ? (uint32_t)(size - 1) / MEMORY_SMALL_STEP : 0;
     }
-    for (uint32_t i = 0;; i++) {
-        if (size <= memory_class[i].cap) {
-            return i;
+    for (uint32_t i = 0; i < MEMORY_LARGE_COUNT; i++) {
+        if (size <= memory_large[i].cap) {
+            return MEMORY_SMALL_COUNT + i;
         }
     }
+    return MEMORY_CLASS_NONE;
 }
 
 void *OPENSSL_memory_alloc(size_t size)
@@ -196,8 +227,8 @@ void *OPENSSL_memory_alloc(size_t size)
         here->free[size_class] = block->next;
         here->free_count[size_class]--;
     } else {
-        size_t cap = size_class == MEMORY_CLASS_NONE ? size : memory_class[size_class].cap;
-        if (cap > SIZE_MAX - sizeof(*block)) {
+        size_t cap = size_class == MEMORY_CLASS_NONE ? size : class_cap(size_class);
+        if (size > UINT32_MAX) {
             return NULL;
         }
         block = malloc(sizeof(*block) + cap);
@@ -208,7 +239,7 @@ void *OPENSSL_memory_alloc(size_t size)
         count(here, 1, (int64_t)(sizeof(*block) + cap));
         count_ended(here);
     }
-    block->size = size;
+    block->size = (uint32_t)size;
     block->next = NULL;
     ASAN_UNPOISON_MEMORY_REGION(block + 1, size);
     return block + 1;
@@ -221,8 +252,7 @@ void OPENSSL_memory_free(void *pointer)
     uint32_t size_class = block->size_class;
 
     explicit_bzero(pointer, block->size); /* the library leaves the wiping to us */
-    if (size_class == MEMORY_CLASS_NONE || here->ended ||
-        here->free_count[size_class] >= memory_class[size_class].keep) {
+    if (size_class == MEMORY_CLASS_NONE || here->ended || class_is_full(here, size_class)) {
         block_to_heap(here, block);
         count_ended(here);
         return;
@@ -230,7 +260,7 @@ void OPENSSL_memory_free(void *pointer)
     block->next = here->free[size_class];
     here->free[size_class] = block;
     here->free_count[size_class]++;
-    ASAN_POISON_MEMORY_REGION(pointer, memory_class[size_class].cap);
+    ASAN_POISON_MEMORY_REGION(pointer, class_cap(size_class));
 }
 
 size_t OPENSSL_memory_get_size(void *pointer)

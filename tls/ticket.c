@@ -8,19 +8,25 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
-/* One session; a key has up to TICKETS_PER_KEY_MAX. */
-struct ticket {
+/* What one key has; there as long as it has any. */
+struct ticket_group {
     struct table_node node;
-    struct list_node by_age;
-    uint64_t order; /* larger: newer */
+    struct list_node tickets; /* newest last */
+    uint32_t count;
     uint8_t key[TICKET_KEY_LEN];
+};
+
+/* One session. */
+struct ticket {
+    struct list_node of_group;
+    struct list_node by_age;
+    struct ticket_group *group;
     SSL_SESSION *session;
 };
 
 struct ticket_store {
     struct table table;
     struct list_node by_age; /* least recently used first */
-    uint64_t order;
     uint32_t count;
     uint32_t cap;
 };
@@ -48,9 +54,13 @@ struct ticket_store *ticket_store_new(uint32_t cap)
 
 static void ticket_free(struct ticket_store *store, struct ticket *ticket)
 {
-    table_remove(&store->table, &ticket->node);
+    list_remove(&ticket->of_group);
     list_remove(&ticket->by_age);
     SSL_SESSION_free(ticket->session);
+    if (--ticket->group->count == 0) {
+        table_remove(&store->table, &ticket->group->node);
+        free(ticket->group);
+    }
     free(ticket);
     store->count--;
 }
@@ -72,60 +82,78 @@ uint32_t ticket_store_count(const struct ticket_store *store)
     return store->count;
 }
 
-/* Walks the tickets of a key, in no order; `node` starts as table_first(). */
-static bool next_of_key(struct table_node **node, const uint8_t key[TICKET_KEY_LEN],
-                        struct ticket **ticket)
-{
-    while (*node) {
-        *ticket = CONTAINER_OF(*node, struct ticket, node);
-        *node = table_next(*node);
-        if (memcmp((*ticket)->key, key, TICKET_KEY_LEN) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The newest or the oldest ticket of the key; *count tells how many there are. */
-static struct ticket *find(const struct ticket_store *store, const uint8_t key[TICKET_KEY_LEN],
-                           bool newest, uint32_t *count)
+static struct ticket_group *group_find(const struct ticket_store *store,
+                                       const uint8_t key[TICKET_KEY_LEN])
 {
     struct table_node *node = table_first(&store->table, hash_of(key));
-    struct ticket *found = NULL;
-    struct ticket *ticket;
 
-    *count = 0;
-    while (next_of_key(&node, key, &ticket)) {
-        if (!found || (ticket->order > found->order) == newest) {
-            found = ticket;
+    for (; node; node = table_next(node)) {
+        struct ticket_group *group = CONTAINER_OF(node, struct ticket_group, node);
+        if (memcmp(group->key, key, TICKET_KEY_LEN) == 0) {
+            return group;
         }
-        ++*count;
     }
-    return found;
+    return NULL;
+}
+
+/* Null: memory is exhausted. */
+static struct ticket_group *group_new(struct ticket_store *store, const uint8_t key[TICKET_KEY_LEN])
+{
+    struct ticket_group *group = calloc(1, sizeof(*group));
+
+    if (group) {
+        list_init(&group->tickets);
+        memcpy(group->key, key, TICKET_KEY_LEN);
+        table_insert(&store->table, &group->node, hash_of(key));
+    }
+    return group;
+}
+
+static struct ticket *oldest_of(const struct ticket_group *group)
+{
+    return CONTAINER_OF(group->tickets.next, struct ticket, of_group);
+}
+
+static struct ticket *newest_of(const struct ticket_group *group)
+{
+    return CONTAINER_OF(group->tickets.prev, struct ticket, of_group);
+}
+
+/* Room for one more. May free the group, when it is the store's oldest that goes. */
+static void make_room(struct ticket_store *store, const struct ticket_group *group)
+{
+    if (group && group->count >= TICKETS_PER_KEY_MAX) {
+        ticket_free(store, oldest_of(group));
+    } else if (store->count >= store->cap) {
+        ticket_free(store, CONTAINER_OF(store->by_age.next, struct ticket, by_age));
+    }
 }
 
 bool ticket_store_put(struct ticket_store *store, const uint8_t key[TICKET_KEY_LEN],
                       SSL_SESSION *session)
 {
     struct ticket *ticket = store->cap ? malloc(sizeof(*ticket)) : NULL;
-    struct ticket *oldest;
-    uint32_t of_key;
+    struct ticket_group *group;
 
     if (!ticket) {
         return false;
     }
-    oldest = find(store, key, false, &of_key);
-    if (of_key >= TICKETS_PER_KEY_MAX) {
-        ticket_free(store, oldest);
-    } else if (store->count >= store->cap) {
-        ticket_free(store, CONTAINER_OF(store->by_age.next, struct ticket, by_age));
+    make_room(store, group_find(store, key));
+    group = group_find(store, key);
+    if (!group) {
+        group = group_new(store, key);
     }
-    memcpy(ticket->key, key, TICKET_KEY_LEN);
+    if (!group) {
+        free(ticket);
+        return false;
+    }
+    ticket->group = group;
     ticket->session = session;
-    ticket->order = ++store->order;
+    list_init(&ticket->of_group);
     list_init(&ticket->by_age);
+    list_push_back(&group->tickets, &ticket->of_group);
     list_push_back(&store->by_age, &ticket->by_age);
-    table_insert(&store->table, &ticket->node, hash_of(key));
+    group->count++;
     store->count++;
     return true;
 }
@@ -140,16 +168,17 @@ static bool is_expired(const SSL_SESSION *session, int64_t now_s)
 SSL_SESSION *ticket_store_take(struct ticket_store *store, const uint8_t key[TICKET_KEY_LEN],
                                int64_t now_s)
 {
+    struct ticket_group *group;
     struct ticket *ticket;
     SSL_SESSION *session;
-    uint32_t of_key;
 
-    while ((ticket = find(store, key, true, &of_key)) && is_expired(ticket->session, now_s)) {
-        ticket_free(store, ticket);
+    while ((group = group_find(store, key)) && is_expired(newest_of(group)->session, now_s)) {
+        ticket_free(store, newest_of(group));
     }
-    if (!ticket) {
+    if (!group) {
         return NULL;
     }
+    ticket = newest_of(group);
     session = ticket->session;
     SSL_SESSION_up_ref(session);
     if (SSL_SESSION_should_be_single_use(session)) {
@@ -163,10 +192,9 @@ SSL_SESSION *ticket_store_take(struct ticket_store *store, const uint8_t key[TIC
 
 void ticket_store_drop(struct ticket_store *store, const uint8_t key[TICKET_KEY_LEN])
 {
-    struct ticket *ticket;
-    uint32_t of_key;
+    struct ticket_group *group;
 
-    while ((ticket = find(store, key, true, &of_key))) {
-        ticket_free(store, ticket);
+    while ((group = group_find(store, key))) {
+        ticket_free(store, oldest_of(group));
     }
 }

@@ -277,6 +277,9 @@ static void take_received(struct conn *c, struct buf *b)
 
     c->arm_bytes += (uint32_t)len;
     c->arm_count++;
+    if (c->self) {
+        c->self->starved_ns = 0;
+    }
     if (c->transport) {
         buf_queue_push(&c->transport->rx, b);
         conn_transport_open(c);
@@ -318,8 +321,11 @@ static void starve(struct conn *c)
         return;
     }
     c->receiving = CONN_RECV_STARVED;
+    if (!c->self->starved_ns) {
+        c->self->starved_ns = worker_now(w);
+    }
     list_push_back(&w->starved, &c->self->starved_link);
-    timer_set(&w->timers, &c->self->timer, worker_now(w) + STARVED_NS);
+    timer_set(&w->timers, &c->self->timer, c->self->starved_ns + STARVED_NS);
 }
 
 static void on_receive(struct conn *c, const struct ring_event *event)
@@ -390,12 +396,18 @@ static void receive_privately(struct conn *c)
 
 void conn_serve_starved(struct worker *w)
 {
+    /* As many as there are buffers, with some to spare: more would only find out that there are
+     * none. One receive may still take what several are armed for. */
+    uint32_t left[RING_GROUP_COUNT] = {ring_group_free(w->ring, RING_GROUP_SMALL),
+                                       ring_group_free(w->ring, RING_GROUP_BULK)};
+
     for (int served = 0; served < STARVED_REARM_MAX && !list_is_empty(&w->starved); served++) {
         struct conn *c = CONTAINER_OF(w->starved.next, struct conn_self, starved_link)->conn;
         enum ring_group group = c->bulk ? RING_GROUP_BULK : RING_GROUP_SMALL;
-        if (ring_group_free(w->ring, group) * 4 < ring_group_count(w->ring, group)) {
+        if (left[group] * 4 < ring_group_count(w->ring, group)) {
             return;
         }
+        left[group]--;
         leave_starved(c);
         c->receiving = CONN_RECV_IDLE;
         arm_receive(c, c->rx_limit > c->rx.len ? c->rx_limit - c->rx.len : 1, true);
@@ -509,12 +521,17 @@ void conn_flush(struct conn *c)
     if (c->send_since_ns == 0) {
         c->send_since_ns = worker_now(c->worker);
     }
-    ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
+    if (c->fin_wanted && !c->transport && total == out->len) {
+        ring_send_last(c->worker->ring, c->fd, ring_owner(c), iov, count);
+    } else {
+        ring_send(c->worker->ring, c->fd, ring_owner(c), iov, count);
+    }
 }
 
 void conn_finish(struct conn *c)
 {
     c->fin_wanted = true;
+    conn_flush(c);
     finish_if_empty(c);
 }
 
@@ -751,7 +768,6 @@ static void flush_rest(struct conn *c)
         stop(c, true);
         return;
     }
-    conn_flush(c);
     conn_finish(c);
     if (c->fin_sent) {
         c->state = CONN_LINGERING;

@@ -49,6 +49,7 @@ struct conn_self {
     struct timer retry; /* while half_open: instead of a poll for room */
     struct timer timer; /* starvation while open, time limits while closing */
     struct list_node starved_link;
+    int64_t starved_ns;      /* when it first found no buffer, since it last received; 0: not so */
     struct buf *private_buf; /* CONN_RECV_PRIVATE: where the kernel writes */
 };
 
@@ -121,7 +122,8 @@ void conn_receive_stop(struct conn *conn);
 bool conn_write(struct conn *conn, struct span bytes) MUST_CHECK;
 void conn_push(struct conn *conn, struct buf *buf);
 void conn_flush(struct conn *conn);
-/* FIN after everything queued so far. With TLS the caller has written close_notify before. */
+/* Starts sending what is queued so far, with a FIN behind it. With TLS the caller has written
+ * close_notify before. */
 void conn_finish(struct conn *conn);
 
 /*

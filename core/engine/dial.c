@@ -2,12 +2,14 @@
 #include "core/engine/dial.h"
 
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/engine/own_address.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define RACE_NS (250 * NS_PER_MS) /* RFC 8305 5, Connection Attempt Delay */
+#define LATE_NS (30 * NS_PER_S)   /* how long an address is tried behind the others */
 
 const char *dial_error_type(enum dial_error error)
 {
@@ -50,6 +52,54 @@ static enum dial_error classify(int error)
         return DIAL_FAILED_OTHER;
     }
 }
+
+/* ---- addresses that are tried behind the others ---- */
+
+/* Where it is remembered, if it is; it shares the place with others, of which the newest counts. */
+static struct late_address *late_place(struct worker *w, const struct address *address,
+                                       uint64_t *hash)
+{
+    *hash = hash_bytes(span_make(&address->u, address->len));
+    return &w->late_addresses[*hash % WORKER_LATE_ADDRESSES];
+}
+
+static void note_late(struct worker *w, const struct address *address)
+{
+    uint64_t hash;
+    struct late_address *place = late_place(w, address, &hash);
+
+    *place = (struct late_address){.hash = hash, .until_ns = worker_now(w) + LATE_NS};
+}
+
+static bool is_late(struct worker *w, const struct address *address)
+{
+    uint64_t hash;
+    const struct late_address *place = late_place(w, address, &hash);
+
+    return place->hash == hash && worker_now(w) < place->until_ns;
+}
+
+/* The order stays as it is among those that are not late, and among those that are. */
+static void put_late_last(struct dial *d)
+{
+    struct address late[RESOLVE_ADDRESSES_MAX];
+    struct resolve *lookup = &d->lookup;
+    size_t late_count = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < lookup->address_count; i++) {
+        struct address address = lookup->addresses[i];
+        address_set_port(&address, d->port);
+        if (is_late(d->worker, &address)) {
+            late[late_count++] = address;
+        } else {
+            lookup->addresses[count++] = address;
+        }
+    }
+    memcpy(lookup->addresses + count, late, late_count * sizeof(*late));
+}
+
+/* ---- attempts ---- */
 
 static size_t attempts_running(const struct dial *d)
 {
@@ -156,6 +206,16 @@ static bool start_attempt(struct dial *d)
     return false;
 }
 
+/* Those that began before the winner, and would begin before it again. */
+static void note_overtaken(struct dial *d, size_t winner)
+{
+    for (size_t i = 0; i < DIAL_ATTEMPTS_MAX; i++) {
+        if (d->attempts[i] && d->attempt_deadline_ns[i] < d->attempt_deadline_ns[winner]) {
+            note_late(d->worker, &d->attempts[i]->peer);
+        }
+    }
+}
+
 /* True when one has won. */
 static bool look_at_attempts(struct dial *d)
 {
@@ -171,10 +231,12 @@ static bool look_at_attempts(struct dial *d)
             d->conn = c;
             d->address = c->peer;
             conn_set_owner(c, d->owner);
+            note_overtaken(d, i);
             return true;
         }
         if (c->error || now_ns >= d->attempt_deadline_ns[i]) {
             d->last_errno = c->error ? c->error : ETIMEDOUT;
+            note_late(d->worker, &c->peer);
             conn_close(c, CONN_CLOSE_RESET);
             d->attempts[i] = NULL;
             d->race_ns = now_ns; /* no need to wait any longer for the next one */
@@ -210,6 +272,9 @@ static void run_dial(struct actor *actor)
     if (d->resolved_ns == 0) {
         d->resolved_ns = worker_now(d->worker);
         d->race_ns = d->resolved_ns;
+        if (d->lookup.address_count > 1) {
+            put_late_last(d);
+        }
     }
     if (look_at_attempts(d)) {
         settle(d, DIAL_DONE);

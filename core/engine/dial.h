@@ -2,7 +2,9 @@
 /*
  * dial: a host and port become one open connection. Looks the name up, checks every address by the
  * destination guard before it is used, and races what is allowed: the next address is tried when
- * one fails or after 250 ms (RFC 8305). The first to connect wins, the others are closed.
+ * one fails or after 250 ms (RFC 8305). The first to connect wins, the others are closed. An
+ * address that failed or was overtaken is tried after the others for half a minute (RFC 8305 4), so
+ * that a host with a broken IPv6 address is slow once, and not with each connection.
  */
 #ifndef WEIR_ENGINE_DIAL_H
 #define WEIR_ENGINE_DIAL_H

@@ -103,18 +103,21 @@ static void pass_end(struct pipe *p)
         /* It may be a reset, whose error this send is told, which is known soon: no send waits in
          * the kernel. */
         p->from->tx_wake = UINT32_MAX;
+        conn_flush(p->to);
         return;
     }
     if (!show(p, p->edit, span_make(NULL, 0))) {
+        conn_flush(p->to);
         return;
     }
     if (p->to->tls && clean) {
         tls_engine_shutdown(p->to->tls);
     }
-    conn_flush(p->to);
-    if (!p->from->fin_wanted) {
+    /* Where both directions are over and nothing is left to send, the close is what sends the FIN.
+     */
+    if (p->to->tx.len || !p->from->fin_wanted) {
         conn_finish(p->to);
-    } /* else both directions are over, and the close is what sends the FIN */
+    }
     p->end = clean ? PIPE_ENDED : PIPE_TRUNCATED;
 }
 
@@ -175,14 +178,16 @@ static void copy(struct pipe *p)
         }
         turn_bytes += (size_t)len;
     }
+    if (!full && !input_broke(p) && input_is_over(p)) {
+        pass_end(p); /* in one send with the last bytes */
+        return;
+    }
     conn_flush(p->to);
     if (full) {
         return;
     }
     if (input_broke(p)) {
         p->end = PIPE_FAILED;
-    } else if (input_is_over(p)) {
-        pass_end(p);
     } else if (p->splice == PIPE_COPIES) {
         conn_receive(p->from, w->buffer_high - p->to->tx.len);
     }

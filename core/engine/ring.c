@@ -189,12 +189,12 @@ void ring_recv_into(struct ring *ring, int fd, struct ring_owner owner, void *me
     sqe_own(ring, sqe, RING_RECV_INTO, owner);
 }
 
-void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
-               int iov_count)
+static void send_bytes(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
+                       int iov_count, int more_flags)
 {
     /* Not waiting: the kernel tries a waiting send again at each wake-up, and the peer's FIN is one
      * that stays; after 128 tries (APOLL_MAX_RETRY) it hands the send to a thread of its own. */
-    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | more_flags;
     struct io_uring_sqe *sqe;
     size_t len = 0;
 
@@ -216,6 +216,18 @@ void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct 
         io_uring_prep_sendmsg(sqe, fd, message, (unsigned)flags);
     }
     sqe_own(ring, sqe, RING_SEND, owner);
+}
+
+void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
+               int iov_count)
+{
+    send_bytes(ring, fd, owner, iov, iov_count, 0);
+}
+
+void ring_send_last(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
+                    int iov_count)
+{
+    send_bytes(ring, fd, owner, iov, iov_count, MSG_MORE);
 }
 
 void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kind kind,

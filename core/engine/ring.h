@@ -141,6 +141,10 @@ void ring_recv_into(struct ring *ring, int fd, struct ring_owner owner, void *me
  * flight a socket. */
 void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
                int iov_count);
+/* The same for the last bytes: they may wait for ring_shutdown(), which has to follow, so that the
+ * FIN leaves in one segment with them. */
+void ring_send_last(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
+                    int iov_count);
 void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kind kind,
                short poll_mask); /* one shot */
 void ring_connect(struct ring *ring, int fd, struct ring_owner owner,

@@ -26,6 +26,7 @@ enum {
     WORKER_SCRATCH_CAP = 80 * 1024, /* one plaintext record, one rewritten head */
     WORKER_SPLICE_PIPES_MAX = 32,
     WORKER_YOUNG_MAX = 1024, /* a power of 2; with more, the oldest is watched sooner */
+    WORKER_LATE_ADDRESSES = 64, /* remembered; a power of two */
 };
 
 /* A message from another thread. Owned by whoever posted it until `deliver` runs, on the worker's
@@ -33,6 +34,12 @@ enum {
 struct letter {
     struct letter *next;
     void (*deliver)(struct letter *letter);
+};
+
+/* An address that answered later than another one of its host, or not at all: dial.c. */
+struct late_address {
+    uint64_t hash;
+    int64_t until_ns; /* in the past: there is none */
 };
 
 /* A pipe(2) pair for splicing. */
@@ -83,6 +90,7 @@ struct worker {
         struct young_conn conns[WORKER_YOUNG_MAX];
     } young; /* young.h; oldest first */
     struct pool dials;
+    struct late_address late_addresses[WORKER_LATE_ADDRESSES]; /* by their hashes */
     struct resolver *resolver;
     struct idle_pool *idle;
     struct listener *listeners; /* array */

@@ -257,7 +257,7 @@ static void end_line(struct text *t, struct session *s)
     }
 }
 
-static bool is_wanted(const struct session *s)
+bool access_log_is_read(const struct session *s)
 {
     return s->worker->shared->access_log || s->worker->shared->on_log_line;
 }
@@ -293,7 +293,7 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
 
     s->requests++;
     s->worker->stats.requests++;
-    if (!is_wanted(s)) {
+    if (!access_log_is_read(s)) {
         return;
     }
     begin_line(&t, s, "request");
@@ -338,7 +338,7 @@ void access_log_tunnel(struct session *s, int64_t end_ns)
     char line[LINE_CAP];
     struct text t = text_make(line, sizeof(line));
 
-    if (!is_wanted(s)) {
+    if (!access_log_is_read(s)) {
         return;
     }
     begin_line(&t, s, "tunnel");

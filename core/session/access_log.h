@@ -9,6 +9,9 @@
 
 #include "core/session/session.h"
 
+/* Is anybody there to read it? */
+bool access_log_is_read(const struct session *session);
+
 void access_log_request(struct session *session, const struct http_exchange *exchange);
 /* end_ns: of ring_now(). */
 void access_log_tunnel(struct session *session, int64_t end_ns);

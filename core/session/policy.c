@@ -156,6 +156,16 @@ struct policy_answer policy_decide(const struct config *config,
                                   .rule = "default"};
 }
 
+bool policy_asks_fingerprints(const struct config *config)
+{
+    for (size_t i = 0; i < config->intercept.rule_count; i++) {
+        if (config->intercept.rules[i].ja3_count || config->intercept.rules[i].ja4_count) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool policy_asks_names(const struct config *config)
 {
     for (size_t i = 0; i < config->intercept.rule_count; i++) {

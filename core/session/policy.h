@@ -38,6 +38,9 @@ struct policy_answer {
 struct policy_answer policy_decide(const struct config *config,
                                    const struct policy_question *question);
 
+/* Does any rule ask for JA3 or JA4? */
+bool policy_asks_fingerprints(const struct config *config);
+
 /* Does any rule ask whether the client's names agree with its destination? */
 bool policy_asks_names(const struct config *config);
 

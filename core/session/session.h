@@ -78,7 +78,7 @@ struct session_tls {
 
 /* What a client's hello said; for what is needed until the relay see the talk. */
 struct session_hello {
-    char ja3[JA3_LEN + 1]; /* empty: lists too long for any real client */
+    char ja3[JA3_LEN + 1]; /* empty: lists too long for any real client, or nobody asks */
     char ja4[JA4_LEN + 1];
     bool sni_invalid;
     char sni[]; /* empty: none */

@@ -339,13 +339,12 @@ static enum step pump_server_tls(struct session *s)
     enum tls_status status = tls_engine_handshake(server->tls);
     const struct tls_fault *fault;
 
-    conn_flush(server);
     switch (status) {
     case TLS_HANDSHAKING:
         break;
     case TLS_OPEN:
     case TLS_CLOSED:
-        return server_is_open(s);
+        return server_is_open(s); /* the last flight may leave with the request: session_run() */
     case TLS_FAILED:
         fault = tls_engine_fault(server->tls);
         return server_tls_failed(s,
@@ -505,7 +504,6 @@ static bool pump_client_tls(struct session *s, enum step *next)
     enum tls_status status = tls_engine_handshake(client->tls);
     const struct tls_fault *fault;
 
-    conn_flush(client);
     if (status == TLS_OPEN || status == TLS_CLOSED) {
         if (s->tls->client.end == 0) {
             note_tls(s, &s->tls->client, client->tls);
@@ -761,6 +759,7 @@ void session_run(struct actor *actor)
     conn_flush(s->client);
     conn_park(s->client);
     if (s->server) {
+        conn_flush(s->server);
         conn_park(s->server);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/session/talk.h"
 
+#include "core/session/access_log.h"
 #include "core/session/detection.h"
-
 #include "tls/digest.h"
 
 #include <stdlib.h>
@@ -81,15 +81,16 @@ void talk_go_by(struct session *s, const struct upstream_via *via)
 }
 
 /* Null: out of memory. */
-static struct session_hello *keep_facts(const struct client_hello *hello)
+static struct session_hello *keep_facts(const struct session *s, const struct client_hello *hello)
 {
+    bool are_asked_for = access_log_is_read(s) || policy_asks_fingerprints(session_config(s));
     struct session_hello *kept = malloc(sizeof(*kept) + hello->sni.len + 1);
 
     if (!kept) {
         return NULL;
     }
-    if (!ja3_compute(kept->ja3, hello) || !ja4_compute(kept->ja4, hello)) {
-        /* Lists too long for any real client: itself worth a look in the log. */
+    if (!are_asked_for || !ja3_compute(kept->ja3, hello) || !ja4_compute(kept->ja4, hello)) {
+        /* Else lists too long for any real client: itself worth a look in the log. */
         kept->ja3[0] = '\0';
         kept->ja4[0] = '\0';
     }
@@ -106,7 +107,7 @@ bool talk_keep_hello(struct session *s, const struct client_hello *hello)
     struct session_talk *talk = s->talk;
 
     s->times.hello = session_moment_now(s);
-    s->hello = keep_facts(hello);
+    s->hello = keep_facts(s, hello);
     if (!s->hello) {
         return false;
     }

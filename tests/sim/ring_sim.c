@@ -380,6 +380,12 @@ void ring_send(struct ring *ring, int fd, struct ring_owner owner, const struct 
     op->checksum = payload_checksum(op);
 }
 
+void ring_send_last(struct ring *ring, int fd, struct ring_owner owner, const struct iovec *iov,
+                    int iov_count)
+{
+    ring_send(ring, fd, owner, iov, iov_count);
+}
+
 void ring_poll(struct ring *ring, int fd, struct ring_owner owner, enum ring_kind kind,
                short poll_mask)
 {

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,10 +33,14 @@ static void do_nothing(struct actor *actor)
     (void)actor;
 }
 
-static void kit_open(struct kit *kit, const char *ip, uint32_t mark)
+static void kit_open_hosts(struct kit *kit, const char *ip, uint32_t mark, const char *hosts_file)
 {
-    const struct resolver_options resolver = {
-        .timeout_ms = 1000, .cache_count = 16, .ttl_max_s = 60, .negative_ttl_s = 1, .mark = mark};
+    const struct resolver_options resolver = {.timeout_ms = 1000,
+                                              .cache_count = 16,
+                                              .ttl_max_s = 60,
+                                              .negative_ttl_s = 1,
+                                              .mark = mark,
+                                              .hosts_file = hosts_file};
     struct worker_options options = {.conn_cap = 16,
                                      .dial_cap = 8,
                                      .idle_cap = 4,
@@ -60,6 +65,11 @@ static void kit_open(struct kit *kit, const char *ip, uint32_t mark)
     assert_int_equal(bind(kit->listener, &address.u.any, address.len), 0);
     assert_int_equal(listen(kit->listener, 4), 0);
     assert_int_equal(getsockname(kit->listener, (struct sockaddr *)&kit->name, &len), 0);
+}
+
+static void kit_open(struct kit *kit, const char *ip, uint32_t mark)
+{
+    kit_open_hosts(kit, ip, mark, NULL);
 }
 
 static void kit_close(struct kit *kit)
@@ -257,6 +267,51 @@ static void test_source_and_mark(void **state)
     kit_close(&kit);
 }
 
+/* An address that refused is not tried again before the one that answered. */
+static void test_late_address(void **state)
+{
+    static const char hosts[] = "127.0.0.2 two.test\n127.0.0.1 two.test\n";
+    char path[] = "/tmp/weir_test_dial_XXXXXX";
+    int fd = mkstemp(path);
+    struct kit kit;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, hosts, sizeof(hosts) - 1), sizeof(hosts) - 1);
+    close(fd);
+    kit_open_hosts(&kit, "127.0.0.1", 0, path);
+    assert_reached(&kit, "two.test");
+    assert_int_equal(kit.worker.stats.dialled, 2);
+    assert_reached(&kit, "two.test");
+    assert_int_equal(kit.worker.stats.dialled, 3);
+    unlink(path);
+    kit_close(&kit);
+}
+
+/* Late or not, all are tried. */
+static void test_all_addresses_late(void **state)
+{
+    static const char hosts[] = "127.0.0.2 two.test\n127.0.0.3 two.test\n";
+    char path[] = "/tmp/weir_test_dial_XXXXXX";
+    int fd = mkstemp(path);
+    struct kit kit;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, hosts, sizeof(hosts) - 1), sizeof(hosts) - 1);
+    close(fd);
+    kit_open_hosts(&kit, "127.0.0.1", 0, path);
+    for (uint64_t round = 1; round <= 2; round++) {
+        struct dial *dial = dial_to(&kit, "two.test", NULL);
+        assert_int_equal(dial->state, DIAL_FAILED);
+        assert_int_equal(dial->error, DIAL_REFUSED);
+        assert_int_equal(kit.worker.stats.dialled, 2 * round);
+        dial_free(dial);
+    }
+    unlink(path);
+    kit_close(&kit);
+}
+
 static void test_many_addresses(void **state)
 {
     struct own_addresses *own = own_addresses_new(false);
@@ -280,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_own_address),     cmocka_unit_test(test_other_address),
         cmocka_unit_test(test_wildcards),       cmocka_unit_test(test_own_client),
         cmocka_unit_test(test_source_and_mark), cmocka_unit_test(test_many_addresses),
+        cmocka_unit_test(test_late_address),    cmocka_unit_test(test_all_addresses_late),
     };
 
     return cmocka_run_group_tests_name("dial", tests, NULL, NULL);

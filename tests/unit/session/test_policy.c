@@ -97,6 +97,19 @@ static void names_that_disagree_are_asked_with_the_hello(void **state)
     assert_false(policy_asks_names(config));
 }
 
+static void fingerprints_are_asked_for_by_rules(void **state)
+{
+    (void)state;
+    load("  rules: [{host: a.example, action: tunnel}]\n");
+    assert_false(policy_asks_fingerprints(config));
+    tear_down(NULL);
+    load("  rules: [{ja3: 0123456789abcdef0123456789abcdef, action: tunnel}]\n");
+    assert_true(policy_asks_fingerprints(config));
+    tear_down(NULL);
+    load("  rules: [{ja4: t13d0914h1_f91f431d341e_827b515c4f52, action: refuse}]\n");
+    assert_true(policy_asks_fingerprints(config));
+}
+
 /* What the kernel says is an address; what the client calls it counts as well. */
 static void host_patterns_match_the_name_that_was_given(void **state)
 {
@@ -381,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_client_is_asked_before_the_hello, tear_down),
         cmocka_unit_test_teardown(names_that_disagree_are_asked_with_the_hello, tear_down),
+        cmocka_unit_test_teardown(fingerprints_are_asked_for_by_rules, tear_down),
         cmocka_unit_test_teardown(host_patterns_match_the_name_that_was_given, tear_down),
         cmocka_unit_test_teardown(without_rules_the_default_decides, tear_down),
         cmocka_unit_test_teardown(the_first_rule_that_matches_decides, tear_down),

@@ -103,20 +103,44 @@ static void test_keys_are_whole(void **state)
     ticket_store_free(store);
 }
 
-static void test_bounds(void **state)
+static void test_bound_of_a_key(void **state)
 {
-    struct ticket_store *store = ticket_store_new(4);
-    SSL_SESSION *kept;
+    struct ticket_store *store = ticket_store_new(2 * TICKETS_PER_KEY_MAX);
+    SSL_SESSION *kept[TICKETS_PER_KEY_MAX];
+
+    (void)state;
+    put(store, 1, TLS1_3_VERSION); /* the oldest goes */
+    for (int i = 0; i < TICKETS_PER_KEY_MAX; i++) {
+        kept[i] = put(store, 1, TLS1_3_VERSION);
+    }
+    assert_int_equal(ticket_store_count(store), TICKETS_PER_KEY_MAX);
+    for (int i = TICKETS_PER_KEY_MAX - 1; i >= 0; i--) {
+        expect_take(store, 1, kept[i]);
+    }
+    expect_take(store, 1, NULL);
+    ticket_store_free(store);
+}
+
+/* The store is full of one key's: the oldest goes, and with the last one what the key had. */
+static void test_bound_within_a_key(void **state)
+{
+    struct ticket_store *store = ticket_store_new(1);
     SSL_SESSION *newest;
 
     (void)state;
-    /* Of one key, the oldest goes. */
     put(store, 1, TLS1_3_VERSION);
-    kept = put(store, 1, TLS1_3_VERSION);
     newest = put(store, 1, TLS1_3_VERSION);
-    assert_int_equal(ticket_store_count(store), TICKETS_PER_KEY_MAX);
+    assert_int_equal(ticket_store_count(store), 1);
     expect_take(store, 1, newest);
-    expect_take(store, 1, kept);
+    expect_take(store, 1, NULL);
+    ticket_store_free(store);
+}
+
+static void test_bounds(void **state)
+{
+    struct ticket_store *store = ticket_store_new(4);
+
+    (void)state;
     /* Of all, the one that was not used for the longest time. */
     for (uint32_t key = 10; key < 14; key++) {
         put(store, key, TLS1_2_VERSION);
@@ -182,9 +206,14 @@ static void test_no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_use),     cmocka_unit_test(test_many_uses),
-        cmocka_unit_test(test_keys_are_whole), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_expiry),         cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_single_use),
+        cmocka_unit_test(test_many_uses),
+        cmocka_unit_test(test_keys_are_whole),
+        cmocka_unit_test(test_bound_of_a_key),
+        cmocka_unit_test(test_bound_within_a_key),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_drop),
         cmocka_unit_test(test_no_room),
     };
 
