@@ -25,7 +25,7 @@ struct conn;
 enum {
     WORKER_SCRATCH_CAP = 80 * 1024, /* one plaintext record, one rewritten head */
     WORKER_SPLICE_PIPES_MAX = 32,
-    WORKER_YOUNG_MAX = 1024, /* a power of 2; with more, the oldest is watched sooner */
+    WORKER_YOUNG_MAX = 1024,    /* a power of 2; with more, the oldest is watched sooner */
     WORKER_LATE_ADDRESSES = 64, /* remembered; a power of two */
 };
 
