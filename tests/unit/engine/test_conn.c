@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "tests/unit/engine/ring_kit.h"
 
+#include <linux/tcp.h>
 #include <string.h>
 
 enum { BUFFERS = 8, BUFFER_LEN = 256 };
@@ -175,12 +176,43 @@ static void test_park(void **state)
     kit_close(&kit);
 }
 
+/* The last bytes take the FIN with them: after the SYN one segment more. */
+static void test_finish(void **state)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    int64_t give_up_ns = clock_monotonic_ns() + 2 * NS_PER_S;
+    struct kit kit;
+    struct peer peer;
+    char text[8];
+    ssize_t got;
+
+    (void)state;
+    kit_open(&kit);
+    peer = peer_open(&kit);
+    assert_true(conn_write(peer.conn, SPAN_LITERAL("last")));
+    conn_finish(peer.conn);
+    while (!peer.conn->fin_sent && clock_monotonic_ns() < give_up_ns) {
+        turn(&kit);
+    }
+    assert_int_equal(read(peer.fd, text, sizeof(text)), 4);
+    while ((got = read(peer.fd, text, sizeof(text))) < 0 && clock_monotonic_ns() < give_up_ns) {
+        turn(&kit);
+    }
+    assert_int_equal(got, 0);
+    assert_int_equal(getsockopt(peer.fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    assert_int_equal(info.tcpi_segs_in, 2);
+    peer_close(&peer);
+    kit_close(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_starved),
         cmocka_unit_test(test_push),
         cmocka_unit_test(test_park),
+        cmocka_unit_test(test_finish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
