@@ -216,3 +216,13 @@ bool authority_parse_absolute(struct http_authority *authority, enum http_scheme
     *path = span_skip(target, end);
     return true;
 }
+
+void authority_write(struct text *out, const char *host, uint16_t port)
+{
+    bool is_ipv6 = strchr(host, ':') != NULL;
+
+    text_string(out, is_ipv6 ? "[" : "");
+    text_string(out, host);
+    text_string(out, is_ipv6 ? "]:" : ":");
+    text_unsigned(out, port);
+}

@@ -7,6 +7,7 @@
 #ifndef WEIR_HTTP_AUTHORITY_H
 #define WEIR_HTTP_AUTHORITY_H
 
+#include "core/base/text.h"
 #include "http/message.h"
 
 enum http_scheme { HTTP_SCHEME_HTTP, HTTP_SCHEME_HTTPS };
@@ -38,5 +39,8 @@ bool authority_parse_host(struct http_authority *authority, struct span text,
  * beginning with '?' when it has a query alone. A fragment is refused. */
 bool authority_parse_absolute(struct http_authority *authority, enum http_scheme *scheme,
                               struct span *path, struct span target, struct http_fault *fault);
+
+/* "host:port"; brackets for an IPv6 address, which a host with a colon is. */
+void authority_write(struct text *out, const char *host, uint16_t port);
 
 #endif

@@ -192,11 +192,7 @@ static void target_value(struct text *t, const struct session *s)
     if (s->target) {
         char shown[HTTP_HOST_MAX + 16];
         struct text target = text_make(shown, sizeof(shown) - 1);
-        bool brackets = s->target_is_ip && strchr(s->target, ':');
-        text_string(&target, brackets ? "[" : "");
-        text_string(&target, s->target);
-        text_string(&target, brackets ? "]:" : ":");
-        text_unsigned(&target, s->port);
+        authority_write(&target, s->target, s->port);
         shown[target.len] = '\0';
         string_value(t, "target", shown);
     }

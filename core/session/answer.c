@@ -98,7 +98,7 @@ bool session_answer_no_tunnel(struct session *s, uint16_t status)
         s->told = true;
         return answer_socks(s, socks_code(s->error));
     }
-    text_printf(&t, strchr(s->target, ':') ? "[%s]:%u" : "%s:%u", s->target, s->port);
+    authority_write(&t, s->target, s->port);
     answer.target = text_view(&t);
     s->status = status;
     return session_answer(s, &answer);

@@ -346,10 +346,7 @@ static void name_authority(struct http_exchange *x, const struct http_authority 
 {
     struct text t = text_make(x->authority, sizeof(x->authority) - 1);
 
-    text_string(&t, authority->is_ipv6 ? "[" : "");
-    text_string(&t, authority->host);
-    text_string(&t, authority->is_ipv6 ? "]:" : ":");
-    text_unsigned(&t, authority->port);
+    authority_write(&t, authority->host, authority->port);
     x->authority[t.len] = '\0';
 }
 

@@ -324,13 +324,17 @@ static void send_connect(struct route_chain *chain)
 {
     const struct session *s = chain->route->session;
     const struct upstream_proxy *proxy = proxy_of(chain->route);
-    bool brackets = s->target_is_ip && strchr(s->target, ':');
     char memory[CONNECT_MAX];
-    char authority[HTTP_HOST_MAX + 16];
+    char authority_memory[HTTP_HOST_MAX + 16];
+    struct text authority = text_make(authority_memory, sizeof(authority_memory));
     struct text t = text_make(memory, sizeof(memory));
 
-    snprintf(authority, sizeof(authority), brackets ? "[%s]:%u" : "%s:%u", s->target, s->port);
-    text_printf(&t, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", authority, authority);
+    authority_write(&authority, s->target, s->port);
+    text_string(&t, "CONNECT ");
+    text_bytes(&t, text_view(&authority));
+    text_string(&t, " HTTP/1.1\r\nHost: ");
+    text_bytes(&t, text_view(&authority));
+    text_string(&t, "\r\n");
     if (proxy->authorization) {
         text_printf(&t, "Proxy-Authorization: %s\r\n", proxy->authorization);
     }

@@ -20,12 +20,15 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#define HOSTS_PATH "/tmp/weir_test_dial_XXXXXX"
+
 struct kit {
     struct worker worker;
     struct own_addresses *own;
     struct actor owner;
     int listener;
-    struct sockaddr_storage name; /* of the listener */
+    struct sockaddr_storage name;        /* of the listener */
+    char hosts_path[sizeof(HOSTS_PATH)]; /* empty: the system's */
 };
 
 static void do_nothing(struct actor *actor)
@@ -72,8 +75,25 @@ static void kit_open(struct kit *kit, const char *ip, uint32_t mark)
     kit_open_hosts(kit, ip, mark, NULL);
 }
 
+/* At 127.0.0.1, with these lines as its hosts file. */
+static void kit_open_with(struct kit *kit, const char *hosts)
+{
+    char path[] = HOSTS_PATH;
+    int fd = mkstemp(path);
+    size_t len = strlen(hosts);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, hosts, len), len);
+    close(fd);
+    kit_open_hosts(kit, "127.0.0.1", 0, path);
+    memcpy(kit->hosts_path, path, sizeof(path));
+}
+
 static void kit_close(struct kit *kit)
 {
+    if (kit->hosts_path[0]) {
+        unlink(kit->hosts_path);
+    }
     close(kit->listener);
     actor_fini(&kit->owner);
     assert_true(worker_fini(&kit->worker));
@@ -270,37 +290,24 @@ static void test_source_and_mark(void **state)
 /* An address that refused is not tried again before the one that answered. */
 static void test_late_address(void **state)
 {
-    static const char hosts[] = "127.0.0.2 two.test\n127.0.0.1 two.test\n";
-    char path[] = "/tmp/weir_test_dial_XXXXXX";
-    int fd = mkstemp(path);
     struct kit kit;
 
     (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, hosts, sizeof(hosts) - 1), sizeof(hosts) - 1);
-    close(fd);
-    kit_open_hosts(&kit, "127.0.0.1", 0, path);
+    kit_open_with(&kit, "127.0.0.2 two.test\n127.0.0.1 two.test\n");
     assert_reached(&kit, "two.test");
     assert_int_equal(kit.worker.stats.dialled, 2);
     assert_reached(&kit, "two.test");
     assert_int_equal(kit.worker.stats.dialled, 3);
-    unlink(path);
     kit_close(&kit);
 }
 
 /* Late or not, all are tried. */
 static void test_all_addresses_late(void **state)
 {
-    static const char hosts[] = "127.0.0.2 two.test\n127.0.0.3 two.test\n";
-    char path[] = "/tmp/weir_test_dial_XXXXXX";
-    int fd = mkstemp(path);
     struct kit kit;
 
     (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, hosts, sizeof(hosts) - 1), sizeof(hosts) - 1);
-    close(fd);
-    kit_open_hosts(&kit, "127.0.0.1", 0, path);
+    kit_open_with(&kit, "127.0.0.2 two.test\n127.0.0.3 two.test\n");
     for (uint64_t round = 1; round <= 2; round++) {
         struct dial *dial = dial_to(&kit, "two.test", NULL);
         assert_int_equal(dial->state, DIAL_FAILED);
@@ -308,7 +315,6 @@ static void test_all_addresses_late(void **state)
         assert_int_equal(kit.worker.stats.dialled, 2 * round);
         dial_free(dial);
     }
-    unlink(path);
     kit_close(&kit);
 }
 
