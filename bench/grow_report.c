@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/grow_results.h"
+#include "bench/load_json.h"
 #include "bench/page.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -98,11 +99,6 @@ static json_t *pack_number(double value)
     return isnan(value) ? json_null() : json_real(value);
 }
 
-static json_t *pack_text(const char *text)
-{
-    return text ? json_from_bytes(span_from_string(text)) : json_null();
-}
-
 static json_t *pack_line(const struct grow_line *line)
 {
     const struct grow_curve_row *row = &grow_curves[line->curve];
@@ -134,37 +130,26 @@ static json_t *pack_line(const struct grow_line *line)
 bool grow_results_write_json(const struct grow_results *results, FILE *out)
 {
     const struct load_options *o = results->options;
-    const struct load_machine *machine = &results->load.machine;
     char sentence[512], time[40] = "";
     struct text t = text_make(time, sizeof(time) - 1);
     json_t *curves = json_array();
-    json_t *warnings = json_array();
-    json_t *answer;
-    bool done;
 
     text_time(&t, results->load.wall_ns);
     grow_results_sentence(results, sentence, sizeof(sentence));
     for (size_t i = 0; i < results->line_count; i++) {
         json_array_append_new(curves, pack_line(&results->lines[i]));
     }
-    for (size_t i = 0; i < results->load.warning_count; i++) {
-        json_array_append_new(warnings, pack_text(results->load.warnings[i]));
-    }
-    answer = json_pack(
-        "{s:s,s:s,s:s,s:o,s:s,s:s,s:{s:o,s:s,s:i,s:I},"
-        "s:{s:i,s:i,s:i,s:i,s:i,s:i,s:[i,i,i]},s:o,s:o}",
-        "schema", GROW_JSON_SCHEMA, "sentence", sentence, "weir", WEIR_VERSION, "commit",
-        pack_text(o->commit), "tls", tls_library_version(), "time", time, "machine", "cpu",
-        pack_text(machine->cpu), "kernel", machine->kernel, "cores", machine->core_count,
-        "memory_mib", (json_int_t)machine->memory_mib, "configuration", "rate_hz",
-        (int)results->rate_hz, "new_rate_hz", (int)(results->rate_hz / GROW_NEW_SHARE), "window_ms",
-        (int)o->window_ms, "warm_up_ms", (int)o->warm_up_ms, "rounds", (int)o->rounds,
-        "small_bytes", (int)o->small_bytes, "cores_proxy_client_origin", results->load.cores[0],
-        results->load.cores[1], results->load.cores[2], "curves", curves, "warnings", warnings);
-    done = answer && json_dumpf(answer, out, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) == 0 &&
-           fputc('\n', out) != EOF;
-    json_decref(answer);
-    return done;
+    return load_json_write(
+        json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:[i,i,i]},s:o,s:o}",
+                  "schema", GROW_JSON_SCHEMA, "sentence", sentence, "weir", WEIR_VERSION, "commit",
+                  load_json_text(o->commit), "tls", tls_library_version(), "time", time, "machine",
+                  load_json_machine(&results->load.machine), "configuration", "rate_hz",
+                  (int)results->rate_hz, "new_rate_hz", (int)(results->rate_hz / GROW_NEW_SHARE),
+                  "window_ms", (int)o->window_ms, "warm_up_ms", (int)o->warm_up_ms, "rounds",
+                  (int)o->rounds, "small_bytes", (int)o->small_bytes, "cores_proxy_client_origin",
+                  results->load.cores[0], results->load.cores[1], results->load.cores[2], "curves",
+                  curves, "warnings", load_json_warnings(&results->load)),
+        out);
 }
 
 /* ---- HTML ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/load_results.h"
+#include "bench/load_json.h"
 
 #include "core/base/clock.h"
 #include "core/tools/hello_facts.h"
@@ -12,9 +12,35 @@ static json_t *number(double value)
     return isnan(value) ? json_null() : json_real(value);
 }
 
-static json_t *text_of(const char *text)
+json_t *load_json_text(const char *text)
 {
     return text ? json_from_bytes(span_from_string(text)) : json_null();
+}
+
+json_t *load_json_machine(const struct load_machine *machine)
+{
+    return json_pack("{s:o,s:s,s:i,s:I}", "cpu", load_json_text(machine->cpu), "kernel",
+                     machine->kernel, "cores", machine->core_count, "memory_mib",
+                     (json_int_t)machine->memory_mib);
+}
+
+json_t *load_json_warnings(const struct load_results *results)
+{
+    json_t *warnings = json_array();
+
+    for (size_t i = 0; i < results->warning_count; i++) {
+        json_array_append_new(warnings, load_json_text(results->warnings[i]));
+    }
+    return warnings;
+}
+
+bool load_json_write(json_t *answer, FILE *out)
+{
+    bool done = answer && json_dumpf(answer, out, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) == 0 &&
+                fputc('\n', out) != EOF;
+
+    json_decref(answer);
+    return done;
 }
 
 static json_t *pack_figures(const struct load_case *one)
@@ -66,7 +92,7 @@ static json_t *pack_case(const struct load_results *results, const struct load_c
                      load_variants[one->variant], "workers", pack_workers(results, one), "figures",
                      pack_figures(one), "latency_share_us", curve, "throughput_hz_100ms",
                      throughput, "first_error",
-                     text_of(one->first_error[0] ? one->first_error : NULL));
+                     load_json_text(one->first_error[0] ? one->first_error : NULL));
 }
 
 static json_t *pack_configuration(const struct load_results *results)
@@ -80,7 +106,7 @@ static json_t *pack_configuration(const struct load_results *results)
                      (int)o->small_bytes, "bulk_bytes", (json_int_t)o->bulk_kib * 1024,
                      "own_network", load_options_need_network(o), "cores_proxy_client_origin",
                      results->cores[0], results->cores[1], results->cores[2], "proxy",
-                     text_of(o->proxy), "fixed", o->is_fixed);
+                     load_json_text(o->proxy), "fixed", o->is_fixed);
 }
 
 static json_t *pack_units(void)
@@ -88,7 +114,8 @@ static json_t *pack_units(void)
     json_t *units = json_object();
 
     for (int i = 0; i < FIGURE_COUNT; i++) {
-        json_object_set_new(units, load_figure_rows[i].name, text_of(load_figure_rows[i].unit));
+        json_object_set_new(units, load_figure_rows[i].name,
+                            load_json_text(load_figure_rows[i].unit));
     }
     return units;
 }
@@ -98,29 +125,19 @@ bool load_results_write_json(const struct load_results *results, FILE *out)
     char sentence[2048], time[40] = "";
     struct text t = text_make(time, sizeof(time) - 1);
     json_t *cases = json_array();
-    json_t *warnings = json_array();
-    json_t *answer;
-    bool done;
 
     text_time(&t, results->wall_ns);
     load_results_sentence(results, sentence, sizeof(sentence));
     for (size_t i = 0; i < results->case_count; i++) {
         json_array_append_new(cases, pack_case(results, &results->cases[i]));
     }
-    for (size_t i = 0; i < results->warning_count; i++) {
-        json_array_append_new(warnings, text_of(results->warnings[i]));
-    }
-    answer = json_pack("{s:s,s:o,s:s,s:o,s:s,s:o,s:s,s:{s:o,s:s,s:i,s:I},s:o,s:o,s:o,s:o,s:o}",
-                       "schema", LOAD_JSON_SCHEMA, "sentence", text_of(sentence), "weir",
-                       WEIR_VERSION, "commit", text_of(results->options->commit), "tls",
-                       tls_library_version(), "proxy", text_of(results->proxy), "time", time,
-                       "machine", "cpu", text_of(results->machine.cpu), "kernel",
-                       results->machine.kernel, "cores", results->machine.core_count, "memory_mib",
-                       (json_int_t)results->machine.memory_mib, "configuration",
-                       pack_configuration(results), "units", pack_units(), "cases", cases,
-                       "warnings", warnings, "max_rate_hz", number(results->max_rate_hz));
-    done = answer && json_dumpf(answer, out, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) == 0 &&
-           fputc('\n', out) != EOF;
-    json_decref(answer);
-    return done;
+    return load_json_write(
+        json_pack("{s:s,s:o,s:s,s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "schema",
+                  LOAD_JSON_SCHEMA, "sentence", load_json_text(sentence), "weir", WEIR_VERSION,
+                  "commit", load_json_text(results->options->commit), "tls", tls_library_version(),
+                  "proxy", load_json_text(results->proxy), "time", time, "machine",
+                  load_json_machine(&results->machine), "configuration",
+                  pack_configuration(results), "units", pack_units(), "cases", cases, "warnings",
+                  load_json_warnings(results), "max_rate_hz", number(results->max_rate_hz)),
+        out);
 }

@@ -13,6 +13,17 @@ QUESTION = {"raw_ua": "x", "ua_fingerprint": "1:15.0.0:1:2:5.1.0:1:",
             "request_fingerprint": "303:1301,c02f:0:17:0::"}
 
 
+def check_measurement(case, one):
+    """An operation's figures: enough of them, and in their order."""
+    case.assertGreaterEqual(one["batches"], 5, one)
+    case.assertGreaterEqual(one["operations"], one["batches"], one)
+    for clock in ("cpu_ns", "wall_ns"):
+        figure = one[clock]
+        case.assertLess(0, figure["min"], one)
+        case.assertTrue(figure["min"] <= figure["low"] <= figure["median"]
+                        <= figure["high"] <= figure["max"], one)
+
+
 class Bench(Case):
     def bench(self, *arguments):
         return self.weir_command("bench", "detect", "--seconds", "1", *arguments)
@@ -34,13 +45,7 @@ class Bench(Case):
         self.assertEqual([one["name"] for one in answer["measurements"]], names)
         for one in answer["measurements"]:
             self.assertEqual(one["heap"], heap, one)
-            self.assertGreaterEqual(one["batches"], 5, one)
-            self.assertGreaterEqual(one["operations"], one["batches"], one)
-            for clock in ("cpu_ns", "wall_ns"):
-                figure = one[clock]
-                self.assertLess(0, figure["min"], one)
-                self.assertTrue(figure["min"] <= figure["low"] <= figure["median"]
-                                <= figure["high"], one)
+            check_measurement(self, one)
         for one in answer["readers"]:
             self.assertLess(0, one["alone_cpu_ns"]["min"], one)
             self.assertLess(0, one["publishing_cpu_ns"]["min"], one)
@@ -175,13 +180,7 @@ class Micro(Case):
         self.assertEqual([one["name"] for one in answer["measurements"]], self.ROWS)
         heap = "unknown" if os.environ.get("WEIR_SANITIZED") else "untouched"
         for one in answer["measurements"]:
-            self.assertGreaterEqual(one["batches"], 5, one)
-            self.assertGreaterEqual(one["operations"], one["batches"], one)
-            for clock in ("cpu_ns", "wall_ns"):
-                figure = one[clock]
-                self.assertLess(0, figure["min"], one)
-                self.assertTrue(figure["min"] <= figure["low"] <= figure["median"]
-                                <= figure["high"] <= figure["max"], one)
+            check_measurement(self, one)
             if one["name"] in self.SILENT:
                 self.assertEqual((one["heap"], one["library_allocs"]), (heap, None), one)
             if one["name"].startswith("record_"):
