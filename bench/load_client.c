@@ -748,7 +748,7 @@ static void run_loop(struct client *c)
         result->slot_count = LOAD_SLOTS_MAX;
     }
     if (plan->proxy_pid && proc_read_usage(plan->proxy_pid, &usage)) {
-        result->proxy_kib = usage.private_kib;
+        result->proxy_kib = usage.anonymous_kib;
     }
 }
 
@@ -804,8 +804,8 @@ static void run_idle(struct client *c)
     turn_until(c, clock_monotonic_ns() + SETTLE_NS);
     result->window_ns = clock_monotonic_ns() - c->window_start_ns;
     if (is_known && proc_read_usage(plan->proxy_pid, &after)) {
-        result->proxy_idle_kib = after.private_kib - before.private_kib;
-        result->proxy_kib = after.private_kib;
+        result->proxy_idle_kib = after.anonymous_kib - before.anonymous_kib;
+        result->proxy_kib = after.anonymous_kib;
         result->idle_count = c->answered;
     }
     result->phase = LOAD_ENDED;

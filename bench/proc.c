@@ -109,9 +109,9 @@ static void add_memory(pid_t pid, struct proc_usage *usage)
     snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
     file = fopen(path, "re");
     while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "Private_Clean: %lld kB", &kib) == 1 ||
-            sscanf(line, "Private_Dirty: %lld kB", &kib) == 1) {
-            usage->private_kib += kib;
+        if (sscanf(line, "Anonymous: %lld kB", &kib) == 1 ||
+            sscanf(line, "Swap: %lld kB", &kib) == 1) {
+            usage->anonymous_kib += kib;
         }
     }
     if (file) {

@@ -16,10 +16,12 @@
 enum { PROC_TREE_MAX = 256 }; /* processes of a tree */
 
 struct proc_usage {
-    int64_t cpu_ns;      /* user and system, of all threads, also those that have ended, but not of
-                            descendants that have; helper threads of the kernel that work for it
-                            (io_uring) are among them */
-    int64_t private_kib; /* memory that is nobody else's */
+    int64_t cpu_ns; /* user and system, of all threads, also those that have ended, but not of
+                       descendants that have; helper threads of the kernel that work for it
+                       (io_uring) are among them */
+    int64_t anonymous_kib; /* heap, stacks, what was written of private mappings; also if swapped.
+                              Pages of files are left out: they become private or shared with what
+                              others start, not with what the process does */
     unsigned process_count;
 };
 

@@ -253,11 +253,11 @@ class Weir:
         return links
 
     def private_bytes(self):
-        """Memory that is this process's alone."""
+        """Memory that is this process's alone; not pages of files, which others may map as well."""
         total = 0
         with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="ascii") as rollup:
             for line in rollup:
-                if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                if line.startswith(("Anonymous:", "Swap:")):
                     total += int(line.split()[1]) * 1024
         return total
 

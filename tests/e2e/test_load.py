@@ -244,8 +244,10 @@ class Load(Case):
         if len(children) < 3 or not folders:  # origin, proxy, client
             return None
         threads = f"/proc/{children[1]}/task"
-        names = [open(f"{threads}/{thread}/comm", encoding="ascii").read().strip()
-                 for thread in os.listdir(threads)]
+        names = []
+        for thread in os.listdir(threads):
+            with open(f"{threads}/{thread}/comm", encoding="ascii") as file:
+                names.append(file.read().strip())
         return os.path.join(self.folder, folders[0]), names
 
     def test_what_variants_are(self):

@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -279,12 +280,43 @@ static void own_usage(void **state)
     (void)state;
     assert_true(proc_read_usage(getpid(), &usage));
     assert_int_equal(usage.process_count, 1);
-    assert_true(usage.private_kib > 0);
+    assert_true(usage.anonymous_kib > 0);
     assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(proc_read_cpu(getpid(), &later));
     assert_true(later.cpu_ns > usage.cpu_ns + NS_PER_MS);
     assert_false(proc_read_cpu(0x7ffffff0, &later));
+}
+
+/* What is written counts, pages of files do not: with whom they are shared changes by itself. */
+static void own_memory(void **state)
+{
+    enum { MAPPED = 4 * 1024 * 1024 };
+    FILE *file = tmpfile();
+    struct proc_usage before, mapped, written;
+    volatile uint8_t *pages;
+    volatile uint8_t seen = 0;
+    uint8_t *block;
+
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(ftruncate(fileno(file), MAPPED), 0);
+    assert_true(proc_read_usage(getpid(), &before));
+    pages = mmap(NULL, MAPPED, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+    assert_true(pages != MAP_FAILED);
+    for (size_t i = 0; i < MAPPED; i += 4096) {
+        seen |= pages[i];
+    }
+    assert_true(proc_read_usage(getpid(), &mapped));
+    assert_in_range(mapped.anonymous_kib - before.anonymous_kib + 512, 0, 1024);
+    block = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(block != MAP_FAILED);
+    memset(block, 1, MAPPED);
+    assert_true(proc_read_usage(getpid(), &written));
+    assert_in_range(written.anonymous_kib - mapped.anonymous_kib, MAPPED / 1024, MAPPED / 512);
+    munmap(block, MAPPED);
+    munmap((void *)pages, MAPPED);
+    fclose(file);
 }
 
 /* ---- the command line ---- */
@@ -553,6 +585,7 @@ int main(void)
         cmocka_unit_test(spreads),
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),
+        cmocka_unit_test(own_memory),
         cmocka_unit_test(good_options),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(json_has_its_schema),
