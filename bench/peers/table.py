@@ -15,24 +15,39 @@ def title_of(name):
     return PEERS[name].title if name in PEERS else name
 
 
-def judge(measure, medians):
+def ratio_of(proxies, peer):
+    """weir's figure through the peer's of the same round, the median of the rounds: a machine that
+    is slower for a while is so for both. None: no round has both, or the peer's is less than
+    nothing, which is noise."""
+    pairs = zip(proxies.get("weir", {"rounds": []})["rounds"],
+                proxies.get(peer, {"rounds": []})["rounds"])
+    ratios = [ours / theirs for ours, theirs in pairs
+              if ours is not None and theirs is not None and theirs > 0]
+    return statistics.median(ratios) if ratios else None
+
+
+def judge(measure, proxies):
     """What each bound comes to: a list of dicts. `holds` is None where it cannot be said: a peer
-    that it is about was left out, or added less than nothing, which is noise."""
+    that it is about was left out, or has no figure."""
     answers = []
-    weir = medians.get("weir")
     for bound in measure.bounds:
         if not bound.peers:
+            value = proxies["weir"]["median"] if "weir" in proxies else None
             answers.append({"peer": "weir", "limit": bound.limit, "unit": measure.unit,
-                            "value": weir, "holds": None if weir is None else weir <= bound.limit})
-            continue
-        known = [peer for peer in bound.peers if (medians.get(peer) or 0) > 0]
-        if bound.best:
-            # Only all of them say which is the best.
-            known = [min(known, key=medians.get)] if len(known) == len(bound.peers) else []
-        for peer in known or bound.peers:
-            value = weir / medians[peer] if peer in known and weir is not None else None
-            answers.append({"peer": peer, "limit": bound.limit, "unit": "x", "value": value,
+                            "value": value,
                             "holds": None if value is None else value <= bound.limit})
+            continue
+        ratios = {peer: ratio_of(proxies, peer) for peer in bound.peers}
+        if bound.best:
+            # Only all of them say which is the best: the one that weir is least ahead of.
+            known = [peer for peer in bound.peers if ratios[peer] is not None]
+            if len(known) == len(bound.peers):
+                ratios = dict([max(ratios.items(), key=lambda item: item[1])])
+            else:
+                ratios = dict.fromkeys(bound.peers)
+        answers += [{"peer": peer, "limit": bound.limit, "unit": "x", "value": value,
+                     "holds": None if value is None else value <= bound.limit}
+                    for peer, value in ratios.items()]
     return answers
 
 
@@ -53,7 +68,6 @@ HEAD = ["work", "unit", "proxy", "median", "lowest", "highest", "weir / it", "mu
 def lines_of(result):
     """Cells of one result: a row's measure with its rounds. `result` is as in the JSON."""
     lines = []
-    weir = result["proxies"].get("weir")
     for name, proxy in result["proxies"].items():
         bounds = [answer for answer in result["bounds"] if answer["peer"] == name]
         must, verdict = words_of(bounds[0]) if bounds else ("", "")
@@ -62,9 +76,8 @@ def lines_of(result):
         else:
             numbers = [digits_of(proxy[key], result["digits"])
                        for key in ("median", "lowest", "highest")]
-            ratio = weir and weir["median"] is not None and proxy["median"] > 0
-            numbers.append(f"{weir['median'] / proxy['median']:.3f}"
-                           if ratio and name != "weir" else "")
+            ratio = None if name == "weir" else ratio_of(result["proxies"], name)
+            numbers.append("" if ratio is None else f"{ratio:.3f}")
         first = not lines
         lines.append([result["title"] if first else "", result["unit"] if first else "",
                       title_of(name) + (" *" if proxy["errors"] else ""), *numbers, must, verdict])
@@ -110,7 +123,7 @@ def cautions(results):
                 out.append(f"{where} *: up to {proxy['errors']:.0f} errors a round; the first: "
                            f"{proxy['first_error']}")
             slow = [one for one in proxy["figures"]
-                    if one.get("rate_hz", 0) < RATE_MIN * (result["rate_hz"] or 0)]
+                    if one.get("rate_hz", 0) < RATE_MIN * (one.get("asked_hz") or 0)]
             if slow:
                 out.append(f"{where}: did not reach the rate in {len(slow)} of "
                            f"{len(proxy['figures'])} rounds: its latencies are those of a queue")

@@ -68,9 +68,17 @@ class Templates(unittest.TestCase):
 
 
 class Table(unittest.TestCase):
-    def judge(self, medians, *bounds):
-        return [(answer["peer"], answer["value"], answer["holds"])
-                for answer in table.judge(Measure("cpu_us", "us", bounds), medians)]
+    @staticmethod
+    def proxies(rounds):
+        """As in a result: name to the rounds' figures, or to one."""
+        lists = {name: values if isinstance(values, list) else [values]
+                 for name, values in rounds.items()}
+        return {name: {"rounds": values, "median": (table.spread(values) or [None])[0]}
+                for name, values in lists.items()}
+
+    def judge(self, rounds, *bounds):
+        return [(answer["peer"], answer["value"], answer["holds"]) for answer in
+                table.judge(Measure("cpu_us", "us", bounds), self.proxies(rounds))]
 
     def test_spread(self):
         self.assertEqual(table.spread([3, None, 1, 2.5]), (2.5, 1, 3))
@@ -86,6 +94,15 @@ class Table(unittest.TestCase):
         self.assertEqual(self.judge({**medians, "weir": 8.01}, best)[0][2], False)
         self.assertEqual(self.judge(medians, Bound(8)), [("weir", 8, True)])
         self.assertEqual(self.judge(medians, Bound(7.9)), [("weir", 8, False)])
+
+    def test_ratio(self):
+        """What half of the rounds took twice as long with, for all, changes no ratio."""
+        rounds = {"weir": [8, 16, 8, 16, 16], "nginx": [10, 20, 10, 20, 10]}
+        self.assertEqual(table.ratio_of(self.proxies(rounds), "nginx"), 0.8)
+        self.assertEqual(self.judge(rounds, Bound(0.8, "nginx")), [("nginx", 0.8, True)])
+        rounds = {"weir": [1, None, 3, 9], "nginx": [None, 2, 10, -1]}
+        self.assertEqual(table.ratio_of(self.proxies(rounds), "nginx"), 0.3)
+        self.assertIsNone(table.ratio_of(self.proxies(rounds), "squid"))
 
     def test_not_judged(self):
         """What was left out, had no answer, or added less than nothing, is no proof."""
@@ -105,24 +122,24 @@ class Table(unittest.TestCase):
                   rows.QUIET: [{"cpu_us": 10, "first_error": None}],
                   "haproxy": [{"cpu_us": 20, "first_error": None}]}
         row = rows.ROWS["http-kept"]
-        result = run.Bench.result(row, row.measures[0], rounds, None, True)
+        result = run.Bench.result(row, row.measures[0], rounds, True)
         self.assertEqual([(answer["peer"], answer["holds"]) for answer in result["bounds"]],
                          [(rows.QUIET, False)])
         rounds["weir"][0]["cpu_us"] = 10.9
-        result = run.Bench.result(row, row.measures[0], rounds, None, True)
+        result = run.Bench.result(row, row.measures[0], rounds, True)
         self.assertTrue(result["bounds"][0]["holds"])
 
-    def result(self, **more):
+    def result(self, **figures):
         proxies = {name: {"median": median, "lowest": median, "highest": median, "errors": errors,
-                          "first_error": "it broke" if errors else None,
-                          "figures": [{"others_busy": 0.5, "rate_hz": 90}]}
+                          "first_error": "it broke" if errors else None, "rounds": [median],
+                          "figures": [{"others_busy": 0.5, "rate_hz": 90, **figures}]}
                    for name, median, errors in (("weir", 5.0, 0), ("squid", 1234.0, 3),
                                                 ("nginx", None, 0))}
-        return {"row": "r", "title": "the work", "unit": "us", "digits": 1, "rate_hz": None,
-                "proxies": proxies, **more,
+        return {"row": "r", "title": "the work", "unit": "us", "digits": 1,
+                "proxies": proxies,
                 "bounds": table.judge(Measure("f", "us", [Bound(4), Bound(0.5, "squid"),
                                                           Bound(1, "nginx")]),
-                                      {name: proxy["median"] for name, proxy in proxies.items()})}
+                                      proxies)}
 
     def test_print(self):
         lines = table.print_text([self.result()]).splitlines()
@@ -133,7 +150,7 @@ class Table(unittest.TestCase):
         self.assertEqual({line.count("|") for line in marks}, {len(table.HEAD) + 1})
 
     def test_cautions(self):
-        words = table.cautions([self.result(), self.result(rate_hz=100)])
+        words = table.cautions([self.result(), self.result(asked_hz=100)])
         self.assertIn("r, squid *: up to 3 errors a round; the first: it broke", words)
         self.assertIn("r, weir: did not reach the rate in 1 of 1 rounds: its latencies are those "
                       "of a queue", words)
