@@ -47,11 +47,13 @@ static void make_lines(struct grow_results *results)
 /* Tables are looked at on the core that the proxy had. */
 static bool measure(struct grow_results *results, struct load_processes *processes, FILE *err)
 {
+    int core = load_cores_of(&processes->cores[LOAD_AT_PROXY], 0);
+
     if (!grow_load_measure(results, processes, err)) {
         return false;
     }
-    if (processes->cores[0] >= 0 && !proc_pin(processes->cores[0])) {
-        fprintf(err, "weir bench: core %d: %s\n", processes->cores[0], strerror(errno));
+    if (core >= 0 && !proc_pin(core)) {
+        fprintf(err, "weir bench: core %d: %s\n", core, strerror(errno));
         return false;
     }
     return grow_leaf_measure(results, processes->folder, err) && grow_detect_measure(results, err);
@@ -111,8 +113,6 @@ static int run(struct grow_results *results, struct load_processes *processes, F
         return EXIT_STATUS_USAGE;
     }
     memcpy(results->load.cores, processes->cores, sizeof(results->load.cores));
-    results->load.is_shared_core =
-        processes->cores[1] >= 0 && processes->cores[1] == processes->cores[2];
     if (!load_processes_begin(processes, err) || !measure(results, processes, err)) {
         return EXIT_STATUS_RUNTIME;
     }

@@ -171,7 +171,7 @@ static bool stop_all(struct run *run)
 
 static void keep(struct run *run, struct spot *spot, const struct load_plan *plan)
 {
-    const struct load_result *result = &run->processes->shared->result;
+    const struct load_result *result = &run->processes->result;
     struct load_case *one = spot->one;
     double *figures = one->figures[one->rounds++];
 

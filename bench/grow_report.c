@@ -147,8 +147,10 @@ bool grow_results_write_json(const struct grow_results *results, FILE *out)
                   (int)results->rate_hz, "new_rate_hz", (int)(results->rate_hz / GROW_NEW_SHARE),
                   "window_ms", (int)o->window_ms, "warm_up_ms", (int)o->warm_up_ms, "rounds",
                   (int)o->rounds, "small_bytes", (int)o->small_bytes, "cores_proxy_client_origin",
-                  results->load.cores[0], results->load.cores[1], results->load.cores[2], "curves",
-                  curves, "warnings", load_json_warnings(&results->load)),
+                  load_cores_of(&results->load.cores[LOAD_AT_PROXY], 0),
+                  load_cores_of(&results->load.cores[LOAD_AT_CLIENT], 0),
+                  load_cores_of(&results->load.cores[LOAD_AT_ORIGIN], 0), "curves", curves,
+                  "warnings", load_json_warnings(&results->load)),
         out);
 }
 

@@ -3,9 +3,8 @@
 
 #include "bench/load_pace.h"
 #include "bench/load_pki.h"
+#include "bench/load_readings.h"
 #include "bench/load_stream.h"
-#include "bench/measure.h"
-#include "bench/proc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -29,6 +28,7 @@ enum {
 #define ENDING_NS     NS_PER_S
 #define SETTLE_NS     (300 * NS_PER_MS)
 #define IDLE_LIMIT_NS (60 * NS_PER_S)
+#define MEET_NS       (200 * NS_PER_US)
 
 enum lane_step {
     LANE_FREE,       /* nothing to do; there may be a connection */
@@ -69,6 +69,7 @@ struct lane {
 struct client {
     struct worker worker;
     const struct load_plan *plan;
+    struct load_meeting *meetings;
     struct load_result *result;
     struct tls_context *tls;
     struct ticket_store *tickets;
@@ -143,7 +144,7 @@ static void choose_host(struct lane *lane)
     struct client *c = lane->client;
 
     if (c->plan->profile == LOAD_HOSTS) {
-        uint64_t number = c->host_count++;
+        uint64_t number = c->host_count++ * c->plan->clients + c->plan->client;
 
         if (c->plan->host_cap && number >= c->plan->host_cap) {
             number = next_random(c) % c->plan->host_cap;
@@ -605,57 +606,6 @@ static void release(struct client *c, int64_t now_ns)
     }
 }
 
-struct readings {
-    struct proc_usage proxy, origin;
-    bool has_proxy, has_origin;
-    int64_t own_ns, wall_ns;
-    int64_t cores_ns; /* busy, whoever used them; -1: not known */
-};
-
-/* Of all the cores that the trial was given. */
-static int64_t read_cores(const struct load_plan *plan)
-{
-    int64_t sum_ns = -1;
-
-    for (int i = 0; i < plan->core_count; i++) {
-        int64_t busy_ns = proc_core_busy_ns(plan->cores[i]);
-        if (busy_ns >= 0) {
-            sum_ns = (sum_ns < 0 ? 0 : sum_ns) + busy_ns;
-        }
-    }
-    return sum_ns;
-}
-
-static struct readings take_readings(const struct load_plan *plan)
-{
-    struct readings r = {.own_ns = measure_cpu_ns()};
-
-    r.has_proxy = plan->proxy_pid && proc_read_cpu(plan->proxy_pid, &r.proxy);
-    r.has_origin = plan->origin_pid && proc_read_cpu(plan->origin_pid, &r.origin);
-    r.cores_ns = read_cores(plan);
-    r.wall_ns = clock_monotonic_ns();
-    return r;
-}
-
-static void store_growth(struct load_result *result, const struct readings *from,
-                         const struct readings *to)
-{
-    result->window_ns = to->wall_ns - from->wall_ns;
-    result->client_cpu_ns = to->own_ns - from->own_ns;
-    result->proxy_cpu_ns =
-        from->has_proxy && to->has_proxy ? to->proxy.cpu_ns - from->proxy.cpu_ns : -1;
-    result->origin_cpu_ns =
-        from->has_origin && to->has_origin ? to->origin.cpu_ns - from->origin.cpu_ns : -1;
-    result->others_cpu_ns = -1;
-    if (from->cores_ns >= 0 && result->origin_cpu_ns >= 0) {
-        int64_t ours_ns = result->client_cpu_ns + result->origin_cpu_ns;
-
-        ours_ns += result->proxy_cpu_ns > 0 ? result->proxy_cpu_ns : 0;
-        result->others_cpu_ns = to->cores_ns - from->cores_ns - ours_ns;
-        result->others_cpu_ns = result->others_cpu_ns > 0 ? result->others_cpu_ns : 0;
-    }
-}
-
 static void turn_until(struct client *c, int64_t end_ns)
 {
     for (;;) {
@@ -675,6 +625,23 @@ static void turn_until(struct client *c, int64_t end_ns)
         wait_ns = wait_ns < TURN_NS_MAX ? wait_ns : TURN_NS_MAX;
         worker_turn_within(&c->worker, wait_ns > 0 ? wait_ns : 0);
     }
+}
+
+/* Waits until all clients of the trial are here, and does meanwhile what there is to do. Returns
+ * when the last one came, which is the same for all. One that does not come has ended, and whoever
+ * started us ends us. */
+static int64_t meet(struct client *c, enum load_meet where)
+{
+    struct load_meeting *meeting = &c->meetings[where];
+    int64_t time_ns;
+
+    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == c->plan->clients) {
+        meeting->time_ns = clock_monotonic_ns();
+    }
+    while ((time_ns = meeting->time_ns) == 0) {
+        turn_until(c, clock_monotonic_ns() + MEET_NS);
+    }
+    return time_ns;
 }
 
 /* Opens `count` of the lanes, a few at a time. False: not all of them could be opened. */
@@ -722,7 +689,7 @@ static void run_loop(struct client *c)
 {
     const struct load_plan *plan = c->plan;
     struct load_result *result = c->result;
-    struct readings before, after;
+    struct load_readings before, after;
     struct proc_usage usage;
     int64_t start_ns;
 
@@ -730,26 +697,28 @@ static void run_loop(struct client *c)
     if (plan->opens_first) {
         open_all(c);
     }
-    start_ns = clock_monotonic_ns();
+    start_ns = meet(c, LOAD_MEET_START);
     if (plan->rate_hz > 0) {
-        load_pace_init(&c->pace, start_ns, plan->rate_hz, plan->is_poisson, plan->seed);
+        load_pace_init(&c->pace, start_ns + plan->first_ns, plan->rate_hz, plan->is_poisson,
+                       plan->seed);
     }
     ramp_up(c, start_ns);
     turn_until(c, start_ns + plan->warmup_ns);
-    before = take_readings(plan);
-    c->window_start_ns = clock_monotonic_ns();
+    before = load_readings_take(plan);
+    c->window_start_ns = meet(c, LOAD_MEET_WINDOW);
     result->phase = LOAD_MEASURING;
     turn_until(c, c->window_start_ns + plan->window_ns);
     result->phase = LOAD_ENDED;
-    after = take_readings(plan);
-    store_growth(result, &before, &after);
+    after = load_readings_take(plan);
+    load_readings_store(plan, &before, &after, result);
     result->slot_count = (unsigned)(plan->window_ns / LOAD_SLOT_NS);
     if (result->slot_count > LOAD_SLOTS_MAX) {
         result->slot_count = LOAD_SLOTS_MAX;
     }
-    if (plan->proxy_pid && proc_read_usage(plan->proxy_pid, &usage)) {
+    if (load_readings_proxy(plan, &usage)) {
         result->proxy_kib = usage.anonymous_kib;
     }
+    (void)meet(c, LOAD_MEET_END);
 }
 
 static void close_lanes(struct client *c)
@@ -791,33 +760,36 @@ static void run_idle(struct client *c)
     c->holds = true;
     (void)open_lanes(c, warm_up < IDLE_WARM_UP ? warm_up : IDLE_WARM_UP);
     close_lanes(c);
-    turn_until(c, clock_monotonic_ns() + SETTLE_NS);
-    is_known = plan->proxy_pid && proc_read_usage(plan->proxy_pid, &before);
-    c->window_start_ns = clock_monotonic_ns();
+    turn_until(c, meet(c, LOAD_MEET_START) + SETTLE_NS);
+    is_known = load_readings_proxy(plan, &before);
+    c->window_start_ns = meet(c, LOAD_MEET_WINDOW);
     result->phase = LOAD_MEASURING;
-    result->proxy_cpu_ns = -1;
     if (!open_lanes(c, plan->connections) && !result->errors) {
         result->errors = 1;
         snprintf(result->first_error, sizeof(result->first_error),
                  "not all idle connections could be opened in time");
     }
-    turn_until(c, clock_monotonic_ns() + SETTLE_NS);
+    result->idle_count = c->answered;
+    turn_until(c, meet(c, LOAD_MEET_OPENED) + SETTLE_NS);
     result->window_ns = clock_monotonic_ns() - c->window_start_ns;
-    if (is_known && proc_read_usage(plan->proxy_pid, &after)) {
+    if (is_known && load_readings_proxy(plan, &after)) {
         result->proxy_idle_kib = after.anonymous_kib - before.anonymous_kib;
         result->proxy_kib = after.anonymous_kib;
-        result->idle_count = c->answered;
     }
     result->phase = LOAD_ENDED;
+    (void)meet(c, LOAD_MEET_END);
 }
 
-static bool client_init(struct client *c, const struct load_plan *plan, struct load_result *result,
-                        char *error, size_t error_cap)
+static bool client_init(struct client *c, const struct load_plan *plan,
+                        struct load_meeting *meetings, struct load_result *result, char *error,
+                        size_t error_cap)
 {
     c->plan = plan;
+    c->meetings = meetings;
     c->result = result;
     c->random = plan->seed;
     c->free_end = &c->free_lanes;
+    c->pace.start_ns = INT64_MAX / 2; /* nothing is due before the start */
     c->host_count = plan->fills ? 0 : plan->host_cap;
     if (load_modes[plan->mode].has_tls) {
         c->tls = load_pki_client(plan->trust_file, error, error_cap);
@@ -838,7 +810,7 @@ static bool client_init(struct client *c, const struct load_plan *plan, struct l
         struct lane *lane = &c->lanes[i];
 
         lane->client = c;
-        lane->is_slow = plan->profile == LOAD_SLOW && i % 2;
+        lane->is_slow = plan->profile == LOAD_SLOW && (plan->first_connection + i) % 2;
         actor_init(&lane->actor, &c->worker.ready, run_lane);
         timer_init(&lane->timer, &lane->actor);
     }
@@ -846,8 +818,8 @@ static bool client_init(struct client *c, const struct load_plan *plan, struct l
 }
 
 /* The process ends behind this: what it holds goes with it, but connections end in order. */
-bool load_client_run(const struct load_plan *plan, struct load_result *result, char *error,
-                     size_t error_cap)
+bool load_client_run(const struct load_plan *plan, struct load_meeting *meetings,
+                     struct load_result *result, char *error, size_t error_cap)
 {
     struct client *c = calloc(1, sizeof(*c));
 
@@ -856,8 +828,7 @@ bool load_client_run(const struct load_plan *plan, struct load_result *result, c
         return false;
     }
     load_pattern_init();
-    if ((plan->core >= 0 && !proc_pin(plan->core)) ||
-        !client_init(c, plan, result, error, error_cap)) {
+    if (!client_init(c, plan, meetings, result, error, error_cap)) {
         free(c);
         return false;
     }

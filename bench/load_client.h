@@ -12,8 +12,9 @@
 #include "bench/load_plan.h"
 #include "core/base/assert.h"
 
-/* Until the window is over. Pins itself to plan->core. False: it could not begin; a sentence. */
-bool load_client_run(const struct load_plan *plan, struct load_result *result, char *error,
-                     size_t error_cap) MUST_CHECK;
+/* Until the window is over; `plan` is that client's part, and `meetings`, LOAD_MEET_COUNT of them,
+ * are the trial's. False: it could not begin; a sentence. */
+bool load_client_run(const struct load_plan *plan, struct load_meeting *meetings,
+                     struct load_result *result, char *error, size_t error_cap) MUST_CHECK;
 
 #endif

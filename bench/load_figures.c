@@ -31,11 +31,13 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_CONN_CPU_US] = {"connection_cpu_us", "us", -1},
     [FIGURE_GIB_CPU_MS] = {"gib_cpu_ms", "ms", -1},
     [FIGURE_CPU_RATIO] = {"cpu_ratio", "", 0},
+    [FIGURE_SCALING] = {"scaling", "", 1},
     [FIGURE_IDLE_BYTES] = {"idle_bytes", "B", -1},
     [FIGURE_PROXY_KIB] = {"proxy_kib", "KiB", 0},
     [FIGURE_PROXY_BUSY] = {"proxy_busy", "", 0},
     [FIGURE_ORIGIN_BUSY] = {"origin_busy", "", 0},
     [FIGURE_CLIENT_BUSY] = {"client_busy", "", 0},
+    [FIGURE_LOAD_BUSY] = {"load_busy", "", 0},
     [FIGURE_OTHERS_BUSY] = {"others_busy", "", 0},
     [FIGURE_RESUMED] = {"resumed", "", 0},
     [FIGURE_LATE_P99_US] = {"late_p99_us", "us", 0},
@@ -63,6 +65,65 @@ static double quantile_us(const struct histogram *histogram, double share)
     return histogram->count ? (double)histogram_quantile(histogram, share) / NS_PER_US : NAN;
 }
 
+/* One who is not known makes the sum unknown. */
+static double sum_ns(const int64_t *times_ns, unsigned count)
+{
+    double sum = count ? 0 : NAN;
+
+    for (unsigned i = 0; i < count; i++) {
+        sum += times_ns[i] >= 0 ? (double)times_ns[i] : NAN;
+    }
+    return sum;
+}
+
+static double most_ns(const int64_t *times_ns, unsigned count)
+{
+    double most = NAN;
+
+    for (unsigned i = 0; i < count; i++) {
+        most = times_ns[i] >= 0 ? fmax(most, (double)times_ns[i]) : most; /* NAN: the other one */
+    }
+    return most;
+}
+
+/* Of all that are on this core; -1: any, and nobody is known to be there. */
+static double on_core_ns(const struct load_plan *plan, const struct load_result *r, int core)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; core >= 0 && i < plan->clients; i++) {
+        sum += plan->client_cores[i] == core ? fmax((double)r->client_cpu_ns[i], 0) : 0;
+    }
+    for (unsigned i = 0; core >= 0 && i < plan->origins; i++) {
+        sum += plan->origin_cores[i] == core ? fmax((double)r->origin_cpu_ns[i], 0) : 0;
+    }
+    return sum;
+}
+
+/* Of the core that clients and origins have used most. */
+static double fullest_ns(const struct load_plan *plan, const struct load_result *r)
+{
+    double most =
+        fmax(most_ns(r->client_cpu_ns, plan->clients), most_ns(r->origin_cpu_ns, plan->origins));
+
+    for (unsigned i = 0; i < plan->clients; i++) {
+        most = fmax(most, on_core_ns(plan, r, plan->client_cores[i]));
+    }
+    for (unsigned i = 0; i < plan->origins; i++) {
+        most = fmax(most, on_core_ns(plan, r, plan->origin_cores[i]));
+    }
+    return most;
+}
+
+/* What neither we nor the proxy have used of the trial's cores. */
+static double others_ns(const struct load_plan *plan, const struct load_result *r)
+{
+    double ours = sum_ns(r->client_cpu_ns, plan->clients) + sum_ns(r->origin_cpu_ns, plan->origins);
+
+    ours += r->proxy_cpu_ns > 0 ? (double)r->proxy_cpu_ns : 0;
+    return r->cores_cpu_ns >= 0 && !isnan(ours) ? fmax((double)r->cores_cpu_ns - ours, 0) : NAN;
+}
+
 static void take_loop(const struct load_plan *plan, const struct load_result *r, double *figures)
 {
     double seconds = (double)r->window_ns / NS_PER_S;
@@ -88,9 +149,12 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
     figures[FIGURE_CONN_CPU_US] = is_new ? ratio(cpu_us, (double)r->connections) : NAN;
     figures[FIGURE_GIB_CPU_MS] = is_bulk ? ratio(cpu_us / 1000, bytes / GIB) : NAN;
     figures[FIGURE_PROXY_BUSY] = has_proxy ? ratio(cpu_us / 1e6, seconds) : NAN;
-    figures[FIGURE_ORIGIN_BUSY] = ratio((double)r->origin_cpu_ns / NS_PER_S, seconds);
-    figures[FIGURE_CLIENT_BUSY] = ratio((double)r->client_cpu_ns / NS_PER_S, seconds);
-    figures[FIGURE_OTHERS_BUSY] = ratio((double)r->others_cpu_ns / NS_PER_S, seconds);
+    figures[FIGURE_ORIGIN_BUSY] =
+        ratio(most_ns(r->origin_cpu_ns, plan->origins) / NS_PER_S, seconds);
+    figures[FIGURE_CLIENT_BUSY] =
+        ratio(most_ns(r->client_cpu_ns, plan->clients) / NS_PER_S, seconds);
+    figures[FIGURE_LOAD_BUSY] = ratio(fullest_ns(plan, r) / NS_PER_S, seconds);
+    figures[FIGURE_OTHERS_BUSY] = ratio(others_ns(plan, r) / NS_PER_S, seconds);
     figures[FIGURE_RESUMED] = load_modes[plan->mode].has_tls && is_new
                                   ? ratio((double)r->resumed, (double)r->connections)
                                   : NAN;
@@ -102,8 +166,9 @@ void load_figures_take(const struct load_plan *plan, const struct load_result *r
 {
     load_figures_clear(figures);
     if (plan->profile == LOAD_IDLE) {
-        figures[FIGURE_IDLE_BYTES] =
-            r->idle_count ? (double)r->proxy_idle_kib * 1024 / (double)r->idle_count : NAN;
+        figures[FIGURE_IDLE_BYTES] = r->proxy_kib && r->idle_count
+                                         ? (double)r->proxy_idle_kib * 1024 / (double)r->idle_count
+                                         : NAN;
     } else {
         take_loop(plan, r, figures);
     }
@@ -125,6 +190,12 @@ void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE
 void load_figures_relate(double figures[FIGURE_COUNT], const double reference[FIGURE_COUNT])
 {
     figures[FIGURE_CPU_RATIO] = ratio(figures[FIGURE_CPU_US], reference[FIGURE_CPU_US]);
+}
+
+void load_figures_scale(double figures[FIGURE_COUNT], const double base[FIGURE_COUNT],
+                        double more_workers)
+{
+    figures[FIGURE_SCALING] = ratio(figures[FIGURE_RATE_HZ], base[FIGURE_RATE_HZ] * more_workers);
 }
 
 struct load_spread load_spread_of(const double *values, size_t count)

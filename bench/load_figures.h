@@ -29,11 +29,13 @@ enum load_figure {
     FIGURE_CONN_CPU_US, /* the same, a connection; where each request has one of its own */
     FIGURE_GIB_CPU_MS,  /* the same, a GiB of bodies */
     FIGURE_CPU_RATIO,   /* CPU time a request to that of another weir in the same round */
+    FIGURE_SCALING, /* requests a worker to those of fewer workers in the same round; 1: linear */
     FIGURE_IDLE_BYTES,  /* memory of the proxy, an idle connection */
     FIGURE_PROXY_KIB,   /* memory of the proxy at the end */
     FIGURE_PROXY_BUSY,  /* shares of the window, 1: all the time */
-    FIGURE_ORIGIN_BUSY,
+    FIGURE_ORIGIN_BUSY, /* the busiest of them */
     FIGURE_CLIENT_BUSY,
+    FIGURE_LOAD_BUSY,   /* the busiest of their cores: all of them that are on it */
     FIGURE_OTHERS_BUSY, /* of one core; what was not ours on all the trial's cores */
     FIGURE_RESUMED,     /* share of connections */
     FIGURE_LATE_P99_US,
@@ -59,6 +61,9 @@ void load_figures_take(const struct load_plan *plan, const struct load_result *r
 void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE_COUNT]);
 /* Fills the ratio in. */
 void load_figures_relate(double figures[FIGURE_COUNT], const double reference[FIGURE_COUNT]);
+/* Fills the scaling in: against the base, of a weir with a share of the workers. */
+void load_figures_scale(double figures[FIGURE_COUNT], const double base[FIGURE_COUNT],
+                        double more_workers);
 
 struct load_spread {
     double median, min, max; /* NAN: no round has it */

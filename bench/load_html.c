@@ -50,11 +50,15 @@ static void write_table(const struct load_results *results, FILE *out)
     }
     fputs("</table></div>\n", out);
     for (size_t i = 0; i < results->case_count; i++) {
-        char cost[160];
+        const struct load_case *one = &results->cases[i];
+        char words[160];
 
-        if (load_case_cost(&results->cases[i], cost, sizeof(cost))) {
-            load_case_name(&results->cases[i], name);
-            fprintf(out, "<p>%s: %s.</p>\n", name, cost);
+        load_case_name(one, name);
+        if (load_case_cost(one, words, sizeof(words))) {
+            fprintf(out, "<p>%s: %s.</p>\n", name, words);
+        }
+        if (load_case_scaling(results, one, words, sizeof(words))) {
+            fprintf(out, "<p>%s: %s.</p>\n", name, words);
         }
     }
 }
@@ -234,6 +238,9 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
     fprintf(out, ", %d cores, ", results->machine.core_count);
     page_write_escaped(out, results->machine.kernel);
     fprintf(out, "; %u connections, ", options->connections);
+    if (options->clients > 1 || options->origins > 1) {
+        fprintf(out, "%u clients, %u origins, ", options->clients, options->origins);
+    }
     if (options->rate_hz) {
         fprintf(out, "open loop with %u/s%s", options->rate_hz,
                 options->is_poisson ? " at random times" : "");

@@ -59,6 +59,12 @@ static const struct option_row rows[] = {
      "at the same time (16)"},
     {"idle-connections", "N", VALUE_NUMBER, ON_RUN, AT(idle_connections), LOAD_CONNECTIONS_MAX,
      "that idle holds (4000)"},
+    {"clients", "N", VALUE_NUMBER, ON_RUN, AT(clients), LOAD_CLIENTS_MAX,
+     "processes that share the connections and the rate: one cannot fill a\n"
+     "weir with several workers (1)"},
+    {"origins", "N", VALUE_NUMBER, ON_RUN, AT(origins), LOAD_ORIGINS_MAX,
+     "processes on the same ports; the kernel gives each connection to one of\n"
+     "them by a hash, so few connections are shared unevenly (1)"},
     {"rate", "N", VALUE_NUMBER, ON_RUN, AT(rate_hz), 10000000,
      "requests a second whatever happens (open loop); without it each\n"
      "connection asks again when it was answered (closed loop)"},
@@ -76,7 +82,8 @@ static const struct option_row rows[] = {
     {"bulk-kib", "N", VALUE_NUMBER, ON_RUN, AT(bulk_kib), 4 << 20,
      "KiB of a body of down and up (16384)"},
     {"cores", "LIST", VALUE_TEXT, ON_RUN | ON_GROW, AT(cores), 0,
-     "of proxy, client and origin, as 0,1,1; none: no pinning (by what there is)"},
+     "of proxy, client and origin, as 0,1,1, or several for each, as\n"
+     "0-7/8-11/12,13; none: no pinning (by what there is)"},
     {"workers", "LIST", VALUE_WORKERS, ON_RUN, 0, LOAD_WORKERS_MAX,
      "of weir; each number is measured, in turn with the others, as 1,2 (1)"},
     {"variants", "LIST", VALUE_VARIANTS, ON_RUN, 0, 0,
@@ -489,6 +496,9 @@ static bool check_together(struct parse *p)
 
     if (p->verb == LOAD_VERB_COMPARE && options->operand_count != 2) {
         fault = "two files expected";
+    } else if (options->connections < options->clients ||
+               options->idle_connections < options->clients) {
+        fault = "--clients N needs N --connections and --idle-connections or more: one each";
     } else if (options->is_poisson && !options->rate_hz && !options->has_find_max) {
         fault = "--poisson needs --rate N";
     } else if (!options->proxy &&
@@ -507,6 +517,16 @@ static bool check_together(struct parse *p)
         fprintf(p->err, "weir bench: %s\n", fault);
     }
     return !fault;
+}
+
+const char *load_options_host(const struct load_options *options, enum load_mode mode)
+{
+    bool is_tunnel = mode == LOAD_CONNECT || mode == LOAD_CONNECT_TLS;
+
+    if (options->proxy) {
+        return options->host ? options->host : "localhost";
+    }
+    return is_tunnel ? "origin.tunnel.bench.test" : "origin.bench.test";
 }
 
 bool load_options_need_network(const struct load_options *options)
@@ -530,6 +550,8 @@ int load_options_parse(enum load_verb verb, char *const *arguments, size_t count
         .has_variant = {[LOAD_PLAIN] = true},
         .workers = {1},
         .workers_len = 1,
+        .clients = 1,
+        .origins = 1,
         .connections = 16,
         .idle_connections = 4000,
         .window_ms = 2000,

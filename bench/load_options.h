@@ -29,7 +29,8 @@ struct load_options {
     unsigned workers[LOAD_WORKER_COUNTS_MAX]; /* of weir; each is a case of its own */
     size_t workers_len;
     unsigned connections, idle_connections;
-    unsigned rate_hz; /* 0: closed loop */
+    unsigned clients, origins; /* processes; the clients share the connections and the rate */
+    unsigned rate_hz;          /* 0: closed loop */
     bool is_poisson;
     unsigned window_ms, warm_up_ms, rounds;
     unsigned small_bytes, bulk_kib;
@@ -54,6 +55,9 @@ struct load_options {
     const char *operands[LOAD_OPERANDS_MAX];
     size_t operand_count;
 };
+
+/* The name of the origin that a request of this mode has. */
+const char *load_options_host(const struct load_options *options, enum load_mode mode);
 
 /* Is there a transparent mode among them? */
 bool load_options_need_network(const struct load_options *options);

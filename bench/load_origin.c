@@ -27,7 +27,7 @@ enum {
 
 struct origin {
     struct worker worker; /* first: CONTAINER_OF back from it */
-    struct load_pki pki;
+    struct load_pki *pki;
     struct pool visits;
 };
 
@@ -86,11 +86,11 @@ static bool begin_tls(struct visit *v)
         return false;
     }
     options.leaf =
-        load_pki_leaf(&v->origin->pki, hello.sni.len ? hello.sni : span_from_string(default_name));
+        load_pki_leaf(v->origin->pki, hello.sni.len ? hello.sni : span_from_string(default_name));
     if (!hello.alpn.len) {
         options.alpn = span_make(NULL, 0);
     }
-    conn->tls = options.leaf ? tls_engine_accept(v->origin->pki.context, &options, &conn->rx,
+    conn->tls = options.leaf ? tls_engine_accept(v->origin->pki->context, &options, &conn->rx,
                                                  &conn->tx, bufs)
                              : NULL;
     v->awaits_hello = false;
@@ -435,10 +435,10 @@ static uint16_t port_of(int fd)
     return address_port(&address);
 }
 
-static int bind_tcp(uint16_t port, char *error, size_t error_cap)
+static int bind_tcp(uint16_t port, bool is_first, char *error, size_t error_cap)
 {
     struct address address;
-    struct listener_options options = {.first = port != 0};
+    struct listener_options options = {.first = is_first && port != 0};
 
     (void)address_parse_ip(&address, SPAN_LITERAL("127.0.0.1"), port);
     options.address = &address.u.any;
@@ -446,27 +446,29 @@ static int bind_tcp(uint16_t port, char *error, size_t error_cap)
     return listener_bind(&options, error, error_cap);
 }
 
-bool load_origin_bind(struct load_ports *ports, struct load_listeners *listeners, char *error,
-                      size_t error_cap)
+bool load_origin_bind(struct load_ports *ports, bool is_first, struct load_listeners *listeners,
+                      char *error, size_t error_cap)
 {
     *listeners = (struct load_listeners){-1, -1, -1};
-    listeners->clear_fd = bind_tcp(ports->clear, error, error_cap);
+    listeners->clear_fd = bind_tcp(ports->clear, is_first, error, error_cap);
     if (listeners->clear_fd >= 0) {
-        listeners->tls_fd = bind_tcp(ports->tls, error, error_cap);
+        listeners->tls_fd = bind_tcp(ports->tls, is_first, error, error_cap);
     }
-    if (listeners->tls_fd >= 0) {
+    if (listeners->tls_fd >= 0 && is_first) {
         listeners->dns_fd = bind_dns(ports->dns);
         if (listeners->dns_fd < 0) {
             snprintf(error, error_cap, "cannot listen on 127.0.0.1:%u for DNS: %s", ports->dns,
                      strerror(errno));
         }
     }
-    if (listeners->dns_fd < 0) {
+    if (listeners->tls_fd < 0 || (is_first && listeners->dns_fd < 0)) {
         load_origin_unbind(listeners);
         return false;
     }
-    *ports = (struct load_ports){port_of(listeners->clear_fd), port_of(listeners->tls_fd),
-                                 port_of(listeners->dns_fd)};
+    if (is_first) {
+        *ports = (struct load_ports){port_of(listeners->clear_fd), port_of(listeners->tls_fd),
+                                     port_of(listeners->dns_fd)};
+    }
     return true;
 }
 
@@ -482,7 +484,7 @@ void load_origin_unbind(struct load_listeners *listeners)
     *listeners = (struct load_listeners){-1, -1, -1};
 }
 
-void load_origin_serve(const struct load_listeners *listeners, const char *ca_dir,
+void load_origin_serve(const struct load_listeners *listeners, struct load_pki *pki,
                        _Atomic int *is_ready, char *error, size_t error_cap)
 {
     const struct listen_socket sockets[] = {{listeners->clear_fd, 0}, {listeners->tls_fd, 1}};
@@ -491,13 +493,13 @@ void load_origin_serve(const struct load_listeners *listeners, const char *ca_di
     pthread_t dns;
 
     load_pattern_init();
-    if (!load_pki_open(&origin.pki, ca_dir, error, error_cap) ||
-        load_worker_init(&origin.worker, VISITS_MAX, accept_visit, error, error_cap) < 0) {
+    origin.pki = pki;
+    if (load_worker_init(&origin.worker, VISITS_MAX, accept_visit, error, error_cap) < 0) {
         return;
     }
     if (pool_init(&origin.visits, "visits", sizeof(struct visit), VISITS_MAX) < 0 ||
         worker_listen(&origin.worker, sockets, COUNT_OF(sockets)) < 0 ||
-        pthread_create(&dns, NULL, serve_dns, &dns_fd) != 0) {
+        (dns_fd >= 0 && pthread_create(&dns, NULL, serve_dns, &dns_fd) != 0)) {
         snprintf(error, error_cap, "out of memory");
         return;
     }

@@ -18,23 +18,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct load_pki;
+
 /* Port 0 becomes the one that the system picked. */
 struct load_ports {
     uint16_t clear, tls, dns;
 };
 
 struct load_listeners {
-    int clear_fd, tls_fd, dns_fd;
+    int clear_fd, tls_fd, dns_fd; /* -1: none */
 };
 
-/* Binds, before the process of the origin is made. False, with nothing open: a sentence. */
-bool load_origin_bind(struct load_ports *ports, struct load_listeners *listeners, char *error,
-                      size_t error_cap) MUST_CHECK;
+/* Binds, before the process of the origin is made. False, with nothing open: a sentence. The first
+ * of several has the ports alone until then, and answers DNS; the others have its ports. */
+bool load_origin_bind(struct load_ports *ports, bool is_first, struct load_listeners *listeners,
+                      char *error, size_t error_cap) MUST_CHECK;
 void load_origin_unbind(struct load_listeners *listeners);
 
-/* Serves with certificates of the authority in `ca_dir` until the process ends; returns, with a
- * sentence, if it cannot. Takes the descriptors. `is_ready` is set when it can be asked. */
-void load_origin_serve(const struct load_listeners *listeners, const char *ca_dir,
+/* Serves until the process ends; returns, with a sentence, if it cannot. Takes the descriptors.
+ * `is_ready` is set when it can be asked. */
+void load_origin_serve(const struct load_listeners *listeners, struct load_pki *pki,
                        _Atomic int *is_ready, char *error, size_t error_cap);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/load_plan.h"
 
+#include "core/base/clock.h"
+
 enum { PERIOD = 65521 /* a prime */ };
 
 static uint8_t pattern[PERIOD + LOAD_PATTERN_LEN_MAX];
@@ -43,6 +45,68 @@ bool load_is_case(enum load_mode mode, enum load_profile profile)
 {
     return (profile != LOAD_RESUMED || load_modes[mode].has_tls) &&
            (profile != LOAD_IDLE || load_modes[mode].has_proxy);
+}
+
+/* The first of `amount` things that the client with this number has. */
+static unsigned share(unsigned amount, unsigned client, unsigned clients)
+{
+    return (unsigned)((uint64_t)amount * client / clients);
+}
+
+struct load_plan load_plan_part(const struct load_plan *plan, unsigned client)
+{
+    struct load_plan part = *plan;
+
+    part.client = client;
+    part.first_connection = share(plan->connections, client, plan->clients);
+    part.connections = share(plan->connections, client + 1, plan->clients) - part.first_connection;
+    part.rate_hz = plan->rate_hz / plan->clients;
+    part.first_ns = plan->rate_hz > 0 ? (int64_t)((double)NS_PER_S / plan->rate_hz * client) : 0;
+    part.seed = plan->seed + client * UINT64_C(0x9e3779b97f4a7c15);
+    part.reads_others = client == 0;
+    return part;
+}
+
+static void merge_ns(int64_t *into, const int64_t *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        into[i] += from[i];
+    }
+}
+
+/* Windows are the same but for what it takes to look at a clock. */
+void load_result_merge(struct load_result *into, const struct load_result *from)
+{
+    into->phase = from->phase;
+    into->live_units += from->live_units;
+    into->units += from->units;
+    into->connections += from->connections;
+    into->resumed += from->resumed;
+    into->down_bytes += from->down_bytes;
+    into->up_bytes += from->up_bytes;
+    into->errors += from->errors;
+    into->mismatches += from->mismatches;
+    into->dropped += from->dropped;
+    into->window_ns = from->window_ns > into->window_ns ? from->window_ns : into->window_ns;
+    merge_ns(into->client_cpu_ns, from->client_cpu_ns, LOAD_CLIENTS_MAX);
+    merge_ns(into->origin_cpu_ns, from->origin_cpu_ns, LOAD_ORIGINS_MAX);
+    into->proxy_cpu_ns += from->proxy_cpu_ns;
+    into->cores_cpu_ns += from->cores_cpu_ns;
+    into->proxy_idle_kib += from->proxy_idle_kib;
+    into->proxy_kib += from->proxy_kib;
+    into->idle_count += from->idle_count;
+    into->out_of_ports |= from->out_of_ports;
+    into->out_of_descriptors |= from->out_of_descriptors;
+    if (!into->first_error[0]) {
+        memcpy(into->first_error, from->first_error, sizeof(into->first_error));
+    }
+    histogram_merge(&into->latency, &from->latency);
+    histogram_merge(&into->uncorrected, &from->uncorrected);
+    histogram_merge(&into->late, &from->late);
+    into->slot_count = from->slot_count > into->slot_count ? from->slot_count : into->slot_count;
+    for (unsigned i = 0; i < LOAD_SLOTS_MAX; i++) {
+        into->slots[i] += from->slots[i];
+    }
 }
 
 void load_pattern_init(void)

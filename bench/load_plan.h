@@ -8,6 +8,7 @@
 #define WEIR_BENCH_LOAD_PLAN_H
 
 #include "bench/histogram.h"
+#include "bench/load_cores.h"
 #include "core/base/span.h"
 #include "core/engine/address.h"
 
@@ -71,6 +72,8 @@ bool load_is_case(enum load_mode mode, enum load_profile profile);
 enum {
     LOAD_CONNECTIONS_MAX = 20000,
     LOAD_WORKERS_MAX = 64,
+    LOAD_CLIENTS_MAX = 64,
+    LOAD_ORIGINS_MAX = 64,
     LOAD_HOST_MAX = 128,
     LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
     LOAD_ERROR_MAX = 200,
@@ -87,8 +90,13 @@ struct load_plan {
     enum load_profile profile;
     enum load_variant variant; /* of weir */
     unsigned workers;          /* of weir */
-    unsigned connections;      /* at the same time; idle: that are held */
+    unsigned clients;          /* processes that share the connections and the rate */
+    unsigned client;           /* which of them this is for, from 0 */
+    unsigned origins;          /* processes */
+    unsigned connections;      /* at the same time; idle: that are held; at least one a client */
+    unsigned first_connection; /* of this client, in the numbers of all */
     double rate_hz;            /* open loop; 0: closed */
+    int64_t first_ns;          /* its first intended time, behind the start */
     bool is_poisson;
     int64_t ramp_ns; /* over which connections begin, part of the warm-up */
     int64_t warmup_ns;
@@ -100,7 +108,7 @@ struct load_plan {
     unsigned trial;    /* a number of its own, so that hosts are new ones */
     bool opens_first;  /* all connections are there before the warm-up */
     unsigned host_cap; /* hosts: of so many, at random; 0: each is another one */
-    bool fills;        /* instead: each of these hosts once, and then the end */
+    bool fills;        /* instead: each of these hosts once, by one client, and then the end */
 
     struct address proxy;
     struct address source;     /* of a transparent client */
@@ -109,10 +117,30 @@ struct load_plan {
     char host[LOAD_HOST_MAX];  /* what the request names */
     const char *trust_file;    /* the authority of whoever ends the client's TLS */
     pid_t proxy_pid;           /* 0: not known */
-    pid_t origin_pid;
-    int core;                        /* for the client; -1: any */
-    int cores[LOAD_WORKERS_MAX + 2]; /* that the trial has to itself */
-    int core_count;
+    pid_t origin_pids[LOAD_ORIGINS_MAX];
+    bool reads_others; /* this client reads what proxy, origins and cores use: one of them does */
+    int client_cores[LOAD_CLIENTS_MAX], origin_cores[LOAD_ORIGINS_MAX]; /* -1: any */
+    struct load_cores cores; /* that the trial has to itself */
+};
+
+/* What of a plan the client with this number does. All of them together do the whole of it: their
+ * regular times are in turn, and no two make the same new host. */
+struct load_plan load_plan_part(const struct load_plan *plan, unsigned client);
+
+/* Where the clients of a trial wait for each other, so that the times behind it are the same for
+ * all. */
+enum load_meet {
+    LOAD_MEET_START,  /* ready to ask; idle: the first connections have gone */
+    LOAD_MEET_WINDOW, /* what was used before is read */
+    LOAD_MEET_OPENED, /* idle: all connections are there */
+    LOAD_MEET_END,    /* what was used since is read, and connections may go */
+    LOAD_MEET_COUNT,
+};
+
+/* In memory that the clients share; zeros before a trial. */
+struct load_meeting {
+    _Atomic unsigned arrived;
+    _Atomic int64_t time_ns; /* when the last one came; 0: not yet */
 };
 
 enum load_phase { LOAD_STARTING, LOAD_WARMING, LOAD_MEASURING, LOAD_ENDED };
@@ -130,12 +158,15 @@ struct load_result {
     uint64_t mismatches; /* of these: a body that was not the one that was sent */
     uint64_t dropped;    /* open loop: intended, but too many were waiting */
     int64_t window_ns;
-    int64_t proxy_cpu_ns; /* growth; -1: not known */
-    int64_t client_cpu_ns;
-    int64_t origin_cpu_ns;
-    int64_t others_cpu_ns;  /* of whoever else used the cores of the trial; -1: not known */
+    int64_t client_cpu_ns[LOAD_CLIENTS_MAX];
+
+    /* The same, of the client that reads it; else zeros. */
+    int64_t proxy_cpu_ns;                    /* growth; -1: not known */
+    int64_t origin_cpu_ns[LOAD_ORIGINS_MAX]; /* -1: not known */
+    int64_t cores_cpu_ns;   /* of the trial's cores, whoever used them; -1: not known */
     int64_t proxy_idle_kib; /* growth of memory by the idle connections */
-    int64_t proxy_kib;      /* memory at the end of the window */
+    int64_t proxy_kib;      /* memory at the end of the window; 0: not known */
+
     uint64_t idle_count;
     bool out_of_ports, out_of_descriptors;
     char first_error[LOAD_ERROR_MAX];
@@ -147,6 +178,9 @@ struct load_result {
     unsigned slot_count;
     uint32_t slots[LOAD_SLOTS_MAX]; /* units in each tenth of a second */
 };
+
+/* What the clients of a trial found out, one by one into zeros, is the trial's result. */
+void load_result_merge(struct load_result *into, const struct load_result *from);
 
 /* A body is a piece of an endless pattern, whose period no block size divides, so that what is
  * lost, doubled or moved is noticed. `len` at most LOAD_PATTERN_LEN_MAX. */

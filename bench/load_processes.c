@@ -3,6 +3,7 @@
 
 #include "bench/load_client.h"
 #include "bench/load_network.h"
+#include "bench/load_pki.h"
 #include "bench/proc.h"
 #include "core/base/clock.h"
 #include "core/options.h"
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CORES_MAX = 64, PATH_CAP = 512 };
+enum { PATH_CAP = 512 };
 
 #define START_NS      (20 * NS_PER_S)
 #define STOP_NS       (10 * NS_PER_S)
@@ -40,9 +41,8 @@ static void nap(int64_t ns)
     (void)nanosleep(&time, NULL);
 }
 
-/* A child that ends with its parent, on these cores; -1 and none: any. 0 in the child, -1: errno.
- */
-static pid_t fork_on(const int *cores, int count)
+/* A child that ends with its parent, on these cores; none: any. 0 in the child, -1: errno. */
+static pid_t fork_on(const struct load_cores *cores)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
@@ -52,7 +52,7 @@ static pid_t fork_on(const int *cores, int count)
         signal(SIGTERM, SIG_DFL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_TIMERSLACK, 1UL);
-        if (getppid() != parent || (count && cores[0] >= 0 && !proc_pin_to(cores, count))) {
+        if (getppid() != parent || (cores->count && !proc_pin_to(cores->list, cores->count))) {
             _exit(EXIT_STATUS_RUNTIME);
         }
     }
@@ -75,104 +75,154 @@ static bool reap(pid_t pid, int64_t limit_ns, int *status)
     return true;
 }
 
-/* ---- cores ---- */
-
-/* By what there is: the proxy has the last one for itself. */
-static void choose_cores(int cores[3])
+/* "the client with number 2 of 8"; "the client" where there is one. */
+static void say_who(const char *what, unsigned index, unsigned count, FILE *err)
 {
-    int allowed[CORES_MAX];
-    int count = proc_cores(allowed, CORES_MAX);
-
-    cores[0] = count ? allowed[count - 1] : -1;
-    cores[1] = count ? allowed[0] : -1;
-    cores[2] = count > 2 ? allowed[1] : cores[1];
+    fprintf(err, "weir bench: the %s", what);
+    if (count > 1) {
+        fprintf(err, " with number %u of %u", index + 1, count);
+    }
 }
 
-static bool read_cores(const char *text, int cores[3], FILE *err)
+/* How it ended, as waitpid() has it. */
+static void say_end(int status, FILE *err)
 {
-    int end = 0;
+    if (WIFSIGNALED(status)) {
+        fprintf(err, "it ended by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    } else {
+        fprintf(err, "it ended with status %d\n", WEXITSTATUS(status));
+    }
+}
 
-    if (!text) {
-        choose_cores(cores);
-        return true;
+/* ---- cores ---- */
+
+static bool read_cores(struct load_processes *p, FILE *err)
+{
+    const struct load_options *o = p->options;
+    struct load_crew crew = {.clients = o->clients, .origins = o->origins};
+    struct load_cores allowed;
+    char error[256];
+
+    for (size_t i = 0; i < o->workers_len; i++) {
+        crew.workers = o->workers[i] > crew.workers ? o->workers[i] : crew.workers;
     }
-    if (strcmp(text, "none") == 0) {
-        cores[0] = cores[1] = cores[2] = -1;
-        return true;
-    }
-    if (sscanf(text, "%4d,%4d,%4d%n", &cores[0], &cores[1], &cores[2], &end) != 3 || text[end] ||
-        cores[0] < 0 || cores[1] < 0 || cores[2] < 0) {
-        fputs("weir bench: --cores: three numbers with commas expected, as 1,0,0, or none\n", err);
+    allowed.count = proc_cores(allowed.list, LOAD_CORES_MAX);
+    if (!o->cores) {
+        load_cores_choose(&allowed, &crew, p->cores);
+    } else if (!load_cores_parse(o->cores, &allowed, &crew, p->cores, error, sizeof(error))) {
+        fprintf(err, "weir bench: --cores: %s\n", error);
         return false;
     }
-    for (int i = 0; i < 3; i++) {
-        int allowed[CORES_MAX];
-        int count = proc_cores(allowed, CORES_MAX);
-        bool is_there = false;
-
-        for (int j = 0; j < count; j++) {
-            is_there |= allowed[j] == cores[i];
-        }
-        if (!is_there) {
-            fprintf(err, "weir bench: --cores: this process may not use core %d\n", cores[i]);
-            return false;
-        }
+    if (!o->proxy) {
+        p->cores[LOAD_AT_PROXY] = load_proxy_cores(p, crew.workers);
     }
     return true;
 }
 
-int load_proxy_cores(const struct load_processes *p, unsigned workers, int cores[LOAD_WORKERS_MAX])
+struct load_cores load_proxy_cores(const struct load_processes *p, unsigned workers)
 {
-    int allowed[CORES_MAX];
-    int allowed_count = proc_cores(allowed, CORES_MAX);
-    int count = 0;
+    struct load_cores cores = p->cores[LOAD_AT_PROXY];
 
-    if (p->cores[0] < 0) {
-        return 0;
-    }
-    cores[count++] = p->cores[0];
-    for (int i = allowed_count - 1; i >= 0 && count < (int)workers; i--) {
-        if (allowed[i] != p->cores[0] && allowed[i] != p->cores[1] && allowed[i] != p->cores[2]) {
-            cores[count++] = allowed[i];
-        }
-    }
-    return count;
+    cores.count = cores.count < (int)workers ? cores.count : (int)workers;
+    return cores;
 }
 
-/* ---- the origin ---- */
-
-static bool start_origin(struct load_processes *p, FILE *err)
+/* That of one client or origin. */
+static struct load_cores core_of(const struct load_processes *p, enum load_place place,
+                                 unsigned index)
 {
-    char folder[PATH_CAP];
-    const char *ca_dir = p->options->ca_dir;
-    struct load_listeners listeners;
+    const struct load_cores *cores = &p->cores[place];
+    return (struct load_cores){cores->count ? 1 : 0, {load_cores_of(cores, index)}};
+}
+
+/* ---- the origins ---- */
+
+/* Waits until it can be asked. */
+static bool start_origin(struct load_processes *p, unsigned index, struct load_pki *pki, FILE *err)
+{
+    struct load_shared *shared = p->shared;
+    struct load_cores core = core_of(p, LOAD_AT_ORIGIN, index);
+    _Atomic int *is_ready = &shared->origin_is_ready[index];
+    char *fault = shared->origin_faults[index];
     int64_t end_ns = clock_monotonic_ns() + START_NS;
-    char error[512];
+    struct load_listeners listeners;
+    pid_t pid;
+
+    if (!load_origin_bind(&p->ports, index == 0, &listeners, fault, LOAD_FAULT_MAX)) {
+        fprintf(err, "weir bench: origin: %s\n", fault);
+        return false;
+    }
+    pid = fork_on(&core);
+    if (pid == 0) {
+        load_origin_serve(&listeners, pki, is_ready, fault, LOAD_FAULT_MAX);
+        _exit(EXIT_STATUS_RUNTIME);
+    }
+    p->origin_pids[index] = pid > 0 ? pid : 0;
+    load_origin_unbind(&listeners);
+    while (p->origin_pids[index] && !*is_ready && clock_monotonic_ns() < end_ns) {
+        if (waitpid(pid, NULL, WNOHANG) != 0) {
+            p->origin_pids[index] = 0;
+        } else {
+            nap(POLL_NS);
+        }
+    }
+    if (!*is_ready) {
+        say_who("origin", index, p->options->origins, err);
+        fprintf(err, " does not start: %s\n", fault[0] ? fault : strerror(errno));
+    }
+    return *is_ready;
+}
+
+/* Several are one server to whoever asks them. */
+static bool share_pki(const struct load_processes *p, struct load_pki *pki, char *error, size_t cap)
+{
+    const char *const names[LOAD_PKI_SHARED_MAX] = {load_options_host(p->options, LOAD_INTERCEPT),
+                                                    load_options_host(p->options, LOAD_CONNECT)};
+
+    return p->options->origins == 1 || load_pki_share(pki, names, error, cap);
+}
+
+static bool start_origins(struct load_processes *p, FILE *err)
+{
+    const char *ca_dir = p->options->ca_dir;
+    struct load_pki pki = {.ca = NULL};
+    char folder[PATH_CAP], error[LOAD_FAULT_MAX];
+    bool done;
 
     snprintf(folder, sizeof(folder), "%s/origin-ca", p->folder);
     ca_dir = ca_dir ? ca_dir : folder;
     snprintf(p->origin_ca, sizeof(p->origin_ca), "%s/weir-ca-cert.pem", ca_dir);
     p->ports = p->options->ports;
-    if (!load_origin_bind(&p->ports, &listeners, error, sizeof(error))) {
-        fprintf(err, "weir bench: origin: %s\n", error);
+    if (!load_pki_open(&pki, ca_dir, error, sizeof(error))) {
+        fprintf(err, "weir bench: the origin does not start: %s\n", error);
         return false;
     }
-    p->origin_pid = fork_on(&p->cores[2], 1);
-    if (p->origin_pid == 0) {
-        load_origin_serve(&listeners, ca_dir, &p->shared->origin_is_ready, p->shared->error,
-                          sizeof(p->shared->error));
-        _exit(EXIT_STATUS_RUNTIME);
+    done = share_pki(p, &pki, error, sizeof(error));
+    if (!done) {
+        fprintf(err, "weir bench: the origin does not start: %s\n", error);
     }
-    load_origin_unbind(&listeners);
-    while (p->origin_pid > 0 && !p->shared->origin_is_ready && clock_monotonic_ns() < end_ns &&
-           waitpid(p->origin_pid, NULL, WNOHANG) == 0) {
-        nap(POLL_NS);
+    for (unsigned i = 0; i < p->options->origins && done; i++) {
+        done = start_origin(p, i, &pki, err);
     }
-    if (!p->shared->origin_is_ready) {
-        fprintf(err, "weir bench: the origin does not start: %s\n",
-                p->shared->error[0] ? p->shared->error : strerror(errno));
+    load_pki_close(&pki);
+    return done;
+}
+
+/* False: one has ended, which nobody asked it to do; said so. */
+static bool origins_are_there(struct load_processes *p, FILE *err)
+{
+    for (unsigned i = 0; i < p->options->origins; i++) {
+        int status = 0;
+
+        if (waitpid(p->origin_pids[i], &status, WNOHANG) != 0) {
+            p->origin_pids[i] = 0;
+            say_who("origin", i, p->options->origins, err);
+            fputs(" is gone: ", err);
+            say_end(status, err);
+            return false;
+        }
     }
-    return p->shared->origin_is_ready;
+    return true;
 }
 
 /* ---- the proxy ---- */
@@ -293,7 +343,7 @@ static void say_log(const char *log, FILE *err)
 static bool start_weir(struct load_processes *p, const struct load_plan *plan, FILE *err)
 {
     char config[PATH_CAP], log[PATH_CAP];
-    int cores[LOAD_WORKERS_MAX];
+    struct load_cores cores = load_proxy_cores(p, plan->workers);
     int64_t end_ns = clock_monotonic_ns() + START_NS;
     uint16_t port = 0;
 
@@ -304,7 +354,7 @@ static bool start_weir(struct load_processes *p, const struct load_plan *plan, F
         fprintf(err, "weir bench: %s: %s\n", config, strerror(errno));
         return false;
     }
-    p->proxy_pid = fork_on(cores, load_proxy_cores(p, plan->workers, cores));
+    p->proxy_pid = fork_on(&cores);
     if (p->proxy_pid == 0) {
         exec_proxy(p, config, log);
     }
@@ -357,47 +407,130 @@ bool load_proxy_stop(struct load_processes *p, FILE *err)
 
 /* ---- a trial ---- */
 
-bool load_trial_run(struct load_processes *p, const struct load_plan *plan,
-                    void (*watch)(void *context, const struct load_result *result), void *context,
-                    FILE *err)
+static bool start_client(struct load_processes *p, const struct load_plan *plan, unsigned index,
+                         FILE *err)
 {
+    struct load_cores core = core_of(p, LOAD_AT_CLIENT, index);
     struct load_shared *shared = p->shared;
+    pid_t pid;
+
+    memset(&shared->results[index], 0, sizeof(shared->results[index]));
+    shared->faults[index][0] = '\0';
+    pid = fork_on(&core);
+    if (pid == 0) {
+        struct load_plan part = load_plan_part(plan, index);
+        bool done = load_client_run(&part, shared->meetings, &shared->results[index],
+                                    shared->faults[index], LOAD_FAULT_MAX);
+        _exit(done ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME);
+    }
+    if (pid < 0) {
+        fprintf(err, "weir bench: no process for a client: %s\n", strerror(errno));
+        return false;
+    }
+    p->client_pids[index] = pid;
+    return true;
+}
+
+static void kill_clients(struct load_processes *p)
+{
+    int status;
+
+    for (unsigned i = 0; i < LOAD_CLIENTS_MAX; i++) {
+        if (p->client_pids[i]) {
+            kill(p->client_pids[i], SIGKILL);
+        }
+    }
+    for (unsigned i = 0; i < LOAD_CLIENTS_MAX; i++) {
+        if (p->client_pids[i]) {
+            (void)waitpid(p->client_pids[i], &status, 0);
+            p->client_pids[i] = 0;
+        }
+    }
+}
+
+/* How many are at work. -1: one could not; said why. */
+static int count_clients(struct load_processes *p, unsigned clients, FILE *err)
+{
+    int count = 0;
+
+    for (unsigned i = 0; i < clients; i++) {
+        int status = 0;
+
+        if (!p->client_pids[i]) {
+            continue;
+        }
+        if (waitpid(p->client_pids[i], &status, WNOHANG) == 0) {
+            count++;
+            continue;
+        }
+        p->client_pids[i] = 0;
+        if (status != 0) {
+            say_who("client", i, clients, err);
+            fputs(" could not work: ", err);
+            if (p->shared->faults[i][0]) {
+                fprintf(err, "%s\n", p->shared->faults[i]);
+            } else {
+                say_end(status, err);
+            }
+            return -1;
+        }
+    }
+    return count;
+}
+
+static void merge_results(struct load_processes *p, unsigned clients)
+{
+    memset(&p->result, 0, sizeof(p->result));
+    for (unsigned i = 0; i < clients; i++) {
+        load_result_merge(&p->result, &p->shared->results[i]);
+    }
+}
+
+static bool await_clients(struct load_processes *p, const struct load_plan *plan,
+                          void (*watch)(void *context, const struct load_result *result),
+                          void *context, FILE *err)
+{
     int64_t start_ns = clock_monotonic_ns();
     int64_t limit_ns = plan->warmup_ns + plan->window_ns + TRIAL_MORE_NS;
     int64_t watched_ns = start_ns;
-    int status = 0;
-    pid_t pid;
+    int count;
 
-    memset(&shared->result, 0, sizeof(shared->result));
-    shared->error[0] = '\0';
-    pid = fork_on(&plan->core, 1);
-    if (pid == 0) {
-        bool done = load_client_run(plan, &shared->result, shared->error, sizeof(shared->error));
-        _exit(done ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME);
-    }
-    while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0) {
+    while ((count = count_clients(p, plan->clients, err)) > 0) {
         int64_t now_ns = clock_monotonic_ns();
 
         if (now_ns - start_ns > limit_ns || load_is_interrupted) {
-            kill(pid, SIGKILL);
-            (void)waitpid(pid, &status, 0);
             fputs(load_is_interrupted ? "weir bench: interrupted\n"
                                       : "weir bench: a trial does not end\n",
                   err);
             return false;
         }
+        if (!origins_are_there(p, err)) {
+            return false;
+        }
         if (now_ns - watched_ns > WATCH_NS) {
             watched_ns = now_ns;
-            watch(context, &shared->result);
+            merge_results(p, plan->clients);
+            watch(context, &p->result);
         }
         nap(POLL_NS);
     }
-    if (pid < 0 || status != 0) {
-        fprintf(err, "weir bench: the client could not work: %s\n",
-                shared->error[0] ? shared->error : "it ended by a signal");
-        return false;
+    return count == 0 && origins_are_there(p, err);
+}
+
+bool load_trial_run(struct load_processes *p, const struct load_plan *plan,
+                    void (*watch)(void *context, const struct load_result *result), void *context,
+                    FILE *err)
+{
+    bool done = true;
+
+    memset(p->shared->meetings, 0, sizeof(p->shared->meetings));
+    for (unsigned i = 0; i < plan->clients && done; i++) {
+        done = start_client(p, plan, i, err);
     }
-    return true;
+    done = done && await_clients(p, plan, watch, context, err);
+    kill_clients(p);
+    merge_results(p, plan->clients);
+    return done;
 }
 
 /* ---- life ---- */
@@ -415,8 +548,7 @@ static void raise_descriptor_limit(void)
 bool load_processes_init(struct load_processes *p, const struct load_options *options, FILE *err)
 {
     *p = (struct load_processes){.options = options};
-    return read_cores(options->cores, p->cores, err) &&
-           (!options->proxy || parse_proxy(p, options->proxy, err));
+    return read_cores(p, err) && (!options->proxy || parse_proxy(p, options->proxy, err));
 }
 
 bool load_processes_begin(struct load_processes *p, FILE *err)
@@ -444,9 +576,10 @@ bool load_processes_begin(struct load_processes *p, FILE *err)
         snprintf(p->proxy_ca, sizeof(p->proxy_ca), "%s/proxy-ca/weir-ca-cert.pem", p->folder);
     }
     if (!load_options_need_network(options)) {
-        return start_origin(p, err);
+        return start_origins(p, err);
     }
-    return load_network_enter(err) && start_origin(p, err) && load_network_redirect(&p->ports, err);
+    return load_network_enter(err) && start_origins(p, err) &&
+           load_network_redirect(&p->ports, err);
 }
 
 void load_processes_end(struct load_processes *p)
@@ -457,9 +590,11 @@ void load_processes_end(struct load_processes *p)
         kill(p->proxy_pid, SIGKILL);
         (void)reap(p->proxy_pid, STOP_NS, &status);
     }
-    if (p->origin_pid > 0) {
-        kill(p->origin_pid, SIGKILL);
-        (void)reap(p->origin_pid, STOP_NS, &status);
+    for (unsigned i = 0; i < LOAD_ORIGINS_MAX; i++) {
+        if (p->origin_pids[i]) {
+            kill(p->origin_pids[i], SIGKILL);
+            (void)reap(p->origin_pids[i], STOP_NS, &status);
+        }
     }
     temp_folder_remove(p->folder);
     if (p->shared) {

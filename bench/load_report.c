@@ -56,6 +56,22 @@ const struct load_case *load_results_reference(const struct load_results *result
     return NULL;
 }
 
+const struct load_case *load_results_base(const struct load_results *results,
+                                          const struct load_case *one)
+{
+    const struct load_case *base = one;
+
+    for (size_t i = 0; i < results->case_count && results->options->rate_hz == 0; i++) {
+        const struct load_case *other = &results->cases[i];
+
+        if (other->mode == one->mode && other->profile == one->profile &&
+            other->variant == one->variant && other->workers < base->workers) {
+            base = other;
+        }
+    }
+    return base == one ? NULL : base;
+}
+
 void load_case_name(const struct load_case *one, char name[LOAD_CASE_NAME_MAX])
 {
     bool is_plain = one->variant == LOAD_PLAIN;
@@ -130,7 +146,7 @@ static void warn_of_others(struct load_results *results)
     }
 }
 
-/* A core that is full says more of the client than of the proxy. */
+/* A core that is full says more of who is on it than of the proxy. */
 static void warn_of_busy(struct load_results *results)
 {
     char names[LOAD_WARNING_MAX - 128], name[LOAD_CASE_NAME_MAX];
@@ -138,18 +154,16 @@ static void warn_of_busy(struct load_results *results)
 
     for (size_t i = 0; i < results->case_count; i++) {
         const struct load_case *one = &results->cases[i];
-        double client = load_case_spread(one, FIGURE_CLIENT_BUSY).median;
-        double origin = load_case_spread(one, FIGURE_ORIGIN_BUSY).median;
 
-        if ((results->is_shared_core && !isnan(origin) ? client + origin : client) > BUSY_MAX) {
+        if (load_case_spread(one, FIGURE_LOAD_BUSY).median > BUSY_MAX) {
             load_case_name(one, name);
             text_printf(&t, "%s%s", t.len ? ", " : "", name);
         }
     }
     if (t.len) {
         load_results_add_warning(results,
-                                 "the client's core was full: rate and latency are the client's, "
-                                 "CPU time of the proxy stands: %.*s%s",
+                                 "the core of a client or an origin was full: rate and latency are "
+                                 "theirs, CPU time of the proxy stands: %.*s%s",
                                  (int)t.len, names, t.overflow ? ", ..." : "");
     }
 }
@@ -198,16 +212,17 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
 static void warn_of_workers(struct load_results *results)
 {
     const struct load_options *o = results->options;
+    unsigned core_count = (unsigned)results->cores[LOAD_AT_PROXY].count;
     unsigned most = 0;
 
     for (size_t i = 0; i < o->workers_len; i++) {
         most = o->workers[i] > most ? o->workers[i] : most;
     }
-    if (results->proxy_core_count && most > results->proxy_core_count) {
+    if (core_count && most > core_count) {
         load_results_add_warning(results,
                                  "%u workers share %u of the cores, and what they do to each other "
                                  "on several is not seen: compare their CPU time alone",
-                                 most, results->proxy_core_count);
+                                 most, core_count);
     }
     if (o->workers_len > 1 && !o->rate_hz) {
         load_results_add_warning(results, "CPU times of several workers are only comparable at the "
@@ -223,9 +238,11 @@ void load_results_warn(struct load_results *results)
                                  "this build of weir has slow checks: do not quote its figures");
     }
 #endif
-    if (results->cores[0] >= 0 && results->cores[0] == results->cores[1]) {
+    if (load_cores_share(&results->cores[LOAD_AT_PROXY], &results->cores[LOAD_AT_CLIENT])) {
         load_results_add_warning(results, "proxy and client share a core");
-    } else if (results->cores[0] < 0) {
+    } else if (load_cores_share(&results->cores[LOAD_AT_PROXY], &results->cores[LOAD_AT_ORIGIN])) {
+        load_results_add_warning(results, "proxy and origin share a core");
+    } else if (results->cores[LOAD_AT_PROXY].count == 0) {
         load_results_add_warning(results, "nothing is pinned: CPU times vary more");
     }
     warn_of_workers(results);
@@ -291,17 +308,33 @@ void load_results_sentence(const struct load_results *results, char *text, size_
     text[t.len] = '\0';
 }
 
+static void print_cores(const struct load_results *results, FILE *out)
+{
+    static const char *const who[] = {"proxy, ", "client, ", "origin; "};
+    bool are_many = false;
+
+    for (int i = 0; i < LOAD_PLACE_COUNT; i++) {
+        are_many |= results->cores[i].count > 1;
+    }
+    for (int i = 0; i < LOAD_PLACE_COUNT && results->cores[i].count; i++) {
+        char text[LOAD_CORES_TEXT_MAX];
+
+        load_cores_print(&results->cores[i], text);
+        fprintf(out, "%s%s for the %s", i ? "" : are_many ? "cores " : "core ", text, who[i]);
+    }
+}
+
 static void print_circumstances(const struct load_results *results, FILE *out)
 {
     const struct load_options *options = results->options;
 
     fprintf(out, "%s; %s, %d cores, %s\n", results->proxy, results->machine.cpu,
             results->machine.core_count, results->machine.kernel);
-    if (results->cores[0] >= 0) {
-        fprintf(out, "core %d for the proxy, %d for the client, %d for the origin; ",
-                results->cores[0], results->cores[1], results->cores[2]);
-    }
+    print_cores(results, out);
     fprintf(out, "%u connections, ", options->connections);
+    if (options->clients > 1 || options->origins > 1) {
+        fprintf(out, "%u clients, %u origins, ", options->clients, options->origins);
+    }
     if (options->rate_hz) {
         fprintf(out, "%u/s%s, ", options->rate_hz, options->is_poisson ? " at random times" : "");
     } else {
@@ -422,6 +455,48 @@ static void print_costs(const struct load_results *results, FILE *out)
     }
 }
 
+bool load_case_scaling(const struct load_results *results, const struct load_case *one, char *text,
+                       size_t cap)
+{
+    struct load_spread scaling = load_case_spread(one, FIGURE_SCALING);
+    const struct load_case *base = load_results_base(results, one);
+    struct text t = text_make(text, cap - 1);
+    double more;
+
+    if (!base || isnan(scaling.median)) {
+        return false;
+    }
+    more = (double)one->workers / base->workers;
+    text_printf(&t, "%u workers do %.2f times the work of ", one->workers, scaling.median * more);
+    if (base->workers > 1) {
+        text_unsigned(&t, base->workers);
+    } else {
+        text_string(&t, "one");
+    }
+    text_printf(&t, " (%.2f to %.2f), %.2f of linear", scaling.min * more, scaling.max * more,
+                scaling.median);
+    text[t.len] = '\0';
+    return true;
+}
+
+static void print_scaling(const struct load_results *results, FILE *out)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        char name[LOAD_CASE_NAME_MAX], scaling[160];
+
+        if (load_case_scaling(results, &results->cases[i], scaling, sizeof(scaling))) {
+            load_case_name(&results->cases[i], name);
+            fprintf(out, "%s  %s: %s\n",
+                    is_first ? "\nRequests a second, against fewer workers in the same round:\n"
+                             : "",
+                    name, scaling);
+            is_first = false;
+        }
+    }
+}
+
 void load_results_print(const struct load_results *results, FILE *out)
 {
     char sentence[2048];
@@ -435,6 +510,7 @@ void load_results_print(const struct load_results *results, FILE *out)
               "round;\ncpu is the proxy's CPU time a request.\n",
               out);
         print_costs(results, out);
+        print_scaling(results, out);
     }
     for (size_t i = 0; i < results->warning_count; i++) {
         fprintf(out, "%s%s\n", i == 0 ? "\nWith care:\n  " : "  ", results->warnings[i]);

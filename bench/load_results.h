@@ -46,11 +46,9 @@ struct load_machine {
 struct load_results {
     const struct load_options *options;
     struct load_machine machine;
-    int64_t wall_ns;           /* when it began */
-    char proxy[128];           /* "weir 0.1.0", or its address */
-    int cores[3];              /* of proxy, client and origin; -1: not pinned */
-    bool is_shared_core;       /* of client and origin */
-    unsigned proxy_core_count; /* that workers of weir can have; 0: not pinned */
+    int64_t wall_ns;                           /* when it began */
+    char proxy[128];                           /* "weir 0.1.0", or its address */
+    struct load_cores cores[LOAD_PLACE_COUNT]; /* none: not pinned */
     struct load_case *cases;
     size_t case_count;
     char warnings[LOAD_WARNINGS_MAX][LOAD_WARNING_MAX];
@@ -66,6 +64,11 @@ const struct load_case *load_results_find(const struct load_results *results, en
  * workers as are named first. Null: it is that itself, or there is none. */
 const struct load_case *load_results_reference(const struct load_results *results,
                                                const struct load_case *one);
+
+/* What its throughput is related to: the same weir with the fewest workers that were named, the
+ * first of them. Null: it is that itself, or the rate was given. */
+const struct load_case *load_results_base(const struct load_results *results,
+                                          const struct load_case *one);
 
 /* "MODE/PROFILE", with "+VARIANT" if it is not plain, and "@WORKERS" if it is not 1. */
 void load_case_name(const struct load_case *one, char name[LOAD_CASE_NAME_MAX]);
@@ -83,6 +86,9 @@ extern const double load_curve_shares[LOAD_CURVE_POINTS];
 /* What logging, detection or more workers cost in this case, and the bound if there is one. False:
  * it has no ratio. */
 bool load_case_cost(const struct load_case *one, char *text, size_t cap);
+/* How much more a weir with more workers does in this case. False: it has no such figure. */
+bool load_case_scaling(const struct load_results *results, const struct load_case *one, char *text,
+                       size_t cap);
 /* One sentence, with its full stop. */
 void load_results_sentence(const struct load_results *results, char *text, size_t cap);
 void load_results_print(const struct load_results *results, FILE *out);

@@ -3,6 +3,7 @@
 
 #include "bench/grow.h"
 #include "bench/load_network.h"
+#include "bench/load_pki.h"
 #include "bench/load_results.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
@@ -100,27 +101,14 @@ static bool make_cases(struct run *run)
     return results->case_count != 0;
 }
 
-static void choose_host(const struct load_options *o, enum load_mode mode, char host[LOAD_HOST_MAX])
+static void add_cores(struct load_cores *all, const struct load_cores *cores)
 {
-    bool is_tunnel = mode == LOAD_CONNECT || mode == LOAD_CONNECT_TLS;
-    const char *name = is_tunnel ? "origin.tunnel.bench.test" : "origin.bench.test";
+    for (int i = 0; i < cores->count; i++) {
+        const struct load_cores core = {1, {cores->list[i]}};
 
-    if (o->proxy) {
-        name = o->host ? o->host : "localhost";
-    }
-    snprintf(host, LOAD_HOST_MAX, "%s", name);
-}
-
-/* Some may be shared. */
-static void add_core(struct load_plan *plan, int core)
-{
-    bool is_there = core < 0;
-
-    for (int i = 0; i < plan->core_count; i++) {
-        is_there |= plan->cores[i] == core;
-    }
-    if (!is_there) {
-        plan->cores[plan->core_count++] = core;
+        if (!load_cores_share(all, &core)) {
+            all->list[all->count++] = cores->list[i];
+        }
     }
 }
 
@@ -128,12 +116,16 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
                                double rate_hz, unsigned trial)
 {
     const struct load_options *o = processes->options;
+    const struct load_cores *cores = processes->cores;
+    unsigned bulk_max = o->clients > BULK_CONNECTIONS_MAX ? o->clients : BULK_CONNECTIONS_MAX;
     bool is_bulk = one->profile == LOAD_DOWN || one->profile == LOAD_UP;
     struct load_plan plan = {
         .mode = one->mode,
         .profile = one->profile,
         .variant = one->variant,
         .workers = one->workers,
+        .clients = o->clients,
+        .origins = o->origins,
         .connections = o->connections,
         .rate_hz = rate_hz,
         .is_poisson = o->is_poisson,
@@ -145,31 +137,36 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         .has_whole_url = one->mode == LOAD_FORWARD && !o->is_fixed,
         .seed = trial + 1,
         .trial = trial,
-        .origin_pid = processes->origin_pid,
         .trust_file = load_modes[one->mode].is_opened ? processes->proxy_ca : processes->origin_ca,
-        .core = processes->cores[1],
     };
 
+    for (unsigned i = 0; i < o->clients; i++) {
+        plan.client_cores[i] = load_cores_of(&cores[LOAD_AT_CLIENT], i);
+    }
+    for (unsigned i = 0; i < o->origins; i++) {
+        plan.origin_cores[i] = load_cores_of(&cores[LOAD_AT_ORIGIN], i);
+        plan.origin_pids[i] = processes->origin_pids[i];
+    }
     /* Where another proxy runs is only known when it is said. */
     if (!o->proxy) {
-        plan.core_count = load_proxy_cores(processes, one->workers, plan.cores);
+        plan.cores = load_proxy_cores(processes, one->workers);
     } else if (o->cores) {
-        add_core(&plan, processes->cores[0]);
+        plan.cores = cores[LOAD_AT_PROXY];
     }
-    if (plan.core_count) {
-        add_core(&plan, processes->cores[1]);
-        add_core(&plan, processes->cores[2]);
+    if (plan.cores.count) {
+        add_cores(&plan.cores, &cores[LOAD_AT_CLIENT]);
+        add_cores(&plan.cores, &cores[LOAD_AT_ORIGIN]);
     }
     if (one->profile == LOAD_IDLE) {
         plan.connections = o->idle_connections;
         plan.rate_hz = 0;
-    } else if (is_bulk && plan.connections > BULK_CONNECTIONS_MAX) {
-        plan.connections = BULK_CONNECTIONS_MAX;
+    } else if (is_bulk && plan.connections > bulk_max) {
+        plan.connections = bulk_max;
     }
     (void)address_parse_ip(&plan.origin, SPAN_LITERAL("127.0.0.1"), processes->ports.clear);
     (void)address_parse_ip(&plan.origin_tls, SPAN_LITERAL("127.0.0.1"), processes->ports.tls);
     (void)address_parse_ip(&plan.source, SPAN_LITERAL(LOAD_NETWORK_CLIENT), 0);
-    choose_host(o, one->mode, plan.host);
+    snprintf(plan.host, sizeof(plan.host), "%s", load_options_host(o, one->mode));
     return plan;
 }
 
@@ -233,7 +230,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
     if (has_proxy && !load_proxy_stop(&run->processes, run->err)) {
         done = false;
     }
-    load_figures_take(&plan, &run->processes.shared->result, figures);
+    load_figures_take(&plan, &run->processes.result, figures);
     if (done) {
         say_trial(run, figures);
     }
@@ -242,7 +239,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
 
 static void keep(struct run *run, struct load_case *one)
 {
-    const struct load_result *result = &run->processes.shared->result;
+    const struct load_result *result = &run->processes.result;
 
     if (one->profile != LOAD_IDLE) {
         histogram_merge(&one->latency, &result->latency);
@@ -280,12 +277,17 @@ static bool make_rounds(struct run *run)
             const struct load_case *baseline =
                 load_results_find(results, load_modes[one->mode].baseline, one->profile);
             const struct load_case *reference = load_results_reference(results, one);
+            const struct load_case *base = load_results_base(results, one);
 
             if (load_modes[one->mode].has_proxy && baseline) {
                 load_figures_add(one->figures[round], baseline->figures[round]);
             }
             if (reference) {
                 load_figures_relate(one->figures[round], reference->figures[round]);
+            }
+            if (base) {
+                load_figures_scale(one->figures[round], base->figures[round],
+                                   (double)one->workers / base->workers);
             }
         }
     }
@@ -373,7 +375,8 @@ static bool check_require(const struct run *run, const struct load_require *requ
         char name[LOAD_CASE_NAME_MAX];
 
         if (!load_require_concerns(require, one->mode, one->profile) ||
-            (isnan(value) && (require->profile < 0 || require->figure == FIGURE_CPU_RATIO))) {
+            (isnan(value) && (require->profile < 0 || require->figure == FIGURE_CPU_RATIO ||
+                              require->figure == FIGURE_SCALING))) {
             continue; /* a figure that this profile, or what others are related to, does not have */
         }
         is_there = true;
@@ -428,12 +431,6 @@ static int answer(struct run *run, FILE *out)
     return done ? judge(run) : EXIT_STATUS_CANNOT_CREATE;
 }
 
-static unsigned count_proxy_cores(const struct load_processes *p)
-{
-    int cores[LOAD_WORKERS_MAX];
-    return (unsigned)load_proxy_cores(p, LOAD_WORKERS_MAX, cores);
-}
-
 static int run_all(const struct load_options *options, FILE *out, FILE *err)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -457,9 +454,6 @@ static int run_all(const struct load_options *options, FILE *out, FILE *err)
         status = EXIT_STATUS_USAGE;
     } else if (load_processes_begin(&run->processes, err)) {
         memcpy(run->results.cores, run->processes.cores, sizeof(run->results.cores));
-        run->results.proxy_core_count = count_proxy_cores(&run->processes);
-        run->results.is_shared_core =
-            run->results.cores[1] >= 0 && run->results.cores[1] == run->results.cores[2];
         if (options->has_find_max ? search_max(run) : make_rounds(run)) {
             status = answer(run, out);
         }
@@ -476,19 +470,22 @@ static int run_origin(const struct load_options *options, FILE *out, FILE *err)
     struct load_ports ports = options->ports;
     struct load_listeners listeners;
     static _Atomic int is_ready;
+    struct load_pki pki;
     char error[512];
 
     if (!options->ca_dir) {
         fputs("weir bench: --ca-dir DIR is missing\nweir bench origin --help explains it\n", err);
         return EXIT_STATUS_USAGE;
     }
-    if (!load_origin_bind(&ports, &listeners, error, sizeof(error))) {
+    if (!load_origin_bind(&ports, true, &listeners, error, sizeof(error))) {
         fprintf(err, "weir bench: %s\n", error);
         return EXIT_STATUS_CANNOT_CREATE;
     }
     fprintf(out, "{\"http\":%u,\"https\":%u,\"dns\":%u}\n", ports.clear, ports.tls, ports.dns);
     fflush(out);
-    load_origin_serve(&listeners, options->ca_dir, &is_ready, error, sizeof(error));
+    if (load_pki_open(&pki, options->ca_dir, error, sizeof(error))) {
+        load_origin_serve(&listeners, &pki, &is_ready, error, sizeof(error));
+    }
     fprintf(err, "weir bench: %s\n", error);
     return EXIT_STATUS_RUNTIME;
 }

@@ -42,6 +42,7 @@ class LyingProxy:
 
     def __init__(self, spoil=lambda data, at: data):
         self.spoil = spoil
+        self.heads = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -57,6 +58,9 @@ class LyingProxy:
     def relay(self, client):
         with client:
             head = client.recv(65536)
+            if not head:  # it was opened when the trial ended
+                return
+            self.heads.append(head)
             port = int(re.search(rb"^\S+ http://[^:]+:(\d+)", head).group(1))
             with socket.create_connection(("127.0.0.1", port)) as server:
                 server.sendall(re.sub(rb"http://[^/]+", b"", head, count=1))
@@ -83,10 +87,6 @@ class LyingProxy:
 
 class FixedProxy(LyingProxy):
     """Sends all to one place, which the harness chooses when it starts: it is in Host."""
-
-    def __init__(self):
-        super().__init__()
-        self.heads = []
 
     def relay(self, client):
         with client:
@@ -194,6 +194,73 @@ class Load(Case):
         self.assertTrue(results["configuration"]["own_network"])
         self.assertRegex(out, r"\Aweir \S+ takes for transparent/small \d.* us of CPU a request")
         self.assertEqual(before, os.stat("/proc/self/ns/net").st_ino)
+
+    def test_several(self):
+        """Clients and origins as processes of their own: no errors, and one result."""
+        results, out, _ = self.run_json(
+            "--seconds", "0.15", "--modes", "forward,intercept", "--profiles",
+            "resumed,up,idle,slow", "--connections", "5", "--idle-connections", "101",
+            "--bulk-kib", "256", "--clients", "3", "--origins", "2")
+        self.assertEqual((results["configuration"]["clients"], results["configuration"]["origins"]),
+                         (3, 2))
+        self.assertEqual(len(results["cases"]), 2 + 3 + 3 + 4)
+        for one in results["cases"]:
+            self.check_case(one)
+            figures = {name: figure["median"] for name, figure in one["figures"].items()}
+            if one["profile"] == "resumed":  # whichever origin a client came to
+                self.assertLess(0.7, figures["resumed"], one)
+            if one["profile"] != "idle":
+                self.assertLessEqual(figures["client_busy"], figures["load_busy"] * 1.0001)
+                self.assertLess(0, figures["origin_busy"])
+        self.assertIn("5 connections, 3 clients, 2 origins, closed loop", out)
+
+    def test_scaling(self):
+        """What more workers do: told, in the results, and a figure that can be bounded."""
+        results, out, err = self.run_json(
+            "--modes", "forward", "--profiles", "small", "--workers", "1,2", "--clients", "2",
+            "--alone", "--require", "scaling>1000", code=99)
+        self.assertEqual(["scaling" in one["figures"] for one in results["cases"]], [False, True])
+        rates = [one["figures"]["rate_hz"]["median"] for one in results["cases"]]
+        scaling = results["cases"][1]["figures"]["scaling"]["median"]
+        self.assertAlmostEqual(scaling, rates[1] / rates[0] / 2, delta=1e-4)
+        self.assertRegex(out, r"(?m)^  forward/small@2: 2 workers do \S+ times the work of one "
+                              r"\(\S+ to \S+\), \S+ of linear$")
+        self.assertRegex(err, r"scaling>1000 does not hold: forward/small@2 has \d")
+        self.assertNotIn("forward/small has", err)
+
+    def test_several_open_loop(self):
+        """The rate is that of all clients together, in a network of their own, too."""
+        mode = "transparent"
+        try:
+            need_network()
+        except unittest.SkipTest:
+            mode = "forward"
+        results, _, _ = self.run_json("--modes", mode, "--profiles", "small", "--rate", "400",
+                                      "--clients", "4", "--origins", "2", "--connections", "8",
+                                      "--poisson")
+        for one in results["cases"]:
+            self.check_case(one)
+            self.assertAlmostEqual(one["figures"]["rate_hz"]["median"], 400, delta=250)
+
+    def test_several_hosts(self):
+        """No two clients take the same new host."""
+        proxy = LyingProxy()
+        results, _, _ = self.run_proxy(proxy, "--profiles", "hosts", "--clients", "2")
+        self.check_case(results["cases"][1])
+        names = [re.search(rb"(?m)^Host: ([^:]+)", head).group(1) for head in proxy.heads]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertEqual({int(name[1:name.index(b"-")]) % 2 for name in names}, {0, 1})
+
+    def test_cores(self):
+        """Lists for each place; what cannot be is told with its byte."""
+        core = min(os.sched_getaffinity(0))
+        results, out, _ = self.run_json("--modes", "forward", "--profiles", "small", "--clients",
+                                        "2", "--cores", f"{core}/{core}-{core}/{core}")
+        self.assertEqual(results["configuration"]["cores"], f"{core}/{core}/{core}")
+        self.assertIn("proxy and client share a core", out)
+        _, err = self.bench("run", "--cores", "0-1,0,0", code=64)
+        self.assertIn("weir bench: --cores: byte 1: a comma expected; three cores with commas "
+                      "expected, for proxy, client and origin, as 1,0,0, or three lists", err)
 
     def test_no_network(self):
         """Without nft that works the transparent modes say so, and the others do not ask for it."""
@@ -412,7 +479,7 @@ class Load(Case):
             _, err = self.bench("run", "--proxy", address, "--modes", "forward", code=64)
             self.assertIn(words, err)
         _, err = self.bench("run", "--cores", "0,0,9999", code=64)
-        self.assertIn("--cores: this process may not use core 9999", err)
+        self.assertIn("--cores: byte 4: this process may not use core 9999, only ", err)
 
     def test_compare(self):
         results, _, _ = self.run_json("--modes", "forward", "--profiles", "small")
@@ -432,23 +499,49 @@ class Load(Case):
         _, err = self.bench("compare", before, "absent", code=78)
         self.assertIn("absent", err)
 
-    def test_interrupted(self):
-        """Its processes end with it, and its folder goes."""
-        weir = subprocess.Popen([harness.BINARY, "bench", "run", "--seconds", "60", "--modes",
-                                 "intercept", "--profiles", "small"], cwd=self.folder,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def begin(self, *arguments):
+        """A run of its own, in its first trial: itself, and its children in their order."""
+        weir = subprocess.Popen([harness.BINARY, "bench", "run", "--seconds", "60", "--profiles",
+                                 "small", *arguments], cwd=self.folder, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
         self.addCleanup(weir.kill)
-        children = f"/proc/{weir.pid}/task/{weir.pid}/children"
+        path = f"/proc/{weir.pid}/task/{weir.pid}/children"
+        several = int(arguments[arguments.index("--clients") + 1]) \
+            if "--clients" in arguments else 1
 
         def started():
-            with open(children, encoding="ascii") as file:
-                return file.read().split()[1:]  # the origin, and a client or a proxy
-        pids = harness.wait_for("a trial", started)
-        weir.send_signal(signal.SIGINT)
+            with open(path, encoding="ascii") as file:
+                pids = [int(pid) for pid in file.read().split()]
+            return pids if len(pids) == 2 * several else None  # origins and clients
+        return weir, harness.wait_for("a trial", started)
+
+    def check_end(self, weir, pids, code, message):
+        """Its processes end with it, and its folder goes."""
         _, err = weir.communicate(timeout=harness.WAIT_S)
-        self.assertEqual((weir.returncode, err.decode()), (1, "weir bench: interrupted\n"))
-        self.assertEqual([pid for pid in pids if os.path.exists("/proc/" + pid)], [])
+        self.assertEqual((weir.returncode, err.decode()), (code, message))
+        self.assertEqual([pid for pid in pids if os.path.exists(f"/proc/{pid}")], [])
         self.assertEqual([name for name in os.listdir(self.folder) if "weir-bench" in name], [])
+
+    def test_interrupted(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for several in ((), ("--clients", "2", "--origins", "2")):
+                with self.subTest(number=number, several=several):
+                    weir, pids = self.begin("--modes", "intercept", *several)
+                    weir.send_signal(number)
+                    self.check_end(weir, pids, 1, "weir bench: interrupted\n")
+
+    def test_killed(self):
+        """A client or an origin that ends by itself ends the run, and is told."""
+        for several, index, who in (((), 0, "origin is gone"), ((), 1, "client could not work"),
+                                    (("--clients", "2", "--origins", "2"), 1,
+                                     "origin with number 2 of 2 is gone"),
+                                    (("--clients", "2", "--origins", "2"), 2,
+                                     "client with number 1 of 2 could not work")):
+            with self.subTest(who=who):
+                weir, pids = self.begin("--modes", "direct", *several)
+                os.kill(pids[index], signal.SIGKILL)
+                self.check_end(weir, pids, 1,
+                               f"weir bench: the {who}: it ended by signal 9 (Killed)\n")
 
     def test_no_case(self):
         _, err = self.bench("run", "--modes", "forward", "--profiles", "resumed", code=64)

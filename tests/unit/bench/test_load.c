@@ -78,6 +78,7 @@ static void good_bounds(void **state)
         {"errors<=0", -1, -1, FIGURE_ERRORS, 0, 0, 1},
         {"rate>100.5", -1, -1, FIGURE_RATE_HZ, 100.5, 101, 100},
         {"rate>=100/s", -1, -1, FIGURE_RATE_HZ, 100, 100, 99},
+        {"scaling>=0.9", -1, -1, FIGURE_SCALING, 0.9, 0.9, 0.89},
         {"gib_cpu_ms<2s", -1, -1, FIGURE_GIB_CPU_MS, 2000, 1999, 2001},
     };
 
@@ -145,7 +146,8 @@ static void bounds_concern(void **state)
 static void figures_of_a_trial(void **state)
 {
     static struct load_result result;
-    struct load_plan plan = {.mode = LOAD_INTERCEPT, .profile = LOAD_NEW};
+    struct load_plan plan = {
+        .mode = LOAD_INTERCEPT, .profile = LOAD_NEW, .clients = 1, .origins = 1};
     double figures[FIGURE_COUNT], baseline[FIGURE_COUNT];
 
     (void)state;
@@ -155,8 +157,8 @@ static void figures_of_a_trial(void **state)
     result.down_bytes = 1024 * 1024;
     result.window_ns = 2 * NS_PER_S;
     result.proxy_cpu_ns = NS_PER_S;
-    result.client_cpu_ns = NS_PER_S;
-    result.origin_cpu_ns = -1;
+    result.client_cpu_ns[0] = NS_PER_S;
+    result.origin_cpu_ns[0] = -1;
     histogram_add(&result.latency, 100 * NS_PER_US);
     load_figures_take(&plan, &result, figures);
     assert_true(figures[FIGURE_RATE_HZ] == 500);
@@ -175,6 +177,42 @@ static void figures_of_a_trial(void **state)
     load_figures_add(figures, baseline);
     assert_true(fabs(figures[FIGURE_ADDED_P50_US] - 60) < 1);
     assert_true(isnan(figures[FIGURE_ADDED_P99_US]));
+}
+
+/* The busiest one counts, and the busiest core with all that are on it. */
+static void figures_of_several(void **state)
+{
+    static struct load_result result;
+    struct load_plan plan = {.mode = LOAD_FORWARD,
+                             .clients = 3,
+                             .origins = 2,
+                             .client_cores = {4, 4, 5},
+                             .origin_cores = {5, 6}};
+    double figures[FIGURE_COUNT];
+
+    (void)state;
+    result.window_ns = 10 * NS_PER_S;
+    result.client_cpu_ns[0] = 3 * NS_PER_S;
+    result.client_cpu_ns[1] = 4 * NS_PER_S;
+    result.client_cpu_ns[2] = 6 * NS_PER_S;
+    result.origin_cpu_ns[0] = 2 * NS_PER_S;
+    result.origin_cpu_ns[1] = NS_PER_S;
+    result.proxy_cpu_ns = 10 * NS_PER_S;
+    result.cores_cpu_ns = 27 * NS_PER_S;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_CLIENT_BUSY] - 0.6) < 1e-9);
+    assert_true(fabs(figures[FIGURE_ORIGIN_BUSY] - 0.2) < 1e-9);
+    assert_true(fabs(figures[FIGURE_LOAD_BUSY] - 0.8) < 1e-9);
+    assert_true(fabs(figures[FIGURE_OTHERS_BUSY] - 0.1) < 1e-9);
+    for (int i = 0; i < 3; i++) {
+        plan.client_cores[i] = plan.origin_cores[i] = -1; /* not pinned: each for itself */
+    }
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_LOAD_BUSY] - 0.6) < 1e-9);
+    result.origin_cpu_ns[1] = -1;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_ORIGIN_BUSY] - 0.2) < 1e-9);
+    assert_true(isnan(figures[FIGURE_OTHERS_BUSY]));
 }
 
 static struct load_case *make_case(struct load_case *cases, size_t index, enum load_mode mode,
@@ -236,6 +274,60 @@ static void variants_are_related(void **state)
     cases[2].figures[0][FIGURE_CPU_RATIO] = 1.1;
     assert_case(&cases[2], "intercept/small+logs",
                 "logging on costs +10.0 % (+10.0 to +10.0); bound 10 %, holds");
+}
+
+static void assert_scaling(const struct load_results *results, size_t index, const char *scaling)
+{
+    char words[160];
+    bool is_there = load_case_scaling(results, &results->cases[index], words, sizeof(words));
+
+    assert_int_equal(is_there, scaling != NULL);
+    if (scaling) {
+        assert_string_equal(words, scaling);
+    }
+}
+
+/* Each variant is related to itself with the fewest workers, wherever that is in the list. */
+static void workers_are_scaled(void **state)
+{
+    static struct load_case cases[6];
+    struct load_options options = {.workers = {4, 1, 2}, .workers_len = 3};
+    struct load_results results = {.options = &options, .cases = cases, .case_count = 6};
+    static const int bases[] = {-1, 3, 4, -1, -1, 3};
+    static const double rates_hz[] = {5000, 3800, 1500, 1000, 500, 1500};
+
+    (void)state;
+    make_case(cases, 0, LOAD_DIRECT_TLS, LOAD_PLAIN, 1, NAN);
+    make_case(cases, 1, LOAD_INTERCEPT, LOAD_PLAIN, 4, 1);
+    make_case(cases, 2, LOAD_INTERCEPT, LOAD_LOGS, 4, 1);
+    make_case(cases, 3, LOAD_INTERCEPT, LOAD_PLAIN, 1, 1);
+    make_case(cases, 4, LOAD_INTERCEPT, LOAD_LOGS, 2, 1);
+    make_case(cases, 5, LOAD_INTERCEPT, LOAD_PLAIN, 2, 1);
+    for (int i = 0; i < 6; i++) {
+        cases[i].figures[0][FIGURE_RATE_HZ] = rates_hz[i];
+    }
+    for (int i = 0; i < 6; i++) {
+        const struct load_case *base = load_results_base(&results, &cases[i]);
+
+        assert_ptr_equal(base, bases[i] < 0 ? NULL : &cases[bases[i]]);
+        if (base) {
+            load_figures_scale(cases[i].figures[0], base->figures[0],
+                               (double)cases[i].workers / base->workers);
+        }
+    }
+    assert_scaling(&results, 0, NULL);
+    assert_scaling(&results, 1,
+                   "4 workers do 3.80 times the work of one (3.80 to 3.80), 0.95 of "
+                   "linear");
+    assert_scaling(&results, 2,
+                   "4 workers do 3.00 times the work of 2 (3.00 to 3.00), 1.50 of "
+                   "linear");
+    assert_scaling(&results, 3, NULL);
+    assert_scaling(&results, 5,
+                   "2 workers do 1.50 times the work of one (1.50 to 1.50), 0.75 of "
+                   "linear");
+    options.rate_hz = 100; /* the same for all: no figure of what they could do */
+    assert_null(load_results_base(&results, &cases[1]));
 }
 
 static void spreads(void **state)
@@ -364,6 +456,8 @@ static void good_options(void **state)
     assert_int_equal(p.options.require_count, 1);
     assert_true(p.options.has_variant[LOAD_PLAIN] && !p.options.has_variant[LOAD_LOGS]);
     assert_int_equal(p.options.workers_len, 1);
+    assert_int_equal(p.options.clients, 1);
+    assert_int_equal(p.options.origins, 1);
     assert_false(load_options_need_network(&p.options));
     free(p.err);
     p = parse(LOAD_VERB_RUN, "--workers 1,2,64 --variants logs,blind --modes transparent-tls");
@@ -373,6 +467,11 @@ static void good_options(void **state)
     assert_true(p.options.has_variant[LOAD_LOGS] && p.options.has_variant[LOAD_BLIND]);
     assert_false(p.options.has_variant[LOAD_PLAIN]);
     assert_true(load_options_need_network(&p.options));
+    free(p.err);
+    p = parse(LOAD_VERB_RUN, "--clients 64 --origins 64 --connections 64");
+    assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.clients, 64);
+    assert_int_equal(p.options.origins, 64);
     free(p.err);
     p = parse(LOAD_VERB_COMPARE, "a b");
     assert_int_equal(p.status, -1);
@@ -404,6 +503,12 @@ static void bad_options(void **state)
         {LOAD_VERB_RUN, "--ports 1,2,3,4", "--ports: three numbers"},
         {LOAD_VERB_RUN, "--ports 1,2,65536", "--ports: three numbers"},
         {LOAD_VERB_RUN, "--require p99", "--require: byte 3: < or > expected\n"},
+        {LOAD_VERB_RUN, "--clients 0", "--clients: a number from 1 to 64 expected\n"},
+        {LOAD_VERB_RUN, "--clients 65", "--clients: a number from 1 to 64 expected\n"},
+        {LOAD_VERB_RUN, "--origins 65", "--origins: a number from 1 to 64 expected\n"},
+        {LOAD_VERB_RUN, "--clients 17", "--clients N needs N --connections and --idle-connections"},
+        {LOAD_VERB_RUN, "--clients 2 --idle-connections 1", "--clients N needs N --connections"},
+        {LOAD_VERB_GROW, "--clients 2", "unknown option \"--clients\""},
         {LOAD_VERB_RUN, "--workers 0", "--workers: at most 8 numbers from 1 to 64 with commas"},
         {LOAD_VERB_RUN, "--workers 65", "--workers: at most"},
         {LOAD_VERB_RUN, "--workers 1,", "--workers: at most"},
@@ -445,7 +550,6 @@ static void write_results(const char *path, double cpu_us, double rate_hz)
                                    .proxy = "weir <&>",
                                    .cases = &one,
                                    .case_count = 1,
-                                   .cores = {-1, -1, -1},
                                    .max_rate_hz = NAN};
     FILE *file = fopen(path, "we");
 
@@ -582,7 +686,9 @@ int main(void)
         cmocka_unit_test(bad_bounds),
         cmocka_unit_test(bounds_concern),
         cmocka_unit_test(figures_of_a_trial),
+        cmocka_unit_test(figures_of_several),
         cmocka_unit_test(variants_are_related),
+        cmocka_unit_test(workers_are_scaled),
         cmocka_unit_test(spreads),
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/load_readings.h"
+
+#include "bench/measure.h"
+#include "core/base/clock.h"
+
+/* Of all the cores that the trial was given. */
+static int64_t read_cores(const struct load_plan *plan)
+{
+    int64_t sum_ns = -1;
+
+    for (int i = 0; i < plan->cores.count; i++) {
+        int64_t busy_ns = proc_core_busy_ns(plan->cores.list[i]);
+        if (busy_ns >= 0) {
+            sum_ns = (sum_ns < 0 ? 0 : sum_ns) + busy_ns;
+        }
+    }
+    return sum_ns;
+}
+
+static int64_t read_process(pid_t pid)
+{
+    struct proc_usage usage;
+    return pid && proc_read_cpu(pid, &usage) ? usage.cpu_ns : -1;
+}
+
+struct load_readings load_readings_take(const struct load_plan *plan)
+{
+    struct load_readings r = {.own_ns = measure_cpu_ns()};
+
+    if (plan->reads_others) {
+        r.proxy_ns = read_process(plan->proxy_pid);
+        for (unsigned i = 0; i < plan->origins; i++) {
+            r.origin_ns[i] = read_process(plan->origin_pids[i]);
+        }
+        r.cores_ns = read_cores(plan);
+    }
+    r.wall_ns = clock_monotonic_ns();
+    return r;
+}
+
+static int64_t growth(int64_t from_ns, int64_t to_ns)
+{
+    return from_ns >= 0 && to_ns >= 0 ? to_ns - from_ns : -1;
+}
+
+void load_readings_store(const struct load_plan *plan, const struct load_readings *from,
+                         const struct load_readings *to, struct load_result *result)
+{
+    result->window_ns = to->wall_ns - from->wall_ns;
+    result->client_cpu_ns[plan->client] = to->own_ns - from->own_ns;
+    result->proxy_cpu_ns = growth(from->proxy_ns, to->proxy_ns);
+    for (unsigned i = 0; i < plan->origins; i++) {
+        result->origin_cpu_ns[i] = growth(from->origin_ns[i], to->origin_ns[i]);
+    }
+    result->cores_cpu_ns = growth(from->cores_ns, to->cores_ns);
+}
+
+bool load_readings_proxy(const struct load_plan *plan, struct proc_usage *usage)
+{
+    return plan->reads_others && plan->proxy_pid && proc_read_usage(plan->proxy_pid, usage);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load_readings: what a client of a load trial reads at the beginning and at the end of the window:
+ * CPU time of its own, and, one of the clients, of the proxy, the origins and the trial's cores.
+ */
+#ifndef WEIR_BENCH_LOAD_READINGS_H
+#define WEIR_BENCH_LOAD_READINGS_H
+
+#include "bench/load_plan.h"
+#include "bench/proc.h"
+
+struct load_readings {
+    int64_t own_ns, wall_ns;
+    /* Of others; -1: not known. */
+    int64_t proxy_ns, origin_ns[LOAD_ORIGINS_MAX];
+    int64_t cores_ns; /* busy, whoever used them */
+};
+
+struct load_readings load_readings_take(const struct load_plan *plan);
+/* What there was between them. */
+void load_readings_store(const struct load_plan *plan, const struct load_readings *from,
+                         const struct load_readings *to, struct load_result *result);
+/* Memory of the proxy. False: it is not known, or another client reads it. */
+bool load_readings_proxy(const struct load_plan *plan, struct proc_usage *usage) MUST_CHECK;
+
+#endif
