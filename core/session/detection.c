@@ -104,10 +104,11 @@ void detection_take_hello(struct session *s, const struct client_hello *hello,
         !request_fingerprint_from_hello(request, hello)) {
         return;
     }
-    s->detection = calloc(1, sizeof(*s->detection));
+    s->detection = malloc(sizeof(*s->detection));
     if (!s->detection) {
         return;
     }
+    s->detection->hello = NULL; /* the rest is of the answer */
     if (!look_up(s, request, user_agent, user_agent.len ? DETECTION_CONNECT : DETECTION_HELLO)) {
         detection_free(s);
         return;
