@@ -67,7 +67,11 @@ static bool may_have_quirk(struct span raw_ua)
     uint8_t marks[SCAN_LEN] = {0};
 
     if (raw_ua.len <= SCAN_LEN) {
-        return true;
+        uint8_t padded[SCAN_LEN + 1] = {0};
+
+        memcpy(padded, raw_ua.len ? raw_ua.data : padded, raw_ua.len);
+        mark_quirks(marks, padded);
+        return memcmp(marks, none, sizeof(marks)) != 0;
     }
     for (size_t at = 0; at + SCAN_LEN < raw_ua.len; at += SCAN_LEN) {
         mark_quirks(marks, raw_ua.data + at);
