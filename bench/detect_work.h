@@ -10,6 +10,7 @@
 #include "bench/sample_hello.h"
 #include "detect/ja3.h"
 #include "detect/ja4.h"
+#include "detect/user_agent_memo.h"
 #include "detect/verdict_key.h"
 #include "detect/verdict_table.h"
 
@@ -25,6 +26,7 @@ struct hello_work {
     struct verdict_key key;
     char ja3[JA3_LEN + 1];
     char ja4[JA4_LEN + 1];
+    struct user_agent_memo *memo; /* the caller's */
     uint8_t room[SAMPLE_HELLO_MAX];
 };
 
@@ -60,12 +62,19 @@ bool asked_table_init(struct asked_table *asked, struct database *db, size_t cap
                       FILE *err) MUST_CHECK;
 void asked_table_fini(struct asked_table *asked);
 
-/* A remembered verdict about the large hello, whose extensions are permuted, so that the key needs
- * them sorted. */
+void hello_work_run_user_agent(void *context, size_t count); /* the header, parsed */
+/* The same, remembered; `memo` must be there. */
+void hello_work_run_recall(void *context, size_t count);
+
+enum { CHROME_ORDERS = 64 };
+
+/* Remembered verdicts about the large hello, whose extensions are permuted, so that the key needs
+ * them sorted: with the head of a request, and alone, with another order each time. */
 struct chrome_work {
     struct hello_work hello;
-    struct lookup_work lookup; /* what is measured */
+    struct lookup_work lookup, tunnels; /* what is measured */
     struct mix_question *item;
+    struct mix_question *orders[CHROME_ORDERS];
     struct asked_table asked;
 };
 
