@@ -38,6 +38,9 @@ void hello_work_run_parse(void *context, size_t count); /* record and parse */
 void hello_work_run_key(void *context, size_t count);
 void hello_work_run_ja3(void *context, size_t count); /* of the hello that was parsed last */
 void hello_work_run_ja4(void *context, size_t count);
+void hello_work_run_user_agent(void *context, size_t count); /* the header, parsed */
+/* The same, remembered; `memo` must be there. */
+void hello_work_run_recall(void *context, size_t count);
 
 struct lookup_work {
     struct verdict_reader *reader;
@@ -61,10 +64,6 @@ struct asked_table {
 bool asked_table_init(struct asked_table *asked, struct database *db, size_t cap,
                       FILE *err) MUST_CHECK;
 void asked_table_fini(struct asked_table *asked);
-
-void hello_work_run_user_agent(void *context, size_t count); /* the header, parsed */
-/* The same, remembered; `memo` must be there. */
-void hello_work_run_recall(void *context, size_t count);
 
 enum { CHROME_ORDERS = 64 };
 

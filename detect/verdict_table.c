@@ -649,7 +649,7 @@ static bool recall_form(struct verdict_reader *reader, const struct signature_se
     return true;
 }
 
-/* Which form is that of the answer, the answer knows; this one is likelier. */
+/* The answer decides which form its key has, so this is a guess: the one to look for first. */
 static bool is_likely_sorted(const struct ua_fingerprint *ua)
 {
     return ua->browser == UA_BROWSER_UNKNOWN || detect_permutes_extensions(ua);
