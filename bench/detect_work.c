@@ -82,6 +82,26 @@ void hello_work_run_ja4(void *context, size_t count)
     }
 }
 
+void hello_work_run_user_agent(void *context, size_t count)
+{
+    struct hello_work *work = context;
+
+    for (size_t i = 0; i < count; i++) {
+        user_agent_parse(&work->ua, work->question.raw_ua, USER_AGENT_DEFAULT);
+        measure_keep(work);
+    }
+}
+
+void hello_work_run_recall(void *context, size_t count)
+{
+    struct hello_work *work = context;
+
+    for (size_t i = 0; i < count; i++) {
+        user_agent_recall(work->memo, &work->ua, work->question.raw_ua, USER_AGENT_DEFAULT);
+        measure_keep(work);
+    }
+}
+
 void hello_work_init(struct hello_work *work, const struct database *db, enum sample_hello which)
 {
     struct detect_fault fault;
@@ -145,6 +165,29 @@ void asked_table_fini(struct asked_table *asked)
     verdict_table_free(asked->table);
 }
 
+/* Tunnels: nobody says what the client is, and more orders than the table has room for. */
+static bool make_orders(struct chrome_work *work)
+{
+    static struct ua_fingerprint nobody;
+    static struct request_fingerprint request;
+    const struct detect_question question = {
+        .ua = &nobody, .request = &request, .without_headers = true};
+    bool done = request_fingerprint_from_hello(&request, &work->hello.hello);
+    size_t last = request.extensions.count - 1;
+
+    user_agent_parse(&nobody, span_make(NULL, 0), USER_AGENT_DEFAULT);
+    for (size_t i = 0; i < CHROME_ORDERS && done; i++) {
+        uint16_t *types = request.extensions.items;
+        uint16_t first = types[0];
+
+        memmove(types, types + 1, last * sizeof(types[0]));
+        types[last] = first;
+        work->orders[i] = mix_question_new(&question);
+        done = work->orders[i] != NULL;
+    }
+    return done;
+}
+
 bool chrome_work_init(struct chrome_work *work, const struct database *db, FILE *err)
 {
     struct database_options set = {.mode = DETECT_DEFAULT,
@@ -155,8 +198,9 @@ bool chrome_work_init(struct chrome_work *work, const struct database *db, FILE 
 
     work->asked = (struct asked_table){NULL, NULL};
     hello_work_init(&work->hello, db, SAMPLE_HELLO_LARGE);
+    memset(work->orders, 0, sizeof(work->orders));
     work->item = mix_question_new(&work->hello.question);
-    if (!work->item) {
+    if (!work->item || !make_orders(work)) {
         fputs("weir bench: out of memory\n", err);
         return false;
     }
@@ -168,6 +212,12 @@ bool chrome_work_init(struct chrome_work *work, const struct database *db, FILE 
     work->lookup.items = &work->item;
     work->lookup.count = 1;
     work->lookup.reader = work->asked.reader;
+    mix_ask(&work->tunnels.room, work->orders[0]);
+    done = verdict_lookup(work->asked.reader, &work->tunnels.room.question, &report);
+    ASSERT(done);
+    work->tunnels.items = work->orders;
+    work->tunnels.count = CHROME_ORDERS;
+    work->tunnels.reader = work->asked.reader;
     return true;
 }
 
@@ -175,4 +225,7 @@ void chrome_work_fini(struct chrome_work *work)
 {
     asked_table_fini(&work->asked);
     free(work->item);
+    for (size_t i = 0; i < CHROME_ORDERS; i++) {
+        free(work->orders[i]);
+    }
 }

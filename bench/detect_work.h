@@ -10,6 +10,7 @@
 #include "bench/sample_hello.h"
 #include "detect/ja3.h"
 #include "detect/ja4.h"
+#include "detect/user_agent_memo.h"
 #include "detect/verdict_key.h"
 #include "detect/verdict_table.h"
 
@@ -25,6 +26,7 @@ struct hello_work {
     struct verdict_key key;
     char ja3[JA3_LEN + 1];
     char ja4[JA4_LEN + 1];
+    struct user_agent_memo *memo; /* the caller's */
     uint8_t room[SAMPLE_HELLO_MAX];
 };
 
@@ -36,6 +38,9 @@ void hello_work_run_parse(void *context, size_t count); /* record and parse */
 void hello_work_run_key(void *context, size_t count);
 void hello_work_run_ja3(void *context, size_t count); /* of the hello that was parsed last */
 void hello_work_run_ja4(void *context, size_t count);
+void hello_work_run_user_agent(void *context, size_t count); /* the header, parsed */
+/* The same, remembered; `memo` must be there. */
+void hello_work_run_recall(void *context, size_t count);
 
 struct lookup_work {
     struct verdict_reader *reader;
@@ -60,12 +65,15 @@ bool asked_table_init(struct asked_table *asked, struct database *db, size_t cap
                       FILE *err) MUST_CHECK;
 void asked_table_fini(struct asked_table *asked);
 
-/* A remembered verdict about the large hello, whose extensions are permuted, so that the key needs
- * them sorted. */
+enum { CHROME_ORDERS = 64 };
+
+/* Remembered verdicts about the large hello, whose extensions are permuted, so that the key needs
+ * them sorted: with the head of a request, and alone, with another order each time. */
 struct chrome_work {
     struct hello_work hello;
-    struct lookup_work lookup; /* what is measured */
+    struct lookup_work lookup, tunnels; /* what is measured */
     struct mix_question *item;
+    struct mix_question *orders[CHROME_ORDERS];
     struct asked_table asked;
 };
 

@@ -16,6 +16,9 @@ enum micro_row {
     MICRO_HELLO_PARSE,
     MICRO_HELLO_KEY,
     MICRO_VERDICT_HIT,
+    MICRO_VERDICT_TUNNEL,
+    MICRO_USER_AGENT,
+    MICRO_USER_AGENT_KNOWN,
     MICRO_P256_SIGN,
     MICRO_P256_VERIFY,
     MICRO_X25519_BASE,
@@ -87,7 +90,7 @@ void micro_measure(struct micro *micro, enum micro_row row, enum micro_heap heap
                    const struct measure_work *work);
 
 /* A group each. False: it could not be made, and `micro->err` was told. */
-bool micro_detect(struct micro *micro) MUST_CHECK; /* HELLO_PARSE to VERDICT_HIT */
+bool micro_detect(struct micro *micro) MUST_CHECK; /* HELLO_PARSE to USER_AGENT_KNOWN */
 bool micro_crypto(struct micro *micro) MUST_CHECK; /* P256_SIGN to SHA256_16K */
 bool micro_tls(struct micro *micro) MUST_CHECK;    /* LEAF_MINT to RECORD_OPEN_16K */
 bool micro_http(struct micro *micro) MUST_CHECK;   /* REQUEST_CURL to TAP_H2 */

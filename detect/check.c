@@ -67,7 +67,11 @@ static bool may_have_quirk(struct span raw_ua)
     uint8_t marks[SCAN_LEN] = {0};
 
     if (raw_ua.len <= SCAN_LEN) {
-        return true;
+        uint8_t padded[SCAN_LEN + 1] = {0};
+
+        memcpy(padded, raw_ua.len ? raw_ua.data : padded, raw_ua.len);
+        mark_quirks(marks, padded);
+        return memcmp(marks, none, sizeof(marks)) != 0;
     }
     for (size_t at = 0; at + SCAN_LEN < raw_ua.len; at += SCAN_LEN) {
         mark_quirks(marks, raw_ua.data + at);
@@ -176,9 +180,9 @@ static int64_t first_permuting(int64_t browser)
     }
 }
 
-bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode)
+bool detect_permutes_extensions(const struct ua_fingerprint *ua)
 {
-    return mode == DETECT_DEFAULT && ua->browser_version.major >= first_permuting(ua->browser);
+    return ua->browser_version.major >= first_permuting(ua->browser);
 }
 
 static void set_rules(struct check *check)
@@ -187,7 +191,7 @@ static void set_rules(struct check *check)
 
     check->browser_rules = (struct request_match_rules){
         .mode = check->mode,
-        .is_any_extension_order = detect_permutes_extensions(check->question->ua, check->mode),
+        .is_any_extension_order = mends && detect_permutes_extensions(check->question->ua),
         .skips_headers = check->question->without_headers,
         .skips_empty_headers = mends,
     };
@@ -215,6 +219,7 @@ void detect_check(const struct database *db, const struct detect_question *quest
     report->actual_grade = GRADE_EMPTY;
     report->weak_ciphers = false;
     report->loses_pfs = false;
+    report->is_any_order = true;
     if (!view_request(&check)) {
         report->error = DETECT_ERROR_TOO_MANY_QUIRKS;
         report->unknown = UNKNOWN_CHECK;
@@ -228,6 +233,12 @@ void detect_check(const struct database *db, const struct detect_question *quest
         find_product(&check);
     }
     judge(&check);
+}
+
+/* Does the order of the extensions count where they are compared with this? */
+static bool has_extension_order(const struct record *record)
+{
+    return request_signature_list(&record->request, REQUEST_EXTENSIONS)->is_ordered;
 }
 
 /* ---- the browser ---- */
@@ -292,6 +303,9 @@ static void find_browser(struct check *check)
             continue;
         }
         request_signature_match(&match, &record->request, check->browser_rules, &check->seen);
+        if (!check->browser_rules.is_any_extension_order && has_extension_order(record)) {
+            report->is_any_order = false;
+        }
         if (!report->browser || match.level == MATCH_POSSIBLE ||
             is_nearer(&match, &report->match, check->mode)) {
             report->browser = record;
@@ -317,6 +331,21 @@ static unsigned rank_product(struct check *check, const struct record *record,
     return check->mode == DETECT_COMPATIBLE ? 0 : 2 * level + agrees;
 }
 
+/* Notes where that is another one for other orders: if it is not impossible in all of them. */
+static enum match_level match_product(struct check *check, const struct record *record)
+{
+    struct request_match_rules any_order = check->product_rules;
+    enum match_level level;
+
+    any_order.is_any_extension_order = true;
+    level = request_signature_level(&record->request, any_order, &check->seen);
+    if (level == MATCH_IMPOSSIBLE || !has_extension_order(record)) {
+        return level;
+    }
+    check->report->is_any_order = false;
+    return request_signature_level(&record->request, check->product_rules, &check->seen);
+}
+
 static bool visit_product(void *state, uint32_t index)
 {
     struct product_search *search = state;
@@ -328,7 +357,7 @@ static bool visit_product(void *state, uint32_t index)
     if (check->mode == DETECT_COMPATIBLE && search->found && search->index < index) {
         return false;
     }
-    level = request_signature_level(&record->request, check->product_rules, &check->seen);
+    level = match_product(check, record);
     if (level == MATCH_IMPOSSIBLE) {
         return true;
     }

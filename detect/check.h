@@ -49,15 +49,16 @@ struct detect_report {
     enum detect_error error;
     enum detect_verdict verdict;
     enum detect_unknown unknown;
-    const struct record *browser;    /* the one chosen, or null */
-    const struct record *product;    /* the interception product, or null */
-    struct request_match match;      /* of the browser record, field by field; if there is one */
-    enum match_level level;          /* empty without a browser record */
-    enum request_field reason;       /* the one field that decided a mismatch, or ..._NONE */
-    uint8_t browser_grade;           /* enum grade */
-    uint8_t actual_grade;            /* enum grade; compatible: or a product's own number */
-    bool weak_ciphers;               /* compatible: never */
-    bool loses_pfs;                  /* compatible: both have it */
+    const struct record *browser; /* the one chosen, or null */
+    const struct record *product; /* the interception product, or null */
+    struct request_match match;   /* of the browser record, field by field; if there is one */
+    enum match_level level;       /* empty without a browser record */
+    enum request_field reason;    /* the one field that decided a mismatch, or ..._NONE */
+    uint8_t browser_grade;        /* enum grade */
+    uint8_t actual_grade;         /* enum grade; compatible: or a product's own number */
+    bool weak_ciphers;            /* compatible: never */
+    bool loses_pfs;               /* compatible: both have it */
+    bool is_any_order;            /* the extensions in any order give this report, but for `seen` */
     struct request_fingerprint seen; /* the request without GREASE and with its quirks */
 };
 
@@ -66,14 +67,14 @@ void detect_check(const struct database *db, const struct detect_question *quest
 
 /*
  * What a report depends on beyond the two fingerprints, for whoever memorises reports: a bit for
- * each quirk that the raw header adds, and whether this browser sends its extensions in any order;
- * if it does, a report of MATCH_POSSIBLE, but for `match` and `seen`, does not depend on theirs.
+ * each quirk that the raw header adds.
  */
 unsigned detect_header_quirks(struct span raw_ua);
 const char *detect_header_quirk_name(unsigned bit); /* null: there is no such bit */
 /* The other way: a header with these quirks and no other, of DETECT_HEADER_MAX bytes at most. */
 void detect_print_header(struct text *out, unsigned quirks);
-bool detect_permutes_extensions(const struct ua_fingerprint *ua, enum detect_mode mode);
+/* Does this browser send its extensions in another order each time? */
+bool detect_permutes_extensions(const struct ua_fingerprint *ua);
 
 const char *detect_verdict_name(enum detect_verdict verdict);
 const char *detect_error_name(enum detect_error error);

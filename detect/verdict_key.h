@@ -12,7 +12,7 @@
 enum { VERDICT_KEY_MAX = 4096 }; /* bytes; questions with longer keys are not memorised */
 
 /* A browser that permutes its extensions has another order each time, and one key if they are
- * sorted; that key is for reports of MATCH_POSSIBLE alone. */
+ * sorted; that key is for reports that are the same in any order alone. */
 enum verdict_key_form { VERDICT_KEY_AS_SEEN, VERDICT_KEY_SORTED };
 
 /* What keys depend on in the database that is asked. */

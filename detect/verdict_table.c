@@ -628,9 +628,9 @@ static void store(struct verdict_reader *reader, const struct set_use *use, stru
 /* ---- lookups ---- */
 
 /* Pinned. Ends the key, too. */
-static bool recall(struct verdict_reader *reader, const struct signature_set *set,
-                   const struct detect_question *question, enum verdict_key_form form,
-                   struct verdict_report *report)
+static bool recall_form(struct verdict_reader *reader, const struct signature_set *set,
+                        const struct detect_question *question, enum verdict_key_form form,
+                        struct verdict_report *report)
 {
     struct entry *entry;
 
@@ -647,6 +647,24 @@ static bool recall(struct verdict_reader *reader, const struct signature_set *se
     tell(report, entry, question->ua, set->serial);
     reader->counts.hits++;
     return true;
+}
+
+/* The answer decides which form its key has, so this is a guess: the one to look for first. */
+static bool is_likely_sorted(const struct ua_fingerprint *ua)
+{
+    return ua->browser == UA_BROWSER_UNKNOWN || detect_permutes_extensions(ua);
+}
+
+/* Pinned, with a key that is begun. */
+static bool recall(struct verdict_reader *reader, const struct signature_set *set,
+                   const struct detect_question *question, struct verdict_report *report)
+{
+    static const enum verdict_key_form forms[] = {VERDICT_KEY_AS_SEEN, VERDICT_KEY_SORTED,
+                                                  VERDICT_KEY_AS_SEEN};
+    const enum verdict_key_form *form = forms + is_likely_sorted(question->ua);
+
+    return recall_form(reader, set, question, form[0], report) ||
+           recall_form(reader, set, question, form[1], report);
 }
 
 static void fill_report(struct verdict_report *report, const struct detect_report *full,
@@ -683,15 +701,12 @@ static void fill_report(struct verdict_report *report, const struct detect_repor
 static void check(struct verdict_reader *reader, const struct set_use *use, bool has_key,
                   const struct detect_question *question, struct verdict_report *report)
 {
-    enum verdict_key_form form = VERDICT_KEY_AS_SEEN;
+    enum verdict_key_form form;
 
     detect_check(use->set->db, question, &reader->full);
     fill_report(report, &reader->full, question, use->set->serial);
     reader->counts.misses++;
-    if (report->level == MATCH_POSSIBLE &&
-        detect_permutes_extensions(question->ua, use->set->rules.mode)) {
-        form = VERDICT_KEY_SORTED;
-    }
+    form = reader->full.is_any_order ? VERDICT_KEY_SORTED : VERDICT_KEY_AS_SEEN;
     if (has_key && verdict_key_end(&reader->key, form, &question->request->extensions)) {
         store(reader, use, find_part(reader, question->ua), report);
     }
@@ -713,9 +728,7 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
 {
     struct verdict_key_rules rules = guess_rules(reader->table);
     bool has_key = verdict_key_begin(&reader->key, rules, question);
-    bool is_permuted = detect_permutes_extensions(question->ua, rules.mode);
     struct signature_set *set;
-    bool found;
 
     pin(reader);
     set = atomic_load(&reader->table->current);
@@ -725,12 +738,8 @@ bool verdict_lookup(struct verdict_reader *reader, const struct detect_question 
     }
     if (set->rules.mode != rules.mode || set->rules.has_days != rules.has_days) {
         has_key = verdict_key_begin(&reader->key, set->rules, question);
-        is_permuted = detect_permutes_extensions(question->ua, set->rules.mode);
     }
-    found =
-        has_key && ((is_permuted && recall(reader, set, question, VERDICT_KEY_SORTED, report)) ||
-                    recall(reader, set, question, VERDICT_KEY_AS_SEEN, report));
-    if (found) {
+    if (has_key && recall(reader, set, question, report)) {
         unpin(reader);
         return true;
     }

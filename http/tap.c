@@ -253,7 +253,13 @@ struct http_first_request *tap_first_begin(struct http_tap *tap)
         return NULL;
     }
     tap->had_first = true;
-    tap->first = calloc(1, sizeof(*tap->first));
+    tap->first = malloc(sizeof(*tap->first));
+    if (tap->first) {
+        /* All but the bytes, of which there are many. */
+        tap->first->user_agent_len = tap->first->names_len = 0;
+        tap->first->has_user_agent = tap->first->is_user_agent_cut = false;
+        tap->first->are_names_cut = false;
+    }
     return tap->first;
 }
 

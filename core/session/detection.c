@@ -2,7 +2,7 @@
 #include "core/session/detection.h"
 
 #include "core/base/clock.h"
-#include "detect/user_agent.h"
+#include "detect/user_agent_memo.h"
 
 #include <stdlib.h>
 
@@ -74,7 +74,7 @@ static bool look_up(struct session *s, const struct request_fingerprint *request
         .today = clock_day(ring_wall(s->worker->engine.ring)),
     };
 
-    user_agent_parse(&ua, user_agent, mode);
+    user_agent_recall(s->worker->user_agents, &ua, user_agent, mode);
     s->detection->basis = basis;
     return verdict_lookup(s->worker->verdicts, &question, &s->detection->report);
 }
@@ -104,10 +104,11 @@ void detection_take_hello(struct session *s, const struct client_hello *hello,
         !request_fingerprint_from_hello(request, hello)) {
         return;
     }
-    s->detection = calloc(1, sizeof(*s->detection));
+    s->detection = malloc(sizeof(*s->detection));
     if (!s->detection) {
         return;
     }
+    s->detection->hello = NULL; /* the rest is of the answer */
     if (!look_up(s, request, user_agent, user_agent.len ? DETECTION_CONNECT : DETECTION_HELLO)) {
         detection_free(s);
         return;

@@ -58,7 +58,8 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
     w->tickets = ticket_store_new(TICKETS_MAX);
     w->hold = snapshot_hold_new(options->snapshot);
     w->verdicts = w->shared->verdicts ? verdict_reader_new(w->shared->verdicts) : NULL;
-    if (!w->tickets || !w->hold || (w->shared->verdicts && !w->verdicts) ||
+    w->user_agents = w->verdicts ? user_agent_memo_new() : NULL;
+    if (!w->tickets || !w->hold || (w->shared->verdicts && !w->user_agents) ||
         pool_init(&w->sessions, "sessions", sizeof(struct session), options->conn_cap) < 0 ||
         pool_init(&w->forwards, "forwards", forward_size(), options->conn_cap) < 0) {
         snprintf(error, error_cap, "worker %u: out of memory at start", options->index);
@@ -182,6 +183,7 @@ bool session_worker_fini(struct session_worker *w)
     clean = worker_fini(&w->engine);
     ticket_store_free(w->tickets);
     verdict_reader_free(w->verdicts);
+    user_agent_memo_free(w->user_agents);
     snapshot_hold_retire(w->hold);
     pool_fini(&w->forwards);
     pool_fini(&w->sessions);

@@ -13,6 +13,7 @@
 #include "core/session/doorman.h"
 #include "core/session/minter.h"
 #include "core/session/snapshot.h"
+#include "detect/user_agent_memo.h"
 #include "detect/verdict_table.h"
 
 #include <stdatomic.h>
@@ -42,7 +43,8 @@ struct session_worker {
     struct session_shared *shared;
     struct snapshot_hold *hold; /* the current one */
     struct ticket_store *tickets;
-    struct verdict_reader *verdicts; /* null: nothing is judged */
+    struct verdict_reader *verdicts;     /* null: nothing is judged */
+    struct user_agent_memo *user_agents; /* with `verdicts` */
     struct pool sessions;
     struct pool forwards;
     struct session_stats stats;

@@ -155,7 +155,8 @@ class Bench(Case):
 class Micro(Case):
     """The parts of connections and requests."""
 
-    ROWS = """hello_parse hello_key verdict_hit p256_sign p256_verify x25519_base x25519_shared
+    ROWS = """hello_parse hello_key verdict_hit verdict_tunnel user_agent user_agent_known
+        p256_sign p256_verify x25519_base x25519_shared
         aes128_seal_1k aes128_seal_16k aes128_open_1k aes128_open_16k
         aes256_seal_1k aes256_seal_16k aes256_open_1k aes256_open_16k
         chacha_seal_1k chacha_seal_16k chacha_open_1k chacha_open_16k sha256_16k
@@ -167,7 +168,8 @@ class Micro(Case):
     COMPARISONS = ["leaf", "chain", "connect", "accept", "intercept", "resumed", "records_1k",
                    "records_16k"]
     SILENT = {"request_curl", "request_browser", "rewrite_curl", "rewrite_browser", "response",
-              "rewrite_response", "log_line", "hello_parse", "hello_key", "verdict_hit"}
+              "rewrite_response", "log_line", "hello_parse", "hello_key", "verdict_hit",
+              "verdict_tunnel", "user_agent", "user_agent_known"}
 
     def bench(self, *arguments):
         return self.weir_command("bench", "micro", "--seconds", "1", *arguments)

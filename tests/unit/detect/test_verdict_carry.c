@@ -207,7 +207,19 @@ struct mutants_known {
     uint64_t renewed;
 };
 
-static struct mutants_known ask_mutants(size_t cap)
+/* As a client that permutes its extensions, each time in another order. */
+static void permute(struct number_list *list)
+{
+    for (size_t i = list->count; i > 1; i--) {
+        size_t at = draw() % i;
+        uint16_t moved = list->items[at];
+
+        list->items[at] = list->items[i - 1];
+        list->items[i - 1] = moved;
+    }
+}
+
+static struct mutants_known ask_mutants(size_t cap, unsigned mutation_count, bool permutes)
 {
     static struct asked asked[MUTANTS_ASKED];
     static struct detect_report reports[2][MUTANTS_ASKED];
@@ -223,7 +235,7 @@ static struct mutants_known ask_mutants(size_t cap)
     struct mutants_known known = {0};
 
     ask_of_mutants(asked);
-    for (unsigned i = 0; i < MUTATION_COUNT; i++) {
+    for (unsigned i = 0; i < mutation_count; i++) {
         struct detect_report *now = reports[i % 2];
         const struct detect_report *before = reports[1 - i % 2];
         struct database *last = db;
@@ -231,6 +243,9 @@ static struct mutants_known ask_mutants(size_t cap)
         db = make_mutant(&mutant);
         assert_true(verdict_table_publish(table, make_mutant(&mutant)));
         for (size_t k = 0; k < MUTANTS_ASKED; k++) {
+            if (permutes) {
+                permute(&asked[k].request.extensions);
+            }
             detect_check(db, &asked[k].question, &now[k]);
             if (draw() % 4) {
                 known.looked++;
@@ -257,16 +272,20 @@ static struct mutants_known ask_mutants(size_t cap)
  * of an older one, or made by who published, is what a check against this one says. */
 static void test_mutants(void **state)
 {
-    struct mutants_known known = ask_mutants(4096);
+    struct mutants_known known = ask_mutants(4096, MUTATION_COUNT, false);
 
     (void)state;
     assert_true(known.renewed > 1000);
     /* The rest is mostly of sets with days, where questions have other keys. */
     assert_true(known.remembered > known.looked / 5 * 4);
     /* Entries are replaced all the time, and those for the next set with them. */
-    known = ask_mutants(64);
+    known = ask_mutants(64, MUTATION_COUNT, false);
     assert_true(known.renewed > 1000);
     assert_true(known.remembered > known.looked / 5 && known.remembered < known.looked);
+    /* Of what is remembered for any order, another order is the same; the rest has few of them. */
+    known = ask_mutants(4096, MUTATION_COUNT / 4, true);
+    assert_true(known.renewed > 1000);
+    assert_true(known.remembered > known.looked / 3 && known.remembered < known.looked);
 }
 
 /* The same lines in the other mode, and back: keys are made in another way, and answers differ. */

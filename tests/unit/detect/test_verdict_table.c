@@ -196,7 +196,8 @@ static void test_keys(void **state)
     end(&f);
 }
 
-/* A browser that permutes its extensions has one entry while it is genuine, else one an order. */
+/* A browser that permutes its extensions has one entry, unless a product is known by their order.
+ */
 static void test_permuted(void **state)
 {
     static const char *const orders[] = {"0,a,b,d", "d,b,a,0", "a,d,0,b", "b,0,d,a"};
@@ -222,6 +223,70 @@ static void test_permuted(void **state)
         assert_true(look(f.reader, db, &asked.question));
     }
     end(&f);
+}
+
+static struct database *make_plain(enum detect_mode mode)
+{
+    struct database_options options = {
+        .mode = mode,
+        .browsers = {SPAN_LITERAL(
+                         "1:70-75:1:2:10:1:|303:1301,c02b:0,a,b:17,18:0:*:~?grease|:0:0\n"
+                         "1:106-:1:2:10:1:|303:1301,c02b:*0,a,b:17,18:0:*:~?grease|:0:0\n"),
+                     "b"},
+        .products = {SPAN_LITERAL("0::0:0::0:|303:1301,2f:b,a,0:17:0::|ordered:2:1\n"
+                                  "0::0:0::0:|303:1301,c02b:*d,a:17:0:*:|any:2:1\n"),
+                     "p"}};
+    struct record_faults faults;
+    struct database *db = database_new(&options, &faults);
+
+    assert_non_null(db);
+    return db;
+}
+
+/* Whoever the client says to be: what does not depend on the order is asked once, in any order. */
+static void test_any_order(void **state)
+{
+    static const struct {
+        const char *ua;
+        const char *before, *behind; /* the extensions of a request */
+        bool is_any_order[2];        /* default, compatible */
+    } rows[] = {
+        {"0::0:0::0:", "303:1301,c02b:", ":17:0::", {true, true}}, /* nothing is said: a tunnel */
+        {"4:120:1:2:10:1:", "303:1301,c02b:", ":17:0:host:", {true, true}}, /* no record */
+        {"1:90:1:2:10:1:", "303:1301,c02b:", ":17:0:host:", {true, true}}, /* none of its version */
+        {"1:120:1:2:10:1:", "303:1301,c02b:", ":17:0:host:", {true, true}}, /* any order */
+        {"1:120:1:2:10:1:", "303:c02b:", ":17,18:0:host:", {true, true}},   /* it, not matched */
+        {"1:72:1:2:10:1:", "303:1301,c02b:", ":17,18:0:host:", {false, false}},
+        {"0::0:0::0:", "303:1301,2f:", ":17:0::", {false, true}}, /* a product's own order */
+        {"0::0:0::0:", "303:1301,2f:", ":18:0::", {true, true}}, /* not that product in any order */
+    };
+    static const char *const orders[] = {"0,a,b", "b,a,0", "a,1a1a,0,b", "fafa,a,b,0",
+                                         "b,0,3a3a,a"};
+    struct asked asked;
+    char text[128];
+
+    (void)state;
+    for (int mode = DETECT_DEFAULT; mode <= DETECT_COMPATIBLE; mode++) {
+        struct fixture f = start(256);
+        struct database *db = make_plain((enum detect_mode)mode);
+
+        assert_true(verdict_table_publish(f.table, db));
+        for (size_t i = 0; i < COUNT_OF(rows); i++) {
+            uint64_t misses = f.reader->counts.misses;
+            bool is_any_order = rows[i].is_any_order[mode == DETECT_COMPATIBLE];
+
+            for (size_t k = 0; k < COUNT_OF(orders) * 2; k++) {
+                snprintf(text, sizeof(text), "%s%s%s", rows[i].before, orders[k % COUNT_OF(orders)],
+                         rows[i].behind);
+                ask(&asked, rows[i].ua, text);
+                (void)look(f.reader, db, &asked.question);
+            }
+            /* One without GREASE, one with it. Each that is known in its order is asked once. */
+            assert_int_equal(f.reader->counts.misses - misses, is_any_order ? 2 : COUNT_OF(orders));
+        }
+        assert_int_equal(f.reader->counts.misses, f.reader->counts.stored);
+        end(&f);
+    }
 }
 
 static void test_collisions(void **state)
@@ -691,7 +756,19 @@ struct golden_look {
     const struct database *db;
     unsigned parsed;
     unsigned hits;
+    unsigned turned_hits; /* in another order */
 };
+
+/* Another order: the last ones come first. */
+static void turn(struct number_list *list, size_t count)
+{
+    uint16_t turned[FINGERPRINT_LIST_MAX];
+
+    for (size_t i = 0; i < list->count; i++) {
+        turned[(i + count) % list->count] = list->items[i];
+    }
+    memcpy(list->items, turned, list->count * sizeof(turned[0]));
+}
 
 static void look_line(const struct json *line, void *state)
 {
@@ -714,9 +791,12 @@ static void look_line(const struct json *line, void *state)
     golden->parsed++;
     (void)look(golden->f.reader, golden->db, &asked.question);
     golden->hits += look(golden->f.reader, golden->db, &asked.question);
+    turn(&asked.request.extensions, golden->parsed);
+    golden->turned_hits += look(golden->f.reader, golden->db, &asked.question);
 }
 
-/* Everything that the table says is what the check says, first and second time, in both modes. */
+/* Everything that the table says is what the check says, first and second time and with another
+ * order of extensions, in both modes. */
 static void test_golden(void **state)
 {
     (void)state;
@@ -732,7 +812,9 @@ static void test_golden(void **state)
         assert_int_equal(json_each("mitmengine/check_golden.jsonl", look_line, &golden), 7809);
         /* A few hundred bytes each; those that did not fit are checked again. */
         assert_true(golden.hits > golden.parsed * 9 / 10);
-        print_message("%u questions, %u remembered, %u in all\n", golden.parsed, golden.hits,
+        assert_true(golden.turned_hits > golden.parsed / 10);
+        print_message("%u questions, %u remembered, %u of them in another order, %u in all\n",
+                      golden.parsed, golden.hits, golden.turned_hits,
                       (unsigned)golden.f.reader->counts.hits);
         end(&golden.f);
     }
@@ -750,6 +832,7 @@ int main(void)
         cmocka_unit_test(test_many_readers), cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_sleeper),      cmocka_unit_test(test_race),
         cmocka_unit_test(test_same_set),     cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
