@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * young: the conns of a worker that are so new that their end is not watched yet. Many are over
- * before they are 50 ms old, and are spared the operation; the others get a conn_watch_end() then,
+ * young: the conns of a worker that are so new that their end is not watched yet, nor their connect
+ * acknowledged by itself. Many are over, or have sent, before they are 10 ms old, and are spared
+ * the operation and the segment; the others get a conn_end_handshake() and a conn_watch_end() then,
  * or sooner where WORKER_YOUNG_MAX are waiting. It remembers slot and generation, so a conn that
  * ends has nothing to take back. In the worker.
  */
