@@ -4,7 +4,8 @@
 #include "core/base/clock.h"
 #include "core/engine/conn.h"
 
-#define YOUNG_NS (10 * NS_PER_MS)
+#define ACK_NS   (10 * NS_PER_MS)
+#define WATCH_NS (50 * NS_PER_MS)
 
 /*
  * The segment that ends the handshake with a server goes with the first bytes to it, where these
@@ -19,48 +20,82 @@ void conn_end_handshake(struct conn *c)
     }
 }
 
-static struct young_conn *oldest_young(struct worker *w)
+/* The conn at that place; null: it is no more. */
+static struct conn *young_at(struct worker *w, uint32_t place)
 {
-    return &w->young.conns[w->young.first % WORKER_YOUNG_MAX];
+    const struct young_conn *young = &w->young.conns[place % WORKER_YOUNG_MAX];
+
+    return pool_find(&w->conns, young->slot, young->generation);
 }
 
-static void age_oldest(struct worker *w)
+static int64_t begin_ns(const struct worker *w, uint32_t place)
 {
-    const struct young_conn *young = oldest_young(w);
-    struct conn *c = pool_find(&w->conns, young->slot, young->generation);
+    return w->young.conns[place % WORKER_YOUNG_MAX].begin_ns;
+}
 
-    w->young.first++;
+static void ack_next(struct worker *w)
+{
+    struct conn *c = young_at(w, w->young.unacked++);
+
     if (c) {
         conn_end_handshake(c);
+    }
+}
+
+static void watch_oldest(struct worker *w)
+{
+    struct conn *c;
+
+    if (w->young.unacked == w->young.first) {
+        ack_next(w);
+    }
+    c = young_at(w, w->young.first++);
+    if (c) {
         conn_watch_end(c);
     }
+}
+
+/* For what is due first. */
+static void set_timer(struct worker *w)
+{
+    int64_t due_ns;
+
+    if (w->young.first == w->young.end) {
+        return;
+    }
+    due_ns = begin_ns(w, w->young.first) + WATCH_NS;
+    if (w->young.unacked != w->young.end && begin_ns(w, w->young.unacked) + ACK_NS < due_ns) {
+        due_ns = begin_ns(w, w->young.unacked) + ACK_NS;
+    }
+    timer_set(&w->timers, &w->young.timer, due_ns);
 }
 
 void young_add(struct conn *c)
 {
     struct worker *w = c->worker;
-    int64_t due_ns = worker_now(w) + YOUNG_NS;
 
     if (w->young.end - w->young.first == WORKER_YOUNG_MAX) {
-        age_oldest(w);
+        watch_oldest(w);
     }
     w->young.conns[w->young.end++ % WORKER_YOUNG_MAX] =
-        (struct young_conn){due_ns, c->pool.slot, c->pool.generation};
-    if (w->young.timer.deadline_ns == 0) {
-        timer_set(&w->timers, &w->young.timer, due_ns);
+        (struct young_conn){worker_now(w), c->pool.slot, c->pool.generation};
+    if (w->young.timer.deadline_ns == 0 || w->young.unacked + 1 == w->young.end) {
+        set_timer(w);
     }
 }
 
 static void run_young(struct actor *actor)
 {
     struct worker *w = CONTAINER_OF(actor, struct worker, young.actor);
+    int64_t now_ns = worker_now(w);
 
-    while (w->young.first != w->young.end && oldest_young(w)->due_ns <= worker_now(w)) {
-        age_oldest(w);
+    while (w->young.unacked != w->young.end && begin_ns(w, w->young.unacked) + ACK_NS <= now_ns) {
+        ack_next(w);
     }
-    if (w->young.first != w->young.end) {
-        timer_set(&w->timers, &w->young.timer, oldest_young(w)->due_ns);
+    while (w->young.first != w->young.end && begin_ns(w, w->young.first) + WATCH_NS <= now_ns) {
+        watch_oldest(w);
     }
+    set_timer(w);
 }
 
 void young_init(struct worker *w)
