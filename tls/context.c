@@ -77,6 +77,16 @@ static SSL_CTX *new_ssl_ctx(const char *ciphers)
     return ctx;
 }
 
+static SSL_CTX *new_accept_ctx(void)
+{
+    SSL_CTX *ctx = new_ssl_ctx(accept_ciphers);
+
+    if (ctx) {
+        SSL_CTX_set_num_tickets(ctx, 1); /* good for one connection, which gets the next */
+    }
+    return ctx;
+}
+
 static SSL_CTX *new_connect_ctx(void)
 {
     SSL_CTX *ctx = new_ssl_ctx(connect_ciphers);
@@ -111,7 +121,7 @@ struct tls_context *tls_context_new(const struct tls_context_options *options, c
     atomic_init(&context->references, 1);
     context->verify = options->verify;
     context->wall_s = options->wall_s ? options->wall_s : system_wall_s;
-    context->accept = new_ssl_ctx(accept_ciphers);
+    context->accept = new_accept_ctx();
     context->connect = new_connect_ctx();
     if (!context->accept || !context->connect ||
         !tls_engine_hook(context->accept, context->connect) ||

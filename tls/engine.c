@@ -4,8 +4,9 @@
  * data is the engine; callbacks find the engine the same way. What only a handshake needs lies in a
  * block of its own and goes when the handshake ends, as does the library's own part.
  *
- * Errors: the library keeps them in a queue of the thread. It is emptied before each call and after
- * each failure, so that nothing of one connection is seen by another.
+ * Errors: the library keeps them in a queue of the thread. Handshake, read, write and shutdown
+ * empty it when they begin; here it is emptied after each failure, so that nothing of one
+ * connection is seen by another.
  *
  * Resumption towards servers: a session is offered only after its chain was verified anew, for the
  * name that is asked for now and at the time that it is now. What passes then is as good as a full
@@ -553,7 +554,6 @@ enum tls_status tls_engine_handshake(struct tls_engine *engine)
     if (engine->status != TLS_HANDSHAKING) {
         return engine->status;
     }
-    ERR_clear_error();
     result = SSL_do_handshake(engine->ssl);
     if (result == 1) {
         keep_peer_leaf(engine);
@@ -585,10 +585,8 @@ size_t tls_engine_read(struct tls_engine *engine, uint8_t *memory, size_t cap)
 
     while (engine->status == TLS_OPEN && done < cap) {
         size_t room = cap - done < INT_MAX ? cap - done : INT_MAX;
-        int result;
+        int result = SSL_read(engine->ssl, memory + done, (int)room);
 
-        ERR_clear_error();
-        result = SSL_read(engine->ssl, memory + done, (int)room);
         if (result <= 0) {
             read_ended(engine, result);
             break;
@@ -606,10 +604,8 @@ bool tls_engine_write(struct tls_engine *engine, struct span plaintext)
     while (plaintext.len) {
         size_t len =
             plaintext.len < TLS_RECORD_PLAINTEXT_MAX ? plaintext.len : TLS_RECORD_PLAINTEXT_MAX;
-        int result;
+        int result = SSL_write(engine->ssl, plaintext.data, (int)len);
 
-        ERR_clear_error();
-        result = SSL_write(engine->ssl, plaintext.data, (int)len);
         if (result <= 0) {
             fail(engine); /* `out` never makes the library wait */
             return false;
@@ -625,11 +621,12 @@ void tls_engine_shutdown(struct tls_engine *engine)
         return;
     }
     engine->shutdown_sent = true;
-    ERR_clear_error();
-    if (SSL_shutdown(engine->ssl) < 0 && engine->memory_exhausted) {
-        fail(engine);
+    if (SSL_shutdown(engine->ssl) < 0) {
+        if (engine->memory_exhausted) {
+            fail(engine);
+        }
+        ERR_clear_error();
     }
-    ERR_clear_error();
 }
 
 bool tls_engine_has_partial_record(const struct tls_engine *engine)

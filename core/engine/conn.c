@@ -134,6 +134,7 @@ struct conn *conn_dial(struct worker *w, const struct address *address,
         return NULL;
     }
     c->state = CONN_CONNECTING;
+    c->owes_ack = true;
     c->own = own;
     c->peer = *address;
     c->in_flight++;
@@ -553,6 +554,7 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
     } else {
         c->sent_ns = worker_now(c->worker);
+        conn_end_handshake(c);
         if (c->transport) {
             conn_transport_consume(c, (size_t)event->res);
         } else {

@@ -83,6 +83,7 @@ struct conn {
     bool fin_wanted : 1; /* send ours once tx is empty */
     bool fin_sent : 1;
     bool acks_late : 1;  /* as its listener: until something is sent, or more is wanted first */
+    bool owes_ack : 1;   /* dialled: the last word of the handshake waits for the first bytes */
     bool bulk : 1;       /* receive into big buffers */
     bool was_capped : 1; /* the last receive ended because its cap was full: more is waiting */
     uint32_t arm_bytes;  /* received by the current or last armed receive */
@@ -102,6 +103,10 @@ struct conn *conn_dial(struct worker *worker, const struct address *address,
 
 /* Hands the conn to another owner. */
 void conn_set_owner(struct conn *conn, struct actor *owner);
+
+/* The last word of a dialled conn's handshake leaves now, if it is still owed: behind the first
+ * bytes that were sent, or by young.h. */
+void conn_end_handshake(struct conn *conn);
 
 /* From now on an end is seen that no receive would see; by young.h, once. */
 void conn_watch_end(struct conn *conn);

@@ -160,7 +160,9 @@ void ring_cancel_fd(struct ring *ring, int fd);
 /* accept(2) from the backlog, for the last ones before a listener closes: a descriptor like those
  * of RING_ACCEPT, or -errno. */
 int ring_accept_now(struct ring *ring, int fd);
-int ring_socket(struct ring *ring, int family); /* TCP, non-blocking, close-on-exec, no delay */
+/* TCP, non-blocking, close-on-exec, no delay. The segment that ends its handshake goes with the
+ * first bytes, after 200 ms at the latest, or at ring_set_quick_acks(). */
+int ring_socket(struct ring *ring, int family);
 /* What a socket from ring_socket() can be given before it connects. A mark (SO_MARK) needs
  * CAP_NET_ADMIN, and so does a source that is not this machine's own, which the kernel then takes
  * as it is (IP_TRANSPARENT). The source's port may be 0: one is chosen when it connects. */

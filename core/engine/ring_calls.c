@@ -38,6 +38,7 @@ int ring_socket(struct ring *ring, int family)
     if (fd < 0) {
         return -errno;
     }
+    (void)ring_set_quick_acks(ring, fd, false);
     res = ring_set_nodelay(ring, fd);
     if (res < 0) {
         close(fd);

@@ -52,7 +52,7 @@ struct splice_pipe {
 
 /* A conn whose end is not watched yet; it may be gone. */
 struct young_conn {
-    int64_t due_ns;
+    int64_t begin_ns;
     uint32_t slot;
     uint32_t generation;
 };
@@ -85,7 +85,8 @@ struct worker {
     struct {
         struct actor actor;
         struct timer timer;
-        uint32_t first; /* counts on; the place is the rest modulo WORKER_YOUNG_MAX */
+        uint32_t first;   /* counts on; the place is the rest modulo WORKER_YOUNG_MAX */
+        uint32_t unacked; /* from here on a connect may wait to be acknowledged */
         uint32_t end;
         struct young_conn conns[WORKER_YOUNG_MAX];
     } young; /* young.h; oldest first */

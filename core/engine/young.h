@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * young: the conns of a worker that are so new that their end is not watched yet. Many are over
- * before they are 50 ms old, and are spared the operation; the others get a conn_watch_end() then,
- * or sooner where WORKER_YOUNG_MAX are waiting. It remembers slot and generation, so a conn that
- * ends has nothing to take back. In the worker.
+ * young: the conns of a worker that are so new that their connect is not acknowledged by itself yet
+ * (10 ms), nor their end watched (50 ms). Many have sent, or are over, before, and are spared the
+ * segment and the operation; the others get a conn_end_handshake() and a conn_watch_end() then, or
+ * sooner where WORKER_YOUNG_MAX are waiting. It remembers slot and generation, so a conn that ends
+ * has nothing to take back. In the worker.
  */
 #ifndef WEIR_ENGINE_YOUNG_H
 #define WEIR_ENGINE_YOUNG_H

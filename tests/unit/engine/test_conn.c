@@ -206,13 +206,79 @@ static void test_finish(void **state)
     kit_close(&kit);
 }
 
+/* Dials, and gives the server's end of the connection; what is queued first is sent first. */
+static int dial_and_accept(struct kit *kit, struct conn **conn, struct span first, int64_t limit_ns)
+{
+    int64_t give_up_ns = clock_monotonic_ns() + limit_ns;
+    struct sockaddr_in name;
+    int listener = listen_on_loopback(&name);
+    struct address address = {.len = sizeof(name)};
+    int error = 0;
+    int fd = -1;
+
+    assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    address.u.v4 = name;
+    *conn = conn_dial(&kit->worker, &address, NULL, &kit->owner, &error);
+    assert_non_null(*conn);
+    assert_true(conn_write(*conn, first));
+    while (fd < 0 && clock_monotonic_ns() < give_up_ns) {
+        worker_turn_within(&kit->worker, NS_PER_MS);
+        conn_flush(*conn);
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    }
+    close(listener);
+    return fd;
+}
+
+/* The first bytes take the end of the handshake with them: after the SYN one segment more. */
+static void test_dial_and_send(void **state)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    int64_t give_up_ns = clock_monotonic_ns() + 2 * NS_PER_S;
+    struct kit kit;
+    struct conn *conn;
+    char text[8];
+    int fd;
+
+    (void)state;
+    kit_open(&kit);
+    fd = dial_and_accept(&kit, &conn, SPAN_LITERAL("first"), 2 * NS_PER_S);
+    assert_true(fd >= 0);
+    while (read(fd, text, sizeof(text)) < 0 && clock_monotonic_ns() < give_up_ns) {
+        turn(&kit);
+        conn_flush(conn);
+    }
+    assert_int_equal(getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    assert_int_equal(info.tcpi_segs_out, 2);
+    conn_close(conn, CONN_CLOSE_RESET);
+    close(fd);
+    kit_close(&kit);
+}
+
+/* A server that speaks first learns of the connection all the same, and not only after the 200 ms
+ * that the kernel would take. */
+static void test_dial_and_wait(void **state)
+{
+    struct kit kit;
+    struct conn *conn;
+    int fd;
+
+    (void)state;
+    kit_open(&kit);
+    fd = dial_and_accept(&kit, &conn, span_make(NULL, 0), 100 * NS_PER_MS);
+    assert_true(fd >= 0);
+    conn_close(conn, CONN_CLOSE_RESET);
+    close(fd);
+    kit_close(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_starved),
-        cmocka_unit_test(test_push),
-        cmocka_unit_test(test_park),
-        cmocka_unit_test(test_finish),
+        cmocka_unit_test(test_starved),       cmocka_unit_test(test_push),
+        cmocka_unit_test(test_park),          cmocka_unit_test(test_finish),
+        cmocka_unit_test(test_dial_and_send), cmocka_unit_test(test_dial_and_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
