@@ -632,6 +632,44 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
     return conclude(head, judge_response(head, request_method), bytes, at, false, fault);
 }
 
+/*
+ * Most heads come in one piece, so the first read parses at once: nothing passes that which the
+ * search for the end would have refused. Only what does not pass is searched, for its end or for
+ * its fault, and parsed when it is whole.
+ */
+enum h1_result h1_read_request(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                               const struct h1_limits *limits, struct http_fault *fault)
+{
+    enum h1_result result;
+
+    if (bytes.len == 0) {
+        return H1_MORE;
+    }
+    if (scan->offset == 0 && h1_parse_request(head, bytes, limits, fault) == H1_DONE) {
+        return H1_DONE;
+    }
+    result = h1_scan_head(scan, bytes, true, limits, fault);
+    return result == H1_DONE ? h1_parse_request(head, bytes, limits, fault) : result;
+}
+
+enum h1_result h1_read_response(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                                struct span request_method, const struct h1_limits *limits,
+                                struct http_fault *fault)
+{
+    enum h1_result result;
+
+    if (bytes.len == 0) {
+        return H1_MORE;
+    }
+    if (scan->offset == 0 &&
+        h1_parse_response(head, bytes, request_method, limits, fault) == H1_DONE) {
+        return H1_DONE;
+    }
+    result = h1_scan_head(scan, bytes, false, limits, fault);
+    return result == H1_DONE ? h1_parse_response(head, bytes, request_method, limits, fault)
+                             : result;
+}
+
 const struct http_field *http_find_field(const struct http_head *head, struct span name)
 {
     for (size_t i = 0; i < head->field_count; i++) {

@@ -628,16 +628,10 @@ static enum step read_response_head(struct session *s)
         size_t want = server->rx.len < BUF_HEAD_CAP ? server->rx.len : BUF_HEAD_CAP;
         struct span bytes = buf_queue_gather(&server->rx, bufs_of(s), want);
         struct http_fault fault;
-        enum h1_result result = H1_MORE;
+        enum h1_result result = h1_read_response(
+            &head, &f->scan, bytes, span_from_string(f->exchange.method), &limits, &fault);
         enum step step;
 
-        if (bytes.len) {
-            result = h1_scan_head(&f->scan, bytes, false, &limits, &fault);
-        }
-        if (result == H1_DONE) {
-            result = h1_parse_response(&head, bytes, span_from_string(f->exchange.method), &limits,
-                                       &fault);
-        }
         if (result == H1_BAD) {
             return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_RESPONSE);
         }

@@ -88,7 +88,7 @@ enum step step_request(struct session *s)
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
     struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
-    enum h1_result result = H1_MORE;
+    enum h1_result result;
     struct http_fault fault;
 
     if (client->error) {
@@ -99,12 +99,7 @@ enum step step_request(struct session *s)
         client->tx_wake = s->worker->engine.buffer_low;
         return STEP_WAIT;
     }
-    if (bytes.len) {
-        result = h1_scan_head(&s->request_scan, bytes, true, &limits, &fault);
-    }
-    if (result == H1_DONE) {
-        result = h1_parse_request(&head, bytes, &limits, &fault);
-    }
+    result = h1_read_request(&head, &s->request_scan, bytes, &limits, &fault);
     if (result == H1_BAD) {
         return refuse_malformed(s, &fault);
     }
