@@ -369,19 +369,28 @@ static const llhttp_settings_t second_settings = {
 
 /*
  * Methods, targets and status codes are none of llhttp's business (it refuses methods that it does
- * not know): it gets a start line of ours, and then the fields as they were received.
+ * not know): it gets a start line of ours, and then the fields as they were received. What it makes
+ * of the start line is always the same, so each thread reads that once; a parser is plain data.
  */
-bool field_section_confirm(const struct http_head *head, struct span section)
+static void begin_second_reading(llhttp_t *parser, struct second_reading *reading)
 {
     static const char start_line[] = "GET / HTTP/1.1\r\n";
+    static __thread llhttp_t begun;
+
+    if (!begun.settings) {
+        llhttp_init(&begun, HTTP_REQUEST, &second_settings);
+        (void)llhttp_execute(&begun, start_line, sizeof(start_line) - 1); /* an error stays in it */
+    }
+    *parser = begun;
+    parser->data = reading;
+}
+
+bool field_section_confirm(const struct http_head *head, struct span section)
+{
     struct second_reading reading = {head, 0, false, false, false};
     llhttp_t parser;
 
-    llhttp_init(&parser, HTTP_REQUEST, &second_settings);
-    parser.data = &reading;
-    if (llhttp_execute(&parser, start_line, sizeof(start_line) - 1) != HPE_OK) {
-        return false;
-    }
+    begin_second_reading(&parser, &reading);
     return llhttp_execute(&parser, (const char *)section.data, section.len) == HPE_PAUSED &&
            reading.complete && !reading.differs &&
            llhttp_get_error_pos(&parser) == (const char *)section.data + section.len;
