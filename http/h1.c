@@ -288,7 +288,7 @@ static void find_facts(struct findings *found, struct http_head *head, bool is_r
         struct span value = head->fields[i].value;
         struct span protocol;
 
-        switch (field_identify(head->fields[i].name)) {
+        switch (head->fields[i].id) {
         case FIELD_HOST:
             found->host_count++;
             head->host = value;

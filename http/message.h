@@ -23,6 +23,7 @@ enum http_framing { HTTP_NO_BODY, HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_CLOSE };
 struct http_field {
     struct span name;  /* as sent, case kept */
     struct span value; /* without white space at the ends */
+    uint8_t id;        /* enum field_id of http/field.h, where a parser of http/ filled this */
 };
 
 struct http_head {

@@ -292,7 +292,7 @@ enum step step_authorize(struct session *s)
 
 enum step authorize_timed_out(struct session *s)
 {
-    static __thread struct http_head head; /* 4 KiB; used within this call only */
+    static __thread struct http_head head; /* 5 KiB; used within this call only */
     const struct h1_limits limits = head_limits(s);
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;

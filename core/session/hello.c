@@ -87,7 +87,7 @@ static enum step gather_hello(struct session *s)
  * said so by name. A head that cannot be read is relayed as it is. */
 static enum step gather_head(struct session *s)
 {
-    static __thread struct http_head head; /* 4 KiB; used within this step only */
+    static __thread struct http_head head; /* 5 KiB; used within this step only */
     const struct h1_limits limits = head_limits(s);
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;

@@ -83,7 +83,7 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
 
 enum step step_request(struct session *s)
 {
-    static __thread struct http_head head; /* 4 KiB; used within this step only */
+    static __thread struct http_head head; /* 5 KiB; used within this step only */
     const struct h1_limits limits = head_limits(s);
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
