@@ -180,11 +180,9 @@ static const char *check_target_chars(struct span target, size_t *bad_at)
 }
 
 /* The four forms of RFC 9112 3.2, each only with the methods that may have it. */
-static bool check_target(const struct http_head *head, size_t offset, struct http_fault *fault)
+static bool read_target(struct http_head *head, size_t offset, struct http_fault *fault)
 {
-    struct http_authority authority;
-    enum http_scheme scheme;
-    struct span path;
+    struct http_target *parts = &head->parts;
     size_t bad_at = 0;
     const char *what = check_target_chars(head->target, &bad_at);
 
@@ -193,20 +191,25 @@ static bool check_target(const struct http_head *head, size_t offset, struct htt
                          what ? what : "the request line has no request-target, or two spaces");
     }
     if (span_equal(head->method, SPAN_LITERAL("CONNECT"))) {
-        if (!authority_parse_connect(&authority, head->target, fault)) {
+        parts->form = HTTP_FORM_AUTHORITY;
+        if (!authority_parse_connect(&parts->authority, head->target, fault)) {
             fault->offset += offset;
             return false;
         }
         return true;
     }
     if (head->target.data[0] == '/') {
+        parts->form = HTTP_FORM_ORIGIN;
         return true;
     }
     if (span_equal(head->target, SPAN_LITERAL("*"))) {
+        parts->form = HTTP_FORM_ASTERISK;
         return span_equal(head->method, SPAN_LITERAL("OPTIONS")) ||
                fault_set(fault, true, 400, offset, "the request-target * is for OPTIONS alone");
     }
-    if (!authority_parse_absolute(&authority, &scheme, &path, head->target, fault)) {
+    parts->form = HTTP_FORM_ABSOLUTE;
+    if (!authority_parse_absolute(&parts->authority, &parts->scheme, &parts->path, head->target,
+                                  fault)) {
         fault->offset += offset;
         return false;
     }
@@ -243,7 +246,7 @@ static bool read_request_line(struct http_head *head, struct span line, size_t o
                          "this is HTTP/2 with prior knowledge; this port speaks HTTP/1.1, and "
                          "HTTP/2 only inside TLS");
     }
-    if (!check_target(head, offset + head->method.len + 1, fault)) {
+    if (!read_target(head, offset + head->method.len + 1, fault)) {
         return false;
     }
     what = read_version(&head->version, &status, version);
@@ -411,10 +414,23 @@ static void settle_connection(struct http_head *head, const struct findings *fou
     head->upgrade = head->version == HTTP_VERSION_1_1 && found->upgrade && found->has_upgrade;
 }
 
+/* Host mostly says what the target says, and that was judged with it. */
+static bool host_is_of_target(const struct http_head *head)
+{
+    const struct http_target *parts = &head->parts;
+    size_t begin;
+
+    if (parts->form != HTTP_FORM_ABSOLUTE) {
+        return false;
+    }
+    begin = parts->scheme == HTTP_SCHEME_HTTP ? sizeof("http://") - 1 : sizeof("https://") - 1;
+    return span_equal(head->host,
+                      span_sub(head->target, begin, head->target.len - parts->path.len - begin));
+}
+
 static struct judgement judge_host(const struct http_head *head, const struct findings *found,
                                    struct http_fault *fault)
 {
-    bool is_connect = span_equal(head->method, SPAN_LITERAL("CONNECT"));
     struct http_authority authority;
 
     if (found->host_count > 1) {
@@ -423,11 +439,11 @@ static struct judgement judge_host(const struct http_head *head, const struct fi
     if (found->host_count == 0) {
         /* Of CONNECT the target says all; proxies in front of us leave Host out (mitmproxy does).
          */
-        return head->version == HTTP_VERSION_1_0 || is_connect
+        return head->version == HTTP_VERSION_1_0 || head->parts.form == HTTP_FORM_AUTHORITY
                    ? passed
                    : refuse(400, nowhere, "there is no Host field, which HTTP/1.1 requires");
     }
-    return authority_parse_host(&authority, head->host, fault)
+    return host_is_of_target(head) || authority_parse_host(&authority, head->host, fault)
                ? passed
                : refuse(fault->status, head->host, fault->what);
 }

@@ -181,8 +181,31 @@ static void copy_text(char *to, size_t cap, struct span from)
 {
     size_t len = from.len < cap - 1 ? from.len : cap - 1;
 
-    memcpy(to, from.data, len);
+    if (len) {
+        memcpy(to, from.data, len);
+    }
     to[len] = '\0';
+}
+
+static bool is_served(const struct http_head *head)
+{
+    return head->parts.form == HTTP_FORM_ABSOLUTE && head->parts.scheme == HTTP_SCHEME_HTTP;
+}
+
+/* What the log says of the target: its parts, or, where it is refused, what was sent. */
+static void name_target(struct http_exchange *x, const struct http_head *head)
+{
+    const struct http_target *parts = &head->parts;
+    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
+
+    if (!is_served(head)) {
+        copy_text(x->path, sizeof(x->path), head->target);
+        copy_text(x->authority, sizeof(x->authority), head->host);
+        return;
+    }
+    copy_text(x->path, sizeof(x->path), parts->path.len ? parts->path : SPAN_LITERAL("/"));
+    authority_write(&t, parts->authority.host, parts->authority.port);
+    x->authority[t.len] = '\0';
 }
 
 static void begin_exchange(struct forward *f, const struct http_head *head)
@@ -190,16 +213,17 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
     struct http_exchange *x = &f->exchange;
 
-    memset(x, 0, sizeof(*x));
     copy_text(x->method, sizeof(x->method), head->method);
-    copy_text(x->path, sizeof(x->path), head->target);
-    copy_text(x->authority, sizeof(x->authority), head->host);
-    if (user_agent) {
-        copy_text(x->user_agent, sizeof(x->user_agent), user_agent->value);
-    }
+    copy_text(x->user_agent, sizeof(x->user_agent),
+              user_agent ? user_agent->value : span_make(NULL, 0));
+    name_target(x, head);
     x->http_major = 1;
     x->http_minor = head->version == HTTP_VERSION_1_1;
+    x->status = 0;
+    x->upgraded = false;
+    x->request_bytes = x->response_bytes = 0;
     x->begin_ns = session_now(f->session);
+    x->first_byte_ns = x->end_ns = 0;
     f->phase = FORWARD_DIALLING;
     f->scan = (struct h1_scan){0};
     f->moved_ns = x->begin_ns;
@@ -219,9 +243,7 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     h1_body_init(&f->up, head->framing, head->content_length);
 }
 
-static bool write_head(struct session *s, const struct http_head *head,
-                       const struct http_authority *authority, struct span path,
-                       struct http_fault *fault)
+static bool write_head(struct session *s, const struct http_head *head, struct http_fault *fault)
 {
     const struct config *config = session_config(s);
     struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
@@ -235,7 +257,8 @@ static bool write_head(struct session *s, const struct http_head *head,
         .without = session_forbidden_field(s, HEADER_TO_SERVER),
     };
 
-    if (!h1_write_request(&t, head, authority, HTTP_SCHEME_HTTP, path, &options, fault)) {
+    if (!h1_write_request(&t, head, &head->parts.authority, HTTP_SCHEME_HTTP, head->parts.path,
+                          &options, fault)) {
         return false;
     }
     if (t.overflow || !buf_queue_append(&s->forward->held, bufs_of(s), text_view(&t))) {
@@ -342,14 +365,6 @@ static enum step find_server(struct session *s)
     return STEP_FORWARD;
 }
 
-static void name_authority(struct http_exchange *x, const struct http_authority *authority)
-{
-    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
-
-    authority_write(&t, authority->host, authority->port);
-    x->authority[t.len] = '\0';
-}
-
 static struct forward *forward_of(struct session *s)
 {
     if (!s->forward) {
@@ -377,11 +392,11 @@ static bool set_target(struct session *s, const struct http_authority *authority
 }
 
 /* A request for the magic host. */
-static enum step answer_page(struct session *s, const struct http_head *head, struct span path)
+static enum step answer_page(struct session *s, const struct http_head *head)
 {
     struct answer answer;
 
-    magic_host_answer(s, head, path, &answer);
+    magic_host_answer(s, head, head->parts.path, &answer);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
     return give_answer(s, &answer, CLOSE_ANSWERED);
 }
@@ -390,34 +405,32 @@ enum step forward_begin(struct session *s, const struct http_head *head)
 {
     const struct config *config = session_config(s);
     struct forward *f = forward_of(s);
-    struct http_authority authority;
+    const struct http_authority *authority = &head->parts.authority;
     struct policy_question question;
     struct policy_answer policy;
     char client[ADDRESS_TEXT_MAX];
-    enum http_scheme scheme;
     struct http_fault fault;
-    struct span path;
 
     if (!f) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     begin_exchange(f, head);
-    if (!authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
-        return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
+    if (head->parts.form != HTTP_FORM_ABSOLUTE) {
+        return answer_instead(s, 400, "http_request_error",
+                              "this is a proxy: it needs a whole URI, such as http://host/path",
+                              CLOSE_BAD_REQUEST);
     }
-    if (scheme == HTTP_SCHEME_HTTPS) {
+    if (!is_served(head)) {
         return answer_instead(s, 400, "http_request_error",
                               "an https URL cannot be fetched this way: open a tunnel to its host "
                               "with CONNECT, as clients do when their https proxy is set",
                               CLOSE_BAD_REQUEST);
     }
-    copy_text(f->exchange.path, sizeof(f->exchange.path), path.len ? path : SPAN_LITERAL("/"));
-    name_authority(&f->exchange, &authority);
-    if (!set_target(s, &authority)) {
+    if (!set_target(s, authority)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    if (magic_host_is(s, authority.host)) {
-        return answer_page(s, head, path);
+    if (magic_host_is(s, authority->host)) {
+        return answer_page(s, head);
     }
     session_ask(s, &question, client);
     policy = policy_decide(config, &question);
@@ -427,7 +440,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     f->may_retry = f->up_done && http_is_idempotent(head->method);
     f->bound = http_binds_connection(head, SPAN_LITERAL("Authorization"));
     buf_queue_clear(&f->held, bufs_of(s));
-    bool written = write_head(s, head, &authority, path, &fault);
+    bool written = write_head(s, head, &fault);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
     if (policy.decision == DECISION_REFUSE) {
         return answer_instead(s, 403, "http_request_denied",

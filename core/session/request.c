@@ -59,12 +59,8 @@ static bool keep_user_agent(struct session *s, const struct http_head *head)
 
 static enum step begin_connect(struct session *s, const struct http_head *head)
 {
-    struct http_authority authority;
-    struct http_fault fault;
+    const struct http_authority *authority = &head->parts.authority;
 
-    if (!authority_parse_connect(&authority, head->target, &fault)) {
-        return refuse_malformed(s, &fault);
-    }
     s->is_connect = true;
     if (s->forward) {
         forward_free(s->forward);
@@ -74,7 +70,7 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
         s->server = NULL;
     }
     if (!talk_new(s) || !keep_user_agent(s, head) ||
-        !destination_set(s, authority.host, authority.port, authority.is_ip)) {
+        !destination_set(s, authority->host, authority->port, authority->is_ip)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
@@ -109,8 +105,8 @@ enum step step_request(struct session *s)
             return next;
         }
         session_set_deadline(s, 0);
-        return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)
-                                                                : forward_begin(s, &head);
+        return head.parts.form == HTTP_FORM_AUTHORITY ? begin_connect(s, &head)
+                                                      : forward_begin(s, &head);
     }
     if (client->eof) {
         if (client->rx.len == 0) {
