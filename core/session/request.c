@@ -61,6 +61,7 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
 {
     const struct http_authority *authority = &head->parts.authority;
 
+    session_set_deadline(s, 0);
     s->is_connect = true;
     if (s->forward) {
         forward_free(s->forward);
@@ -104,7 +105,6 @@ enum step step_request(struct session *s)
         if (!authorize_request(s, &head, &next)) {
             return next;
         }
-        session_set_deadline(s, 0);
         return head.parts.form == HTTP_FORM_AUTHORITY ? begin_connect(s, &head)
                                                       : forward_begin(s, &head);
     }
