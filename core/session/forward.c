@@ -2,6 +2,7 @@
 #include "core/session/forward.h"
 
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
@@ -17,7 +18,6 @@
 
 enum {
     INTERIM_RESPONSES_MAX = 16, /* 1xx before the final one */
-    KEY_MAX = HTTP_HOST_MAX + 40,
 };
 
 enum forward_phase {
@@ -25,6 +25,16 @@ enum forward_phase {
     FORWARD_DIALLING,
     FORWARD_HEAD, /* request under way, response head not yet seen */
     FORWARD_BODY, /* response under way */
+};
+
+/* What a server connection was made for. Its bytes are those from `serial` on. */
+struct forward_key {
+    uint64_t hash;
+    size_t target_len;
+    uint64_t serial; /* of the snapshot */
+    uint32_t place;
+    uint32_t port;
+    char target[HTTP_HOST_MAX];
 };
 
 struct forward {
@@ -53,8 +63,7 @@ struct forward {
     uint8_t proxies_failed; /* after they had taken the request */
     uint8_t place;          /* of the way to the server in the list of upstream proxies */
     enum http_version client_version;
-    size_t key_len;
-    char key[KEY_MAX];      /* of the server connection, for the idle pool */
+    struct forward_key key; /* of the server connection, for the idle pool */
     int64_t moved_ns;       /* when a byte last moved, either way */
     struct address dialled; /* of the last exchange that needed a server; len 0: none */
     struct http_exchange exchange;
@@ -326,19 +335,36 @@ static enum step dial_server(struct session *s)
     return STEP_FORWARD;
 }
 
+static struct span key_bytes(const struct forward_key *key)
+{
+    size_t begin = offsetof(struct forward_key, serial);
+
+    return span_make((const uint8_t *)key + begin,
+                     offsetof(struct forward_key, target) - begin + key->target_len);
+}
+
 static void make_key(struct session *s)
 {
-    struct forward *f = s->forward;
-    const struct {
-        uint64_t serial;
-        uint32_t place;
-        uint32_t port;
-    } where = {s->hold->snapshot->serial, f->place, s->port};
-    struct text key = text_make(f->key, sizeof(f->key));
+    struct forward_key *key = &s->forward->key;
+    size_t target_len = strlen(s->target);
+    uint64_t serial = s->hold->snapshot->serial;
 
-    text_bytes(&key, span_make(&where, sizeof(where)));
-    text_string(&key, s->target);
-    f->key_len = key.len;
+    ASSERT(target_len <= sizeof(key->target));
+    if (key->target_len == target_len && key->serial == serial && key->port == s->port &&
+        key->place == s->forward->place && memcmp(key->target, s->target, target_len) == 0) {
+        return; /* as for the request before */
+    }
+    key->serial = serial;
+    key->port = s->port;
+    key->place = s->forward->place;
+    key->target_len = target_len;
+    memcpy(key->target, s->target, target_len);
+    key->hash = hash_bytes(key_bytes(key));
+}
+
+static struct idle_key key_of(const struct forward *f)
+{
+    return (struct idle_key){key_bytes(&f->key), f->key.hash};
 }
 
 static enum step find_server(struct session *s)
@@ -353,7 +379,7 @@ static enum step find_server(struct session *s)
         make_key(s);
     }
     if (!s->server && !route_is_personal(s, f->place)) {
-        s->server = idle_take(s->worker->engine.idle, span_make(f->key, f->key_len), &s->actor);
+        s->server = idle_take(s->worker->engine.idle, key_of(f), &s->actor);
     }
     if (!s->server) {
         return dial_server(s);
@@ -677,7 +703,7 @@ static void release_server(struct session *s)
     }
     s->server = NULL;
     if (clean && !f->bound && !s->worker->draining) {
-        idle_put(s->worker->engine.idle, span_make(f->key, f->key_len), server);
+        idle_put(s->worker->engine.idle, key_of(f), server);
     } else {
         conn_close(server, CONN_CLOSE_FLUSH);
     }
