@@ -282,6 +282,7 @@ static const char *read_line(struct http_field *field, const uint8_t **at, const
 {
     const uint8_t *start = *at;
     const uint8_t *next = start;
+    const uint8_t *name_end;
 
     while (next < end && char_is(*next, CHAR_TOKEN)) {
         next++;
@@ -296,7 +297,8 @@ static const char *read_line(struct http_field *field, const uint8_t **at, const
     if (*next != ':') {
         return name_complaint(*next);
     }
-    field->name = span_make(start, (size_t)(next - start));
+    name_end = next;
+    field->name = span_make(start, (size_t)(name_end - start));
     field->id = (uint8_t)field_identify(field->name);
     next++;
     while (next < end && (*next == ' ' || *next == '\t')) {
@@ -322,6 +324,7 @@ static const char *read_line(struct http_field *field, const uint8_t **at, const
         next--;
     }
     field->value = span_make(start, (size_t)(next - start));
+    field->is_plain = next + 2 == *at && start == name_end + 2 && start[-1] == ' ';
     return NULL;
 }
 

@@ -186,6 +186,30 @@ static bool plan_drops(const struct plan *plan, struct span name)
     return false;
 }
 
+/* The field at `index`, and those behind it that go on just as they came, in one piece. Returns the
+ * index of the first one that is left. */
+static size_t write_other_fields(struct text *out, const struct plan *plan, size_t index)
+{
+    const struct http_field *field = &plan->head->fields[index];
+    const struct http_field *end = &plan->head->fields[plan->head->field_count];
+    struct span run = {field->name.data, 0};
+
+    for (; field < end && field->id == FIELD_OTHER && field->is_plain; field++) {
+        if (plan_drops(plan, field->name)) {
+            break;
+        }
+        run.len += field->name.len + field->value.len + 4;
+    }
+    text_bytes(out, run);
+    if (run.len == 0) {
+        if (!plan_drops(plan, field->name)) {
+            put_field(out, field->name, field->value);
+        }
+        field++;
+    }
+    return (size_t)(field - plan->head->fields);
+}
+
 static void write_length(struct text *out, struct span name, uint64_t length)
 {
     text_bytes(out, name);
@@ -394,19 +418,20 @@ bool h1_write_request(struct text *out, const struct http_head *head,
         write_host(out, SPAN_LITERAL("Host"), authority, scheme);
         plan.host_written = true;
     }
-    for (size_t i = 0; i < head->field_count; i++) {
+    for (size_t i = 0; i < head->field_count;) {
         const struct http_field *field = &head->fields[i];
 
         if (field->id == FIELD_OTHER) {
-            if (!plan_drops(&plan, field->name)) {
-                put_field(out, field->name, field->value);
-            }
-        } else if (field->id != FIELD_HOST) {
+            i = write_other_fields(out, &plan, i);
+            continue;
+        }
+        if (field->id != FIELD_HOST) {
             write_known_field(out, &plan, field);
         } else if (!plan.host_written) {
             write_host(out, field->name, authority, scheme);
             plan.host_written = true;
         }
+        i++;
     }
     write_own_fields(out, &plan);
     write_connection(out, options->keep_alive ? NULL : "close", plan.upgrade, plan.te_trailers);
@@ -489,13 +514,11 @@ bool h1_write_response(struct text *out, const struct http_head *head,
         return false;
     }
     write_status_line(out, head);
-    for (size_t i = 0; i < head->field_count; i++) {
-        const struct http_field *field = &head->fields[i];
-
-        if (field->id != FIELD_OTHER) {
-            write_known_field(out, &plan, field);
-        } else if (!plan_drops(&plan, field->name)) {
-            put_field(out, field->name, field->value);
+    for (size_t i = 0; i < head->field_count;) {
+        if (head->fields[i].id == FIELD_OTHER) {
+            i = write_other_fields(out, &plan, i);
+        } else {
+            write_known_field(out, &plan, &head->fields[i++]);
         }
     }
     write_own_fields(out, &plan);

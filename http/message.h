@@ -23,7 +23,9 @@ enum http_framing { HTTP_NO_BODY, HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_CLOSE };
 struct http_field {
     struct span name;  /* as sent, case kept */
     struct span value; /* without white space at the ends */
-    uint8_t id;        /* enum field_id of http/field.h, where a parser of http/ filled this */
+    /* Where a parser of http/ filled this: */
+    uint8_t id;    /* enum field_id of http/field.h */
+    bool is_plain; /* it came as name, ": ", value and CR LF: as it would be written */
 };
 
 enum http_scheme { HTTP_SCHEME_HTTP, HTTP_SCHEME_HTTPS };
