@@ -288,35 +288,37 @@ static void find_facts(struct findings *found, struct http_head *head, bool is_r
     *found = none;
     head->host = span_make(NULL, 0);
     for (size_t i = 0; i < head->field_count; i++) {
-        struct span value = head->fields[i].value;
+        const struct http_field *field = &head->fields[i];
         struct span protocol;
+        struct span rest;
 
-        switch (head->fields[i].id) {
+        switch (field->id) {
         case FIELD_HOST:
             found->host_count++;
-            head->host = value;
+            head->host = field->value;
             break;
         case FIELD_CONTENT_LENGTH:
             found->content_length_count++;
-            found->content_length = value;
+            found->content_length = field->value;
             break;
         case FIELD_TRANSFER_ENCODING:
             found->transfer_encoding_count++;
-            found->transfer_encoding = value;
+            found->transfer_encoding = field->value;
             break;
         case FIELD_EXPECT:
             found->expect_count++;
-            found->expect = value;
+            found->expect = field->value;
             break;
         case FIELD_UPGRADE:
-            found->has_upgrade |= upgrade_next(&value, &protocol);
+            rest = field->value;
+            found->has_upgrade |= upgrade_next(&rest, &protocol);
             break;
         case FIELD_CONNECTION:
-            find_connection_tokens(found, value);
+            find_connection_tokens(found, field->value);
             break;
         case FIELD_PROXY_CONNECTION:
             if (is_request) {
-                find_connection_tokens(found, value);
+                find_connection_tokens(found, field->value);
             }
             break;
         case FIELD_DISGUISED:
