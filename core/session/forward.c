@@ -59,6 +59,7 @@ struct forward {
     bool wants_trailers; /* the client takes trailers (RFC 9110 10.1.4) */
     bool is_head;
     bool answered;
+    bool is_named; /* exchange.authority is that of the session's target */
     uint8_t interim_count;
     uint8_t proxies_failed; /* after they had taken the request */
     uint8_t place;          /* of the way to the server in the list of upstream proxies */
@@ -201,31 +202,35 @@ static bool is_served(const struct http_head *head)
     return head->parts.form == HTTP_FORM_ABSOLUTE && head->parts.scheme == HTTP_SCHEME_HTTP;
 }
 
-/* What the log says of the target: its parts, or, where it is refused, what was sent. */
-static void name_target(struct http_exchange *x, const struct http_head *head)
+/* What the log says of a request, where anybody reads it. */
+static void keep_for_log(struct http_exchange *x, const struct http_head *head)
 {
-    const struct http_target *parts = &head->parts;
-    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
+    const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
+    struct span path = head->parts.path;
 
     if (!is_served(head)) {
-        copy_text(x->path, sizeof(x->path), head->target);
-        copy_text(x->authority, sizeof(x->authority), head->host);
-        return;
+        path = head->target; /* as it was sent */
+    } else if (path.len == 0) {
+        path = SPAN_LITERAL("/");
     }
-    copy_text(x->path, sizeof(x->path), parts->path.len ? parts->path : SPAN_LITERAL("/"));
-    authority_write(&t, parts->authority.host, parts->authority.port);
-    x->authority[t.len] = '\0';
+    copy_text(x->path, sizeof(x->path), path);
+    copy_text(x->user_agent, sizeof(x->user_agent),
+              user_agent ? user_agent->value : span_make(NULL, 0));
 }
 
 static void begin_exchange(struct forward *f, const struct http_head *head)
 {
-    const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
     struct http_exchange *x = &f->exchange;
 
     copy_text(x->method, sizeof(x->method), head->method);
-    copy_text(x->user_agent, sizeof(x->user_agent),
-              user_agent ? user_agent->value : span_make(NULL, 0));
-    name_target(x, head);
+    x->path[0] = x->user_agent[0] = '\0';
+    if (access_log_is_read(f->session)) {
+        keep_for_log(x, head);
+    }
+    if (!is_served(head)) {
+        copy_text(x->authority, sizeof(x->authority), head->host);
+        f->is_named = false;
+    }
     x->http_major = 1;
     x->http_minor = head->version == HTTP_VERSION_1_1;
     x->status = 0;
@@ -402,10 +407,23 @@ static struct forward *forward_of(struct session *s)
     return s->forward;
 }
 
+static void name_target(struct forward *f, const struct http_authority *authority)
+{
+    struct http_exchange *x = &f->exchange;
+    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
+
+    authority_write(&t, authority->host, authority->port);
+    x->authority[t.len] = '\0';
+    f->is_named = true;
+}
+
 static bool set_target(struct session *s, const struct http_authority *authority)
 {
     bool same = s->target && strcmp(s->target, authority->host) == 0 && s->port == authority->port;
 
+    if (!same || !s->forward->is_named) {
+        name_target(s->forward, authority);
+    }
     if (!same) {
         /* A connection that authentication bound to the last target is of no use for this one. */
         drop_server(s);
