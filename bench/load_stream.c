@@ -144,17 +144,10 @@ enum h1_result load_stream_head(struct load_stream *s, struct span method, struc
     bool is_request = method.len == 0;
     enum h1_result result;
 
-    if (bytes.len == 0) {
-        return H1_MORE;
-    }
-    result = h1_scan_head(&s->scan, bytes, is_request, &limits, fault);
-    if (result != H1_DONE) {
-        return result;
-    }
-    s->scan = (struct h1_scan){0};
-    result = is_request ? h1_parse_request(head, bytes, &limits, fault)
-                        : h1_parse_response(head, bytes, method, &limits, fault);
+    result = is_request ? h1_read_request(head, &s->scan, bytes, &limits, fault)
+                        : h1_read_response(head, &s->scan, bytes, method, &limits, fault);
     if (result == H1_DONE) {
+        s->scan = (struct h1_scan){0};
         h1_body_init(&s->body, head->framing, head->content_length);
         s->body.is_response = !is_request;
     }

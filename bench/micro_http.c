@@ -89,8 +89,7 @@ static void run_request(void *context, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct h1_scan scan = {0};
         struct http_fault fault;
-        bool done = h1_scan_head(&scan, work->wire, true, &limits, &fault) == H1_DONE &&
-                    h1_parse_request(&work->head, work->wire, &limits, &fault) == H1_DONE;
+        bool done = h1_read_request(&work->head, &scan, work->wire, &limits, &fault) == H1_DONE;
         ASSERT(done);
         measure_keep(work);
     }
@@ -103,9 +102,8 @@ static void run_response(void *context, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct h1_scan scan = {0};
         struct http_fault fault;
-        bool done = h1_scan_head(&scan, work->wire, false, &limits, &fault) == H1_DONE &&
-                    h1_parse_response(&work->head, work->wire, SPAN_LITERAL("GET"), &limits,
-                                      &fault) == H1_DONE;
+        bool done = h1_read_response(&work->head, &scan, work->wire, SPAN_LITERAL("GET"), &limits,
+                                     &fault) == H1_DONE;
         ASSERT(done);
         measure_keep(work);
     }

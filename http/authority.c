@@ -219,10 +219,13 @@ bool authority_parse_absolute(struct http_authority *authority, enum http_scheme
 
 void authority_write(struct text *out, const char *host, uint16_t port)
 {
-    bool is_ipv6 = strchr(host, ':') != NULL;
-
-    text_string(out, is_ipv6 ? "[" : "");
-    text_string(out, host);
-    text_string(out, is_ipv6 ? "]:" : ":");
+    if (strchr(host, ':')) {
+        text_char(out, '[');
+        text_string(out, host);
+        text_char(out, ']');
+    } else {
+        text_string(out, host);
+    }
+    text_char(out, ':');
     text_unsigned(out, port);
 }

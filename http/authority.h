@@ -10,16 +10,6 @@
 #include "core/base/text.h"
 #include "http/message.h"
 
-enum http_scheme { HTTP_SCHEME_HTTP, HTTP_SCHEME_HTTPS };
-
-struct http_authority {
-    char host[HTTP_HOST_MAX + 1]; /* lower case, without brackets or a trailing dot; NUL after */
-    size_t host_len;
-    bool is_ip; /* host is an IPv4 dotted quad or an IPv6 address */
-    bool is_ipv6;
-    uint16_t port; /* 1 to 65535; 0 where none was written and none is implied */
-};
-
 /*
  * "host:port" with the port required (CONNECT). IPv6 in brackets, without a zone (*authority has it
  * in the one spelling of RFC 5952). A host is a DNS name (letters, digits, '-', '_' and '.', labels

@@ -59,11 +59,30 @@ bool span_is_all(struct span text, unsigned classes)
     return text.len != 0;
 }
 
+static uint64_t load(const void *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
 /* Among tokens, setting bit 5 folds the letters and makes no other byte equal to a letter, a digit
- * or '-'; '_' it changes. */
+ * or '-'; '_' it changes. Eight bytes at a time, the last eight again where they overlap. */
 static bool is_name(struct span name, const char *lower)
 {
-    for (size_t i = 0; i < name.len; i++) {
+    const uint64_t fold = UINT64_C(0x2020202020202020);
+    size_t i = 0;
+
+    for (; name.len - i >= 8; i += 8) {
+        if ((load(name.data + i) | fold) != load(lower + i)) {
+            return false;
+        }
+    }
+    if (i && i < name.len) {
+        return (load(name.data + name.len - 8) | fold) == load(lower + name.len - 8);
+    }
+    for (; i < name.len; i++) {
         if ((name.data[i] | 0x20) != (uint8_t)lower[i]) {
             return false;
         }
@@ -263,6 +282,7 @@ static const char *read_line(struct http_field *field, const uint8_t **at, const
 {
     const uint8_t *start = *at;
     const uint8_t *next = start;
+    const uint8_t *name_end;
 
     while (next < end && char_is(*next, CHAR_TOKEN)) {
         next++;
@@ -277,7 +297,9 @@ static const char *read_line(struct http_field *field, const uint8_t **at, const
     if (*next != ':') {
         return name_complaint(*next);
     }
-    field->name = span_make(start, (size_t)(next - start));
+    name_end = next;
+    field->name = span_make(start, (size_t)(name_end - start));
+    field->id = (uint8_t)field_identify(field->name);
     next++;
     while (next < end && (*next == ' ' || *next == '\t')) {
         next++;
@@ -302,6 +324,7 @@ static const char *read_line(struct http_field *field, const uint8_t **at, const
         next--;
     }
     field->value = span_make(start, (size_t)(next - start));
+    field->is_plain = next + 2 == *at && start == name_end + 2 && start[-1] == ' ';
     return NULL;
 }
 
@@ -369,19 +392,28 @@ static const llhttp_settings_t second_settings = {
 
 /*
  * Methods, targets and status codes are none of llhttp's business (it refuses methods that it does
- * not know): it gets a start line of ours, and then the fields as they were received.
+ * not know): it gets a start line of ours, and then the fields as they were received. What it makes
+ * of the start line is always the same, so each thread reads that once; a parser is plain data.
  */
-bool field_section_confirm(const struct http_head *head, struct span section)
+static void begin_second_reading(llhttp_t *parser, struct second_reading *reading)
 {
     static const char start_line[] = "GET / HTTP/1.1\r\n";
+    static __thread llhttp_t begun;
+
+    if (!begun.settings) {
+        llhttp_init(&begun, HTTP_REQUEST, &second_settings);
+        (void)llhttp_execute(&begun, start_line, sizeof(start_line) - 1); /* an error stays in it */
+    }
+    *parser = begun;
+    parser->data = reading;
+}
+
+bool field_section_confirm(const struct http_head *head, struct span section)
+{
     struct second_reading reading = {head, 0, false, false, false};
     llhttp_t parser;
 
-    llhttp_init(&parser, HTTP_REQUEST, &second_settings);
-    parser.data = &reading;
-    if (llhttp_execute(&parser, start_line, sizeof(start_line) - 1) != HPE_OK) {
-        return false;
-    }
+    begin_second_reading(&parser, &reading);
     return llhttp_execute(&parser, (const char *)section.data, section.len) == HPE_PAUSED &&
            reading.complete && !reading.differs &&
            llhttp_get_error_pos(&parser) == (const char *)section.data + section.len;
@@ -393,12 +425,13 @@ bool field_section_read(struct http_head *head, const struct field_section *sect
     const uint8_t *begin = section->bytes.data;
     const uint8_t *end = begin + section->bytes.len;
     const uint8_t *at = begin;
+    size_t count = 0;
 
-    head->field_count = 0;
     while (end - at < 2 || at[0] != '\r' || at[1] != '\n') {
         const uint8_t *line = at;
-        struct http_field field;
-        const char *what = read_line(&field, &at, end);
+        struct http_field spare; /* a fault of the line comes before one of their number */
+        bool is_full = count == section->count_max || count == HTTP_FIELDS_MAX;
+        const char *what = read_line(is_full ? &spare : &head->fields[count], &at, end);
         size_t offset = section->base + (size_t)(at - begin);
 
         if (what) {
@@ -407,11 +440,12 @@ bool field_section_read(struct http_head *head, const struct field_section *sect
         if ((size_t)(at - line) > (size_t)section->line_bytes + 2) {
             return fault_set(fault, section->is_request, 431, offset, "a field line is too long");
         }
-        if (head->field_count == section->count_max || head->field_count == HTTP_FIELDS_MAX) {
+        if (is_full) {
             return fault_set(fault, section->is_request, 431, offset, "there are too many fields");
         }
-        head->fields[head->field_count++] = field;
+        count++;
     }
+    head->field_count = count;
     *section_len = (size_t)(at - begin) + 2;
     return true;
 }

@@ -180,11 +180,9 @@ static const char *check_target_chars(struct span target, size_t *bad_at)
 }
 
 /* The four forms of RFC 9112 3.2, each only with the methods that may have it. */
-static bool check_target(const struct http_head *head, size_t offset, struct http_fault *fault)
+static bool read_target(struct http_head *head, size_t offset, struct http_fault *fault)
 {
-    struct http_authority authority;
-    enum http_scheme scheme;
-    struct span path;
+    struct http_target *parts = &head->parts;
     size_t bad_at = 0;
     const char *what = check_target_chars(head->target, &bad_at);
 
@@ -193,20 +191,25 @@ static bool check_target(const struct http_head *head, size_t offset, struct htt
                          what ? what : "the request line has no request-target, or two spaces");
     }
     if (span_equal(head->method, SPAN_LITERAL("CONNECT"))) {
-        if (!authority_parse_connect(&authority, head->target, fault)) {
+        parts->form = HTTP_FORM_AUTHORITY;
+        if (!authority_parse_connect(&parts->authority, head->target, fault)) {
             fault->offset += offset;
             return false;
         }
         return true;
     }
     if (head->target.data[0] == '/') {
+        parts->form = HTTP_FORM_ORIGIN;
         return true;
     }
     if (span_equal(head->target, SPAN_LITERAL("*"))) {
+        parts->form = HTTP_FORM_ASTERISK;
         return span_equal(head->method, SPAN_LITERAL("OPTIONS")) ||
                fault_set(fault, true, 400, offset, "the request-target * is for OPTIONS alone");
     }
-    if (!authority_parse_absolute(&authority, &scheme, &path, head->target, fault)) {
+    parts->form = HTTP_FORM_ABSOLUTE;
+    if (!authority_parse_absolute(&parts->authority, &parts->scheme, &parts->path, head->target,
+                                  fault)) {
         fault->offset += offset;
         return false;
     }
@@ -243,7 +246,7 @@ static bool read_request_line(struct http_head *head, struct span line, size_t o
                          "this is HTTP/2 with prior knowledge; this port speaks HTTP/1.1, and "
                          "HTTP/2 only inside TLS");
     }
-    if (!check_target(head, offset + head->method.len + 1, fault)) {
+    if (!read_target(head, offset + head->method.len + 1, fault)) {
         return false;
     }
     what = read_version(&head->version, &status, version);
@@ -285,35 +288,37 @@ static void find_facts(struct findings *found, struct http_head *head, bool is_r
     *found = none;
     head->host = span_make(NULL, 0);
     for (size_t i = 0; i < head->field_count; i++) {
-        struct span value = head->fields[i].value;
+        const struct http_field *field = &head->fields[i];
         struct span protocol;
+        struct span rest;
 
-        switch (field_identify(head->fields[i].name)) {
+        switch (field->id) {
         case FIELD_HOST:
             found->host_count++;
-            head->host = value;
+            head->host = field->value;
             break;
         case FIELD_CONTENT_LENGTH:
             found->content_length_count++;
-            found->content_length = value;
+            found->content_length = field->value;
             break;
         case FIELD_TRANSFER_ENCODING:
             found->transfer_encoding_count++;
-            found->transfer_encoding = value;
+            found->transfer_encoding = field->value;
             break;
         case FIELD_EXPECT:
             found->expect_count++;
-            found->expect = value;
+            found->expect = field->value;
             break;
         case FIELD_UPGRADE:
-            found->has_upgrade |= upgrade_next(&value, &protocol);
+            rest = field->value;
+            found->has_upgrade |= upgrade_next(&rest, &protocol);
             break;
         case FIELD_CONNECTION:
-            find_connection_tokens(found, value);
+            find_connection_tokens(found, field->value);
             break;
         case FIELD_PROXY_CONNECTION:
             if (is_request) {
-                find_connection_tokens(found, value);
+                find_connection_tokens(found, field->value);
             }
             break;
         case FIELD_DISGUISED:
@@ -411,10 +416,23 @@ static void settle_connection(struct http_head *head, const struct findings *fou
     head->upgrade = head->version == HTTP_VERSION_1_1 && found->upgrade && found->has_upgrade;
 }
 
+/* Host mostly says what the target says, and that was judged with it. */
+static bool host_is_of_target(const struct http_head *head)
+{
+    const struct http_target *parts = &head->parts;
+    size_t begin;
+
+    if (parts->form != HTTP_FORM_ABSOLUTE) {
+        return false;
+    }
+    begin = parts->scheme == HTTP_SCHEME_HTTP ? sizeof("http://") - 1 : sizeof("https://") - 1;
+    return span_equal(head->host,
+                      span_sub(head->target, begin, head->target.len - parts->path.len - begin));
+}
+
 static struct judgement judge_host(const struct http_head *head, const struct findings *found,
                                    struct http_fault *fault)
 {
-    bool is_connect = span_equal(head->method, SPAN_LITERAL("CONNECT"));
     struct http_authority authority;
 
     if (found->host_count > 1) {
@@ -423,11 +441,11 @@ static struct judgement judge_host(const struct http_head *head, const struct fi
     if (found->host_count == 0) {
         /* Of CONNECT the target says all; proxies in front of us leave Host out (mitmproxy does).
          */
-        return head->version == HTTP_VERSION_1_0 || is_connect
+        return head->version == HTTP_VERSION_1_0 || head->parts.form == HTTP_FORM_AUTHORITY
                    ? passed
                    : refuse(400, nowhere, "there is no Host field, which HTTP/1.1 requires");
     }
-    return authority_parse_host(&authority, head->host, fault)
+    return host_is_of_target(head) || authority_parse_host(&authority, head->host, fault)
                ? passed
                : refuse(fault->status, head->host, fault->what);
 }
@@ -630,6 +648,44 @@ enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
         return H1_BAD;
     }
     return conclude(head, judge_response(head, request_method), bytes, at, false, fault);
+}
+
+/*
+ * Most heads come in one piece, so the first read parses at once: nothing passes that which the
+ * search for the end would have refused. Only what does not pass is searched, for its end or for
+ * its fault, and parsed when it is whole.
+ */
+enum h1_result h1_read_request(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                               const struct h1_limits *limits, struct http_fault *fault)
+{
+    enum h1_result result;
+
+    if (bytes.len == 0) {
+        return H1_MORE;
+    }
+    if (scan->offset == 0 && h1_parse_request(head, bytes, limits, fault) == H1_DONE) {
+        return H1_DONE;
+    }
+    result = h1_scan_head(scan, bytes, true, limits, fault);
+    return result == H1_DONE ? h1_parse_request(head, bytes, limits, fault) : result;
+}
+
+enum h1_result h1_read_response(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                                struct span request_method, const struct h1_limits *limits,
+                                struct http_fault *fault)
+{
+    enum h1_result result;
+
+    if (bytes.len == 0) {
+        return H1_MORE;
+    }
+    if (scan->offset == 0 &&
+        h1_parse_response(head, bytes, request_method, limits, fault) == H1_DONE) {
+        return H1_DONE;
+    }
+    result = h1_scan_head(scan, bytes, false, limits, fault);
+    return result == H1_DONE ? h1_parse_response(head, bytes, request_method, limits, fault)
+                             : result;
 }
 
 const struct http_field *http_find_field(const struct http_head *head, struct span name)

@@ -3,6 +3,9 @@
  * h1: HTTP/1 heads. llhttp in strict mode reads them, behind a gate of our own that refuses what
  * llhttp lets through and a proxy must not: anything that two parsers could frame differently
  * (RFC 9112, RFC 9110). A head is parsed once, when it is whole, from contiguous bytes.
+ *
+ * h1_read_request() and h1_read_response() are the way in: one walk over a head that came in one
+ * piece. h1_scan_head() and h1_parse_*() are what they are made of.
  */
 #ifndef WEIR_HTTP_H1_H
 #define WEIR_HTTP_H1_H
@@ -17,12 +20,25 @@ struct h1_limits {
     uint32_t field_count; /* more than HTTP_FIELDS_MAX is taken for that */
 };
 
-/* Search for the end of a head over several reads, without looking at a byte twice. */
+/* Search for the end of a head over several reads. Zero before the first. */
 struct h1_scan {
     size_t offset;
     uint32_t line_length; /* bytes of the line that is not over yet */
     uint8_t state;
 };
+
+/*
+ * Both read the head at the front of `bytes`, which is everything received of this message so far.
+ * MORE: also where there is nothing, for want of bytes or of memory to gather them. DONE: `head` is
+ * filled, its spans point into `bytes`. BAD: the first fault of h1_scan_head(), or of h1_parse_*()
+ * where that finds none. Any token is a method.
+ */
+enum h1_result h1_read_request(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                               const struct h1_limits *limits, struct http_fault *fault);
+/* request_method decides whether there is a body (HEAD, CONNECT). */
+enum h1_result h1_read_response(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                                struct span request_method, const struct h1_limits *limits,
+                                struct http_fault *fault);
 
 /*
  * `bytes`: everything received of this message so far, from the same start at each call. DONE: the
@@ -32,11 +48,9 @@ struct h1_scan {
 enum h1_result h1_scan_head(struct h1_scan *scan, struct span bytes, bool is_request,
                             const struct h1_limits *limits, struct http_fault *fault);
 
-/* Both parse a whole head at the front of `bytes`. DONE or BAD, never MORE. Spans of `head` point
- * into `bytes`. Any token is a method. */
+/* Both parse a whole head at the front of `bytes`. DONE or BAD, never MORE. */
 enum h1_result h1_parse_request(struct http_head *head, struct span bytes,
                                 const struct h1_limits *limits, struct http_fault *fault);
-/* request_method decides whether there is a body (HEAD, CONNECT). */
 enum h1_result h1_parse_response(struct http_head *head, struct span bytes,
                                  struct span request_method, const struct h1_limits *limits,
                                  struct http_fault *fault);

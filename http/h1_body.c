@@ -214,7 +214,7 @@ enum h1_body_result h1_body_feed(struct h1_body *body, struct span input, size_t
  * authentication, content coding, and those that change how a request is handled. The ones that
  * field_identify() knows are all of these.
  */
-static bool is_forbidden_trailer(struct span name)
+static bool is_forbidden_trailer(const struct http_field *field)
 {
     static const struct span names[] = {
         SPAN_LITERAL("authorization"),
@@ -239,11 +239,11 @@ static bool is_forbidden_trailer(struct span name)
         SPAN_LITERAL("forwarded"),
     };
 
-    if (field_identify(name) != FIELD_OTHER) {
+    if (field->id != FIELD_OTHER) {
         return true;
     }
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (span_equal_nocase(name, names[i])) {
+        if (span_equal_nocase(field->name, names[i])) {
             return true;
         }
     }
@@ -262,7 +262,7 @@ static bool read_trailers(struct http_head *trailers, bool is_request, struct sp
         return false;
     }
     for (size_t i = 0; i < trailers->field_count; i++) {
-        if (is_forbidden_trailer(trailers->fields[i].name)) {
+        if (is_forbidden_trailer(&trailers->fields[i])) {
             return fault_set(fault, is_request, 400,
                              (size_t)(trailers->fields[i].name.data - bytes.data),
                              "a trailer field may not be one of framing, routing, authentication "

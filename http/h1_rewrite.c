@@ -25,7 +25,6 @@ struct plan {
     bool host_written;
     size_t dropped_count; /* options of Connection that are not known field names */
     struct span dropped[CONNECTION_OPTIONS_MAX];
-    uint8_t ids[HTTP_FIELDS_MAX]; /* enum field_id */
 };
 
 static void put_field(struct text *out, struct span name, struct span value)
@@ -151,11 +150,10 @@ static bool plan_fields(struct plan *plan, struct http_fault *fault)
     ASSERT(head->field_count <= HTTP_FIELDS_MAX);
     for (size_t i = 0; i < head->field_count; i++) {
         struct span value = head->fields[i].value;
-        enum field_id id = field_identify(head->fields[i].name);
+        uint8_t id = head->fields[i].id;
         const char *what = NULL;
         struct span protocol;
 
-        plan->ids[i] = (uint8_t)id;
         if (id == FIELD_CONNECTION || id == FIELD_PROXY_CONNECTION) {
             what = plan_connection(plan, value);
         } else if (id == FIELD_VIA && plan->is_request && options->pseudonym &&
@@ -186,6 +184,30 @@ static bool plan_drops(const struct plan *plan, struct span name)
         }
     }
     return false;
+}
+
+/* The field at `index`, and those behind it that go on just as they came, in one piece. Returns the
+ * index of the first one that is left. */
+static size_t write_other_fields(struct text *out, const struct plan *plan, size_t index)
+{
+    const struct http_field *field = &plan->head->fields[index];
+    const struct http_field *end = &plan->head->fields[plan->head->field_count];
+    struct span run = {field->name.data, 0};
+
+    for (; field < end && field->id == FIELD_OTHER && field->is_plain; field++) {
+        if (plan_drops(plan, field->name)) {
+            break;
+        }
+        run.len += field->name.len + field->value.len + 4;
+    }
+    text_bytes(out, run);
+    if (run.len == 0) {
+        if (!plan_drops(plan, field->name)) {
+            put_field(out, field->name, field->value);
+        }
+        field++;
+    }
+    return (size_t)(field - plan->head->fields);
 }
 
 static void write_length(struct text *out, struct span name, uint64_t length)
@@ -264,11 +286,9 @@ static void write_max_forwards(struct text *out, const struct plan *plan,
 
 /* Fields with a meaning for us. Those that end with this hop are not mentioned: they are dropped.
  */
-static void write_known_field(struct text *out, struct plan *plan, size_t index)
+static void write_known_field(struct text *out, struct plan *plan, const struct http_field *field)
 {
-    const struct http_field *field = &plan->head->fields[index];
-
-    switch (plan->ids[index]) {
+    switch (field->id) {
     case FIELD_CONTENT_LENGTH:
         if (plan->keep_length) {
             put_field(out, field->name, field->value);
@@ -360,7 +380,7 @@ static void write_request_line(struct text *out, const struct http_head *head, s
 static bool hops_are_left(const struct plan *plan, struct http_fault *fault)
 {
     for (size_t i = 0; i < plan->head->field_count && counts_hops(plan); i++) {
-        if (plan->ids[i] == FIELD_MAX_FORWARDS &&
+        if (plan->head->fields[i].id == FIELD_MAX_FORWARDS &&
             span_equal(plan->head->fields[i].value, SPAN_LITERAL("0"))) {
             return fault_set(fault, true, 501, 0,
                              "Max-Forwards says that this proxy is to answer, and it does not "
@@ -379,7 +399,6 @@ static void plan_init(struct plan *plan, const struct http_head *head,
     plan->upgrade = plan->te_trailers = plan->keep_length = false;
     plan->framing_written = plan->host_written = false;
     plan->dropped_count = 0;
-    memset(plan->ids, FIELD_OTHER, sizeof(plan->ids));
 }
 
 bool h1_write_request(struct text *out, const struct http_head *head,
@@ -399,17 +418,20 @@ bool h1_write_request(struct text *out, const struct http_head *head,
         write_host(out, SPAN_LITERAL("Host"), authority, scheme);
         plan.host_written = true;
     }
-    for (size_t i = 0; i < head->field_count; i++) {
-        if (plan.ids[i] == FIELD_OTHER) {
-            if (!plan_drops(&plan, head->fields[i].name)) {
-                put_field(out, head->fields[i].name, head->fields[i].value);
-            }
-        } else if (plan.ids[i] != FIELD_HOST) {
-            write_known_field(out, &plan, i);
+    for (size_t i = 0; i < head->field_count;) {
+        const struct http_field *field = &head->fields[i];
+
+        if (field->id == FIELD_OTHER) {
+            i = write_other_fields(out, &plan, i);
+            continue;
+        }
+        if (field->id != FIELD_HOST) {
+            write_known_field(out, &plan, field);
         } else if (!plan.host_written) {
-            write_host(out, head->fields[i].name, authority, scheme);
+            write_host(out, field->name, authority, scheme);
             plan.host_written = true;
         }
+        i++;
     }
     write_own_fields(out, &plan);
     write_connection(out, options->keep_alive ? NULL : "close", plan.upgrade, plan.te_trailers);
@@ -492,11 +514,11 @@ bool h1_write_response(struct text *out, const struct http_head *head,
         return false;
     }
     write_status_line(out, head);
-    for (size_t i = 0; i < head->field_count; i++) {
-        if (plan.ids[i] != FIELD_OTHER) {
-            write_known_field(out, &plan, i);
-        } else if (!plan_drops(&plan, head->fields[i].name)) {
-            put_field(out, head->fields[i].name, head->fields[i].value);
+    for (size_t i = 0; i < head->field_count;) {
+        if (head->fields[i].id == FIELD_OTHER) {
+            i = write_other_fields(out, &plan, i);
+        } else {
+            write_known_field(out, &plan, &head->fields[i++]);
         }
     }
     write_own_fields(out, &plan);

@@ -23,13 +23,38 @@ enum http_framing { HTTP_NO_BODY, HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_CLOSE };
 struct http_field {
     struct span name;  /* as sent, case kept */
     struct span value; /* without white space at the ends */
+    /* Where a parser of http/ filled this: */
+    uint8_t id;    /* enum field_id of http/field.h */
+    bool is_plain; /* it came as name, ": ", value and CR LF: as it would be written */
+};
+
+enum http_scheme { HTTP_SCHEME_HTTP, HTTP_SCHEME_HTTPS };
+
+struct http_authority {
+    char host[HTTP_HOST_MAX + 1]; /* lower case, without brackets or a trailing dot; NUL after */
+    size_t host_len;
+    bool is_ip; /* host is an IPv4 dotted quad or an IPv6 address */
+    bool is_ipv6;
+    uint16_t port; /* 1 to 65535; 0 where none was written and none is implied */
+};
+
+/* The forms of a request-target (RFC 9112 3.2); authority-form is CONNECT's, and only that. */
+enum http_form { HTTP_FORM_ORIGIN, HTTP_FORM_ABSOLUTE, HTTP_FORM_AUTHORITY, HTTP_FORM_ASTERISK };
+
+/* What a request-target says. */
+struct http_target {
+    enum http_form form;
+    enum http_scheme scheme;         /* HTTP_FORM_ABSOLUTE */
+    struct http_authority authority; /* HTTP_FORM_ABSOLUTE and HTTP_FORM_AUTHORITY */
+    struct span path; /* HTTP_FORM_ABSOLUTE: the rest; empty, or with its first '/' or '?' */
 };
 
 struct http_head {
-    struct span method; /* requests */
-    struct span target; /* requests: the request-target as sent */
-    uint16_t status;    /* responses */
-    struct span reason; /* responses; may be empty */
+    struct span method;       /* requests */
+    struct span target;       /* requests: the request-target as sent */
+    struct http_target parts; /* requests: of the target */
+    uint16_t status;          /* responses */
+    struct span reason;       /* responses; may be empty */
     enum http_version version;
     struct http_field fields[HTTP_FIELDS_MAX];
     size_t field_count;

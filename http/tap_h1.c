@@ -154,24 +154,24 @@ static const char *check_method(struct span bytes)
     return len > HTTP_METHOD_MAX ? "what the client sends is not an HTTP request" : NULL;
 }
 
-/* Scans and parses what is there of a head. */
+/* What is there of a head. */
 static enum h1_result read_head(struct http_tap *tap, enum http_tap_side side, struct span bytes,
                                 struct http_head *head, const char **why)
 {
     struct tap_h1 *h1 = &tap->h1;
     bool is_request = side == HTTP_TAP_CLIENT;
     struct http_fault fault;
-    enum h1_result result = h1_scan_head(&h1->sides[side].scan, bytes, is_request, &limits, &fault);
+    struct h1_scan *scan = &h1->sides[side].scan;
+    enum h1_result result;
 
+    ASSERT(is_request || h1->first); /* else it was not its turn */
+    result = is_request
+                 ? h1_read_request(head, scan, bytes, &limits, &fault)
+                 : h1_read_response(head, scan, bytes,
+                                    span_make(h1->first->text, h1->first->text_len[TAP_METHOD]),
+                                    &limits, &fault);
     if (result == H1_MORE && is_request && (*why = check_method(bytes))) {
         return H1_BAD;
-    }
-    if (result == H1_DONE) {
-        result = is_request
-                     ? h1_parse_request(head, bytes, &limits, &fault)
-                     : h1_parse_response(
-                           head, bytes, span_make(h1->first->text, h1->first->text_len[TAP_METHOD]),
-                           &limits, &fault);
     }
     if (result == H1_BAD) {
         *why = fault.what;

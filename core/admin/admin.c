@@ -358,17 +358,10 @@ static bool read_request(struct client *c)
     struct buf_cache *bufs = &c->admin->engine.bufs;
     size_t want = conn->rx.len < BUF_HEAD_CAP ? conn->rx.len : BUF_HEAD_CAP;
     struct span bytes = buf_queue_gather(&conn->rx, bufs, want);
-    enum h1_result result = H1_MORE;
     struct http_fault fault;
     bool stays;
 
-    if (bytes.len) {
-        result = h1_scan_head(&c->scan, bytes, true, &head_limits, &fault);
-    }
-    if (result == H1_DONE) {
-        result = h1_parse_request(&head, bytes, &head_limits, &fault);
-    }
-    switch (result) {
+    switch (h1_read_request(&head, &c->scan, bytes, &head_limits, &fault)) {
     case H1_BAD:
         (void)refuse(c, fault.status, fault.what, false, false);
         return false;

@@ -19,11 +19,6 @@ void text_bytes(struct text *t, struct span bytes)
     }
 }
 
-void text_string(struct text *t, const char *string)
-{
-    text_bytes(t, span_from_string(string));
-}
-
 void text_char(struct text *t, char c)
 {
     if (t->len == t->cap) {
@@ -46,7 +41,7 @@ void text_unsigned(struct text *t, uint64_t value)
     char digits[20];
     size_t count = 1;
 
-    for (uint64_t rest = value; rest >= 10; rest /= 10) {
+    for (uint64_t limit = 10; value >= limit && count < sizeof(digits); limit *= 10) {
         count++;
     }
     if (count <= t->cap - t->len) {

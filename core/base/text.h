@@ -26,7 +26,13 @@ static inline struct span text_view(const struct text *t)
 }
 
 void text_bytes(struct text *t, struct span bytes);
-void text_string(struct text *t, const char *string);
+
+/* In line, so that the length of a literal is known. */
+static inline void text_string(struct text *t, const char *string)
+{
+    text_bytes(t, span_from_string(string));
+}
+
 void text_char(struct text *t, char c);
 void text_unsigned(struct text *t, uint64_t value);
 void text_signed(struct text *t, int64_t value);

@@ -190,10 +190,11 @@ static void judge_end(struct conn *c)
 }
 
 /* Armed anew a receive finds what is left: data, then the error or the end. Also each one that is
- * armed later and brings data: it may be as deaf as the first. */
-static void look_for_end(struct conn *c)
+ * armed later and brings data: it may be as deaf as the first. Rare, and not in line: the compiler
+ * would read hung_up in one word with what an event has just written, which waits for that. */
+static __attribute__((noinline)) void look_for_end(struct conn *c)
 {
-    if (c->hung_up && c->receiving == CONN_RECV_ARMED && c->state == CONN_OPEN) {
+    if (c->receiving == CONN_RECV_ARMED && c->state == CONN_OPEN) {
         c->look_again = true;
         conn_receive_stop(c);
     }
@@ -625,7 +626,9 @@ void conn_on_event(struct conn *c, const struct ring_event *event)
     switch (event->kind) {
     case RING_RECV:
         on_receive(c, event);
-        look_for_end(c);
+        if (c->hung_up) {
+            look_for_end(c);
+        }
         if (c->look_again && c->receiving == CONN_RECV_IDLE && c->state == CONN_OPEN) {
             c->look_again = false;
             arm_receive(c, c->rx_limit > c->rx.len ? c->rx_limit - c->rx.len : 1, false);

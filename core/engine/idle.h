@@ -11,6 +11,12 @@
 
 struct idle_pool;
 
+/* Whoever puts and takes again and again hashes once. */
+struct idle_key {
+    struct span bytes;
+    uint64_t hash; /* hash_bytes() of them */
+};
+
 struct idle_pool *idle_pool_new(struct worker *worker, uint32_t cap, int64_t idle_ns) MUST_CHECK;
 /* For what is put from now on. */
 void idle_pool_set_limits(struct idle_pool *pool, uint32_t cap, int64_t idle_ns);
@@ -19,9 +25,9 @@ void idle_pool_free(struct idle_pool *pool); /* must be empty */
 uint32_t idle_pool_count(const struct idle_pool *pool);
 
 /* Gives a clean connection away: nothing unread, nothing unsent. The pool owns it now. */
-void idle_put(struct idle_pool *pool, struct span key, struct conn *conn);
+void idle_put(struct idle_pool *pool, struct idle_key key, struct conn *conn);
 
 /* The one used last, or null. Its owner is then `owner`. */
-struct conn *idle_take(struct idle_pool *pool, struct span key, struct actor *owner);
+struct conn *idle_take(struct idle_pool *pool, struct idle_key key, struct actor *owner);
 
 #endif

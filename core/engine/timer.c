@@ -6,8 +6,11 @@
  * at which there is something to do, be it an expiry or a block to re-file, and the wheel jumps
  * there.
  *
- * Between calls the level 0 slot of `tick` holds only what is due and was not taken yet; a new
- * deadline is at least one tick away and at most 63 on that level, so it never lands there.
+ * A deadline that moves away leaves its timer where it lies: it is filed anew when the wheel gets
+ * there. So those that are set again and again, and hardly ever expire, cost next to nothing.
+ *
+ * Between calls the level 0 slot of `tick` holds only what was filed for it and not taken yet; a
+ * new deadline is at least one tick away and at most 63 on that level, so it never lands there.
  */
 #include "core/engine/timer.h"
 
@@ -57,6 +60,7 @@ static void wheel_file(struct timer_wheel *wheel, struct timer *timer, int64_t d
     int slot = (int)(due >> (LEVEL_BITS * level)) & SLOT_MASK;
     list_push_back(&wheel->slots[level][slot], &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
+    timer->filed_tick = (uint32_t)due;
 }
 
 /* Takes a timer out of its slot. The slot's bit goes with its last timer. */
@@ -74,15 +78,30 @@ static void wheel_unfile(struct timer_wheel *wheel, struct timer *timer)
     }
 }
 
+/* The reach of the wheel is a small part of 2^32 ticks. */
+static bool is_filed_by(const struct timer *timer, int64_t due)
+{
+    return (int32_t)((uint32_t)due - timer->filed_tick) >= 0;
+}
+
 void timer_set(struct timer_wheel *wheel, struct timer *timer, int64_t deadline_ns)
 {
+    bool was_set = timer->deadline_ns != 0;
     int64_t due;
 
-    timer_clear(wheel, timer);
+    timer->fired = false;
     timer->deadline_ns = deadline_ns > 0 ? deadline_ns : 1;
     due = tick_of_deadline(timer->deadline_ns);
-    wheel_file(wheel, timer, due > wheel->tick ? due : wheel->tick + 1);
-    wheel->count++;
+    due = due > wheel->tick ? due : wheel->tick + 1;
+    if (was_set && is_filed_by(timer, due)) {
+        return;
+    }
+    if (was_set) {
+        wheel_unfile(wheel, timer);
+    } else {
+        wheel->count++;
+    }
+    wheel_file(wheel, timer, due);
 }
 
 void timer_clear(struct timer_wheel *wheel, struct timer *timer)
@@ -182,16 +201,18 @@ static bool wheel_advance(struct timer_wheel *wheel, int64_t now)
 
 struct timer *timer_wheel_expire(struct timer_wheel *wheel, int64_t now_ns)
 {
-    struct list_node *head;
-    struct timer *timer;
-
-    if (!wheel_advance(wheel, now_ns / TIMER_TICK_NS)) {
-        return NULL;
+    while (wheel_advance(wheel, now_ns / TIMER_TICK_NS)) {
+        struct list_node *head = &wheel->slots[0][wheel->tick & SLOT_MASK];
+        struct timer *timer = CONTAINER_OF(head->next, struct timer, link);
+        int64_t due = tick_of_deadline(timer->deadline_ns);
+        if (due <= wheel->tick) {
+            ASSERT_SLOW(timer->deadline_ns <= now_ns);
+            timer_clear(wheel, timer);
+            timer->fired = true;
+            return timer;
+        }
+        wheel_unfile(wheel, timer);
+        wheel_file(wheel, timer, due);
     }
-    head = &wheel->slots[0][wheel->tick & SLOT_MASK];
-    timer = CONTAINER_OF(head->next, struct timer, link);
-    ASSERT_SLOW(timer->deadline_ns <= now_ns);
-    timer_clear(wheel, timer);
-    timer->fired = true;
-    return timer;
+    return NULL;
 }

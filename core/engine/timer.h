@@ -21,6 +21,7 @@ struct timer {
     struct list_node link;
     struct actor *owner; /* made ready on expiry */
     int64_t deadline_ns; /* 0: not set */
+    uint32_t filed_tick; /* where it lies in the wheel, modulo 2^32: not behind the deadline */
     bool fired;          /* the owner clears it */
 };
 
@@ -38,7 +39,7 @@ void timer_init(struct timer *timer, struct actor *owner);
 void timer_set(struct timer_wheel *wheel, struct timer *timer, int64_t deadline_ns);
 void timer_clear(struct timer_wheel *wheel, struct timer *timer);
 
-/* Nanoseconds until something may expire, or -1 when nothing is set. */
+/* Nanoseconds until there is something to do, an expiry at the earliest; -1: nothing is set. */
 int64_t timer_wheel_next(const struct timer_wheel *wheel, int64_t now_ns);
 
 /* Takes the timers that are due, one a call, with `fired` set; null when there are none left. */

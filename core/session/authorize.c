@@ -162,19 +162,16 @@ static void log_denied(struct session *s, const struct http_head *head, uint16_t
                               .http_major = 1,
                               .http_minor = head->version == HTTP_VERSION_1_1,
                               .begin_ns = session_now(s)};
-    bool is_connect = span_equal(head->method, SPAN_LITERAL("CONNECT"));
-    struct http_authority authority;
-    enum http_scheme scheme;
-    struct http_fault fault;
-    struct span path;
+    bool is_connect = head->parts.form == HTTP_FORM_AUTHORITY;
 
     copy_text(x.method, sizeof(x.method), head->method);
     copy_text(x.authority, sizeof(x.authority), is_connect ? head->target : head->host);
     if (user_agent) {
         copy_text(x.user_agent, sizeof(x.user_agent), user_agent->value);
     }
-    if (!is_connect && authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
-        copy_text(x.path, sizeof(x.path), path.len ? path : SPAN_LITERAL("/"));
+    if (head->parts.form == HTTP_FORM_ABSOLUTE) {
+        copy_text(x.path, sizeof(x.path),
+                  head->parts.path.len ? head->parts.path : SPAN_LITERAL("/"));
     }
     x.end_ns = session_now(s);
     s->decision = DECISION_REFUSE;
@@ -231,8 +228,7 @@ static enum step deny(struct session *s, const struct http_head *head, uint16_t 
  * asterisk-form (RFC 9112 3.2). */
 static bool asks_for_nothing(const struct http_head *head)
 {
-    return !span_equal(head->method, SPAN_LITERAL("CONNECT")) && head->target.len &&
-           (head->target.data[0] == '/' || head->target.data[0] == '*');
+    return head->parts.form == HTTP_FORM_ORIGIN || head->parts.form == HTTP_FORM_ASTERISK;
 }
 
 bool authorize_request(struct session *s, const struct http_head *head, enum step *next)
@@ -292,7 +288,7 @@ enum step step_authorize(struct session *s)
 
 enum step authorize_timed_out(struct session *s)
 {
-    static __thread struct http_head head; /* 4 KiB; used within this call only */
+    static __thread struct http_head head; /* 5 KiB; used within this call only */
     const struct h1_limits limits = head_limits(s);
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;

@@ -86,11 +86,9 @@ enum step step_error_page(struct session *s)
     }
     want = talk->page_request.len < BUF_HEAD_CAP ? talk->page_request.len : BUF_HEAD_CAP;
     bytes = buf_queue_gather(&talk->page_request, bufs_of(s), want);
-    switch (bytes.len ? h1_scan_head(&talk->page_scan, bytes, true, &limits, &fault) : H1_MORE) {
+    switch (h1_read_request(&head, &talk->page_scan, bytes, &limits, &fault)) {
     case H1_DONE:
-        return h1_parse_request(&head, bytes, &limits, &fault) == H1_DONE
-                   ? answer_page(s, &head, NULL)
-                   : answer_page(s, NULL, &fault);
+        return answer_page(s, &head, NULL);
     case H1_BAD:
         return answer_page(s, NULL, &fault);
     case H1_MORE:

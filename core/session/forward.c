@@ -2,6 +2,7 @@
 #include "core/session/forward.h"
 
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/engine/idle.h"
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
@@ -17,7 +18,6 @@
 
 enum {
     INTERIM_RESPONSES_MAX = 16, /* 1xx before the final one */
-    KEY_MAX = HTTP_HOST_MAX + 40,
 };
 
 enum forward_phase {
@@ -25,6 +25,16 @@ enum forward_phase {
     FORWARD_DIALLING,
     FORWARD_HEAD, /* request under way, response head not yet seen */
     FORWARD_BODY, /* response under way */
+};
+
+/* What a server connection was made for. Its bytes are those from `serial` on. */
+struct forward_key {
+    uint64_t hash;
+    size_t target_len;
+    uint64_t serial; /* of the snapshot */
+    uint32_t place;
+    uint32_t port;
+    char target[HTTP_HOST_MAX];
 };
 
 struct forward {
@@ -49,12 +59,12 @@ struct forward {
     bool wants_trailers; /* the client takes trailers (RFC 9110 10.1.4) */
     bool is_head;
     bool answered;
+    bool is_named; /* exchange.authority is that of the session's target */
     uint8_t interim_count;
     uint8_t proxies_failed; /* after they had taken the request */
     uint8_t place;          /* of the way to the server in the list of upstream proxies */
     enum http_version client_version;
-    size_t key_len;
-    char key[KEY_MAX];      /* of the server connection, for the idle pool */
+    struct forward_key key; /* of the server connection, for the idle pool */
     int64_t moved_ns;       /* when a byte last moved, either way */
     struct address dialled; /* of the last exchange that needed a server; len 0: none */
     struct http_exchange exchange;
@@ -181,25 +191,53 @@ static void copy_text(char *to, size_t cap, struct span from)
 {
     size_t len = from.len < cap - 1 ? from.len : cap - 1;
 
-    memcpy(to, from.data, len);
+    if (len) {
+        memcpy(to, from.data, len);
+    }
     to[len] = '\0';
+}
+
+static bool is_served(const struct http_head *head)
+{
+    return head->parts.form == HTTP_FORM_ABSOLUTE && head->parts.scheme == HTTP_SCHEME_HTTP;
+}
+
+/* What the log says of a request, where anybody reads it. */
+static void keep_for_log(struct http_exchange *x, const struct http_head *head)
+{
+    const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
+    struct span path = head->parts.path;
+
+    if (!is_served(head)) {
+        path = head->target; /* as it was sent */
+    } else if (path.len == 0) {
+        path = SPAN_LITERAL("/");
+    }
+    copy_text(x->path, sizeof(x->path), path);
+    copy_text(x->user_agent, sizeof(x->user_agent),
+              user_agent ? user_agent->value : span_make(NULL, 0));
 }
 
 static void begin_exchange(struct forward *f, const struct http_head *head)
 {
-    const struct http_field *user_agent = http_find_field(head, SPAN_LITERAL("User-Agent"));
     struct http_exchange *x = &f->exchange;
 
-    memset(x, 0, sizeof(*x));
     copy_text(x->method, sizeof(x->method), head->method);
-    copy_text(x->path, sizeof(x->path), head->target);
-    copy_text(x->authority, sizeof(x->authority), head->host);
-    if (user_agent) {
-        copy_text(x->user_agent, sizeof(x->user_agent), user_agent->value);
+    x->path[0] = x->user_agent[0] = '\0';
+    if (access_log_is_read(f->session)) {
+        keep_for_log(x, head);
+    }
+    if (!is_served(head)) {
+        copy_text(x->authority, sizeof(x->authority), head->host);
+        f->is_named = false;
     }
     x->http_major = 1;
     x->http_minor = head->version == HTTP_VERSION_1_1;
+    x->status = 0;
+    x->upgraded = false;
+    x->request_bytes = x->response_bytes = 0;
     x->begin_ns = session_now(f->session);
+    x->first_byte_ns = x->end_ns = 0;
     f->phase = FORWARD_DIALLING;
     f->scan = (struct h1_scan){0};
     f->moved_ns = x->begin_ns;
@@ -219,9 +257,7 @@ static void begin_exchange(struct forward *f, const struct http_head *head)
     h1_body_init(&f->up, head->framing, head->content_length);
 }
 
-static bool write_head(struct session *s, const struct http_head *head,
-                       const struct http_authority *authority, struct span path,
-                       struct http_fault *fault)
+static bool write_head(struct session *s, const struct http_head *head, struct http_fault *fault)
 {
     const struct config *config = session_config(s);
     struct text t = text_make(s->worker->engine.scratch, WORKER_SCRATCH_CAP);
@@ -235,7 +271,8 @@ static bool write_head(struct session *s, const struct http_head *head,
         .without = session_forbidden_field(s, HEADER_TO_SERVER),
     };
 
-    if (!h1_write_request(&t, head, authority, HTTP_SCHEME_HTTP, path, &options, fault)) {
+    if (!h1_write_request(&t, head, &head->parts.authority, HTTP_SCHEME_HTTP, head->parts.path,
+                          &options, fault)) {
         return false;
     }
     if (t.overflow || !buf_queue_append(&s->forward->held, bufs_of(s), text_view(&t))) {
@@ -303,19 +340,36 @@ static enum step dial_server(struct session *s)
     return STEP_FORWARD;
 }
 
+static struct span key_bytes(const struct forward_key *key)
+{
+    size_t begin = offsetof(struct forward_key, serial);
+
+    return span_make((const uint8_t *)key + begin,
+                     offsetof(struct forward_key, target) - begin + key->target_len);
+}
+
 static void make_key(struct session *s)
 {
-    struct forward *f = s->forward;
-    const struct {
-        uint64_t serial;
-        uint32_t place;
-        uint32_t port;
-    } where = {s->hold->snapshot->serial, f->place, s->port};
-    struct text key = text_make(f->key, sizeof(f->key));
+    struct forward_key *key = &s->forward->key;
+    size_t target_len = strlen(s->target);
+    uint64_t serial = s->hold->snapshot->serial;
 
-    text_bytes(&key, span_make(&where, sizeof(where)));
-    text_string(&key, s->target);
-    f->key_len = key.len;
+    ASSERT(target_len <= sizeof(key->target));
+    if (key->target_len == target_len && key->serial == serial && key->port == s->port &&
+        key->place == s->forward->place && memcmp(key->target, s->target, target_len) == 0) {
+        return; /* as for the request before */
+    }
+    key->serial = serial;
+    key->port = s->port;
+    key->place = s->forward->place;
+    key->target_len = target_len;
+    memcpy(key->target, s->target, target_len);
+    key->hash = hash_bytes(key_bytes(key));
+}
+
+static struct idle_key key_of(const struct forward *f)
+{
+    return (struct idle_key){key_bytes(&f->key), f->key.hash};
 }
 
 static enum step find_server(struct session *s)
@@ -330,7 +384,7 @@ static enum step find_server(struct session *s)
         make_key(s);
     }
     if (!s->server && !route_is_personal(s, f->place)) {
-        s->server = idle_take(s->worker->engine.idle, span_make(f->key, f->key_len), &s->actor);
+        s->server = idle_take(s->worker->engine.idle, key_of(f), &s->actor);
     }
     if (!s->server) {
         return dial_server(s);
@@ -340,14 +394,6 @@ static enum step find_server(struct session *s)
     s->upstream = f->place == UPSTREAM_DIRECT ? NULL : upstream_name(upstreams, f->place);
     send_request(s);
     return STEP_FORWARD;
-}
-
-static void name_authority(struct http_exchange *x, const struct http_authority *authority)
-{
-    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
-
-    authority_write(&t, authority->host, authority->port);
-    x->authority[t.len] = '\0';
 }
 
 static struct forward *forward_of(struct session *s)
@@ -361,10 +407,23 @@ static struct forward *forward_of(struct session *s)
     return s->forward;
 }
 
+static void name_target(struct forward *f, const struct http_authority *authority)
+{
+    struct http_exchange *x = &f->exchange;
+    struct text t = text_make(x->authority, sizeof(x->authority) - 1);
+
+    authority_write(&t, authority->host, authority->port);
+    x->authority[t.len] = '\0';
+    f->is_named = true;
+}
+
 static bool set_target(struct session *s, const struct http_authority *authority)
 {
     bool same = s->target && strcmp(s->target, authority->host) == 0 && s->port == authority->port;
 
+    if (!same || !s->forward->is_named) {
+        name_target(s->forward, authority);
+    }
     if (!same) {
         /* A connection that authentication bound to the last target is of no use for this one. */
         drop_server(s);
@@ -377,11 +436,11 @@ static bool set_target(struct session *s, const struct http_authority *authority
 }
 
 /* A request for the magic host. */
-static enum step answer_page(struct session *s, const struct http_head *head, struct span path)
+static enum step answer_page(struct session *s, const struct http_head *head)
 {
     struct answer answer;
 
-    magic_host_answer(s, head, path, &answer);
+    magic_host_answer(s, head, head->parts.path, &answer);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
     return give_answer(s, &answer, CLOSE_ANSWERED);
 }
@@ -390,34 +449,32 @@ enum step forward_begin(struct session *s, const struct http_head *head)
 {
     const struct config *config = session_config(s);
     struct forward *f = forward_of(s);
-    struct http_authority authority;
+    const struct http_authority *authority = &head->parts.authority;
     struct policy_question question;
     struct policy_answer policy;
     char client[ADDRESS_TEXT_MAX];
-    enum http_scheme scheme;
     struct http_fault fault;
-    struct span path;
 
     if (!f) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     begin_exchange(f, head);
-    if (!authority_parse_absolute(&authority, &scheme, &path, head->target, &fault)) {
-        return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_REQUEST);
+    if (head->parts.form != HTTP_FORM_ABSOLUTE) {
+        return answer_instead(s, 400, "http_request_error",
+                              "this is a proxy: it needs a whole URI, such as http://host/path",
+                              CLOSE_BAD_REQUEST);
     }
-    if (scheme == HTTP_SCHEME_HTTPS) {
+    if (!is_served(head)) {
         return answer_instead(s, 400, "http_request_error",
                               "an https URL cannot be fetched this way: open a tunnel to its host "
                               "with CONNECT, as clients do when their https proxy is set",
                               CLOSE_BAD_REQUEST);
     }
-    copy_text(f->exchange.path, sizeof(f->exchange.path), path.len ? path : SPAN_LITERAL("/"));
-    name_authority(&f->exchange, &authority);
-    if (!set_target(s, &authority)) {
+    if (!set_target(s, authority)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    if (magic_host_is(s, authority.host)) {
-        return answer_page(s, head, path);
+    if (magic_host_is(s, authority->host)) {
+        return answer_page(s, head);
     }
     session_ask(s, &question, client);
     policy = policy_decide(config, &question);
@@ -427,7 +484,7 @@ enum step forward_begin(struct session *s, const struct http_head *head)
     f->may_retry = f->up_done && http_is_idempotent(head->method);
     f->bound = http_binds_connection(head, SPAN_LITERAL("Authorization"));
     buf_queue_clear(&f->held, bufs_of(s));
-    bool written = write_head(s, head, &authority, path, &fault);
+    bool written = write_head(s, head, &fault);
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
     if (policy.decision == DECISION_REFUSE) {
         return answer_instead(s, 403, "http_request_denied",
@@ -628,16 +685,10 @@ static enum step read_response_head(struct session *s)
         size_t want = server->rx.len < BUF_HEAD_CAP ? server->rx.len : BUF_HEAD_CAP;
         struct span bytes = buf_queue_gather(&server->rx, bufs_of(s), want);
         struct http_fault fault;
-        enum h1_result result = H1_MORE;
+        enum h1_result result = h1_read_response(
+            &head, &f->scan, bytes, span_from_string(f->exchange.method), &limits, &fault);
         enum step step;
 
-        if (bytes.len) {
-            result = h1_scan_head(&f->scan, bytes, false, &limits, &fault);
-        }
-        if (result == H1_DONE) {
-            result = h1_parse_response(&head, bytes, span_from_string(f->exchange.method), &limits,
-                                       &fault);
-        }
         if (result == H1_BAD) {
             return answer_instead(s, fault.status, fault.error, fault.what, CLOSE_BAD_RESPONSE);
         }
@@ -670,7 +721,7 @@ static void release_server(struct session *s)
     }
     s->server = NULL;
     if (clean && !f->bound && !s->worker->draining) {
-        idle_put(s->worker->engine.idle, span_make(f->key, f->key_len), server);
+        idle_put(s->worker->engine.idle, key_of(f), server);
     } else {
         conn_close(server, CONN_CLOSE_FLUSH);
     }

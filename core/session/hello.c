@@ -87,7 +87,7 @@ static enum step gather_hello(struct session *s)
  * said so by name. A head that cannot be read is relayed as it is. */
 static enum step gather_head(struct session *s)
 {
-    static __thread struct http_head head; /* 4 KiB; used within this step only */
+    static __thread struct http_head head; /* 5 KiB; used within this step only */
     const struct h1_limits limits = head_limits(s);
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
@@ -95,7 +95,7 @@ static enum step gather_head(struct session *s)
     struct http_authority host;
     struct http_fault fault;
 
-    switch (bytes.len ? h1_scan_head(&s->request_scan, bytes, true, &limits, &fault) : H1_MORE) {
+    switch (h1_read_request(&head, &s->request_scan, bytes, &limits, &fault)) {
     case H1_MORE:
         if (client->eof) {
             return STEP_DECIDE;
@@ -107,8 +107,7 @@ static enum step gather_head(struct session *s)
     case H1_DONE:
         break;
     }
-    if (h1_parse_request(&head, bytes, &limits, &fault) == H1_DONE && head.host.len &&
-        authority_parse_host(&host, head.host, &fault) && !host.is_ip) {
+    if (head.host.len && authority_parse_host(&host, head.host, &fault) && !host.is_ip) {
         s->http_host = strdup(host.host);
         if (!s->http_host) {
             return session_end(s, CLOSE_NO_MEMORY);

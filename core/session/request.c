@@ -59,12 +59,9 @@ static bool keep_user_agent(struct session *s, const struct http_head *head)
 
 static enum step begin_connect(struct session *s, const struct http_head *head)
 {
-    struct http_authority authority;
-    struct http_fault fault;
+    const struct http_authority *authority = &head->parts.authority;
 
-    if (!authority_parse_connect(&authority, head->target, &fault)) {
-        return refuse_malformed(s, &fault);
-    }
+    session_set_deadline(s, 0);
     s->is_connect = true;
     if (s->forward) {
         forward_free(s->forward);
@@ -74,7 +71,7 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
         s->server = NULL;
     }
     if (!talk_new(s) || !keep_user_agent(s, head) ||
-        !destination_set(s, authority.host, authority.port, authority.is_ip)) {
+        !destination_set(s, authority->host, authority->port, authority->is_ip)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     buf_queue_consume(&s->client->rx, bufs_of(s), head->len);
@@ -83,12 +80,12 @@ static enum step begin_connect(struct session *s, const struct http_head *head)
 
 enum step step_request(struct session *s)
 {
-    static __thread struct http_head head; /* 4 KiB; used within this step only */
+    static __thread struct http_head head; /* 5 KiB; used within this step only */
     const struct h1_limits limits = head_limits(s);
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
     struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
-    enum h1_result result = H1_MORE;
+    enum h1_result result;
     struct http_fault fault;
 
     if (client->error) {
@@ -99,12 +96,7 @@ enum step step_request(struct session *s)
         client->tx_wake = s->worker->engine.buffer_low;
         return STEP_WAIT;
     }
-    if (bytes.len) {
-        result = h1_scan_head(&s->request_scan, bytes, true, &limits, &fault);
-    }
-    if (result == H1_DONE) {
-        result = h1_parse_request(&head, bytes, &limits, &fault);
-    }
+    result = h1_read_request(&head, &s->request_scan, bytes, &limits, &fault);
     if (result == H1_BAD) {
         return refuse_malformed(s, &fault);
     }
@@ -113,9 +105,8 @@ enum step step_request(struct session *s)
         if (!authorize_request(s, &head, &next)) {
             return next;
         }
-        session_set_deadline(s, 0);
-        return span_equal(head.method, SPAN_LITERAL("CONNECT")) ? begin_connect(s, &head)
-                                                                : forward_begin(s, &head);
+        return head.parts.form == HTTP_FORM_AUTHORITY ? begin_connect(s, &head)
+                                                      : forward_begin(s, &head);
     }
     if (client->eof) {
         if (client->rx.len == 0) {

@@ -523,10 +523,8 @@ static void read_connect_answer(struct route_chain *chain)
             no_memory(chain);
             return;
         }
-        result = h1_scan_head(&chain->scan, bytes, false, &limits, &fault);
-        if (result == H1_DONE) {
-            result = h1_parse_response(&head, bytes, SPAN_LITERAL("CONNECT"), &limits, &fault);
-        }
+        result =
+            h1_read_response(&head, &chain->scan, bytes, SPAN_LITERAL("CONNECT"), &limits, &fault);
         if (result == H1_MORE) {
             return;
         }

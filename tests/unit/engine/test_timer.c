@@ -231,10 +231,24 @@ static void test_rounding_and_flags(void **state)
     assert_null(timer_wheel_expire(&wheel, 3 * TIMER_TICK_NS));
     assert_int_equal(timer_wheel_next(&wheel, 3 * TIMER_TICK_NS), -1);
 
+    /* Moved away it stays where it lies, and fires when it should; moved nearer it does not. */
+    timer_set(&wheel, &a, 5 * TIMER_TICK_NS);
+    timer_set(&wheel, &a, 90 * TIMER_TICK_NS);
+    assert_int_equal(wheel.count, 1);
+    assert_int_equal(timer_wheel_next(&wheel, 3 * TIMER_TICK_NS), 2 * TIMER_TICK_NS);
+    assert_null(timer_wheel_expire(&wheel, 5 * TIMER_TICK_NS));
+    assert_true(timer_wheel_next(&wheel, 5 * TIMER_TICK_NS) > 0);
+    timer_set(&wheel, &a, 80 * TIMER_TICK_NS);
+    assert_null(timer_wheel_expire(&wheel, 80 * TIMER_TICK_NS - 1));
+    timer_set(&wheel, &a, 70 * TIMER_TICK_NS); /* over by now: with the next tick */
+    assert_null(timer_wheel_expire(&wheel, 80 * TIMER_TICK_NS - 1));
+    assert_ptr_equal(timer_wheel_expire(&wheel, 80 * TIMER_TICK_NS), &a);
+    assert_int_equal(wheel.count, 0);
+
     /* As far as can be said, and a clock that does not move. */
     timer_set(&wheel, &a, INT64_MAX);
-    assert_null(timer_wheel_expire(&wheel, 3 * TIMER_TICK_NS));
-    assert_true(timer_wheel_next(&wheel, 3 * TIMER_TICK_NS) > 0);
+    assert_null(timer_wheel_expire(&wheel, 80 * TIMER_TICK_NS));
+    assert_true(timer_wheel_next(&wheel, 80 * TIMER_TICK_NS) > 0);
     timer_clear(&wheel, &a);
 }
 

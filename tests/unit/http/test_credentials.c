@@ -18,7 +18,8 @@ static enum http_credentials read_field(struct http_basic *basic, const char *na
 
     head.field_count = count;
     for (size_t i = 0; i < count; i++) {
-        head.fields[i] = (struct http_field){span_from_string(name), span_from_string(value)};
+        head.fields[i] =
+            (struct http_field){span_from_string(name), span_from_string(value), 0, false};
     }
     return http_read_basic(basic, &head, memory, sizeof(memory));
 }

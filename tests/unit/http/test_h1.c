@@ -55,6 +55,30 @@ static enum h1_result scan_in_steps(struct span bytes, size_t step, bool is_requ
     return result;
 }
 
+static enum h1_result read_head(struct http_head *head, struct h1_scan *scan, struct span bytes,
+                                const char *method, struct http_fault *fault)
+{
+    return method
+               ? h1_read_response(head, scan, bytes, span_from_string(method), &wire_limits, fault)
+               : h1_read_request(head, scan, bytes, &wire_limits, fault);
+}
+
+/* The way in, with `step` more bytes at a time: DONE exactly where the head ends. */
+static void check_read(const struct wire_case *row, size_t head_len, size_t step)
+{
+    struct h1_scan scan = {0, 0, 0};
+    struct http_head head;
+    struct http_fault fault;
+
+    for (size_t len = step; len < head_len; len += step) {
+        struct span part = copy_exactly(span_sub(row->bytes, 0, len));
+        assert_int_equal(read_head(&head, &scan, part, row->method, &fault), H1_MORE);
+        drop(part);
+    }
+    assert_int_equal(read_head(&head, &scan, row->bytes, row->method, &fault), H1_DONE);
+    assert_int_equal(head.len, head_len);
+}
+
 static void check_accepted(const struct wire_case *row)
 {
     struct http_head head;
@@ -76,6 +100,7 @@ static void check_accepted(const struct wire_case *row)
             fail_msg("wire_cases.def:%d: scanned to %zu, parsed to %zu, step %zu", row->line, end,
                      head.len, step);
         }
+        check_read(row, head.len, step);
     }
     for (size_t len = 0; len < head.len; len++) {
         struct span cut = copy_exactly(span_sub(row->bytes, 0, len));
@@ -103,7 +128,7 @@ static void check_refused(const struct wire_case *row)
 {
     struct http_head head;
     struct http_fault fault = {0, "", "", 0};
-    struct http_fault other;
+    struct http_fault other = {0, "", "", 0};
     struct span bytes = copy_exactly(row->bytes);
     size_t end = 0;
     enum h1_result scanned = scan_in_steps(bytes, 1, !row->method, &end, &fault);
@@ -116,6 +141,10 @@ static void check_refused(const struct wire_case *row)
         assert_int_equal(scan_in_steps(bytes, bytes.len, !row->method, &end, &other), H1_BAD);
         assert_int_equal(other.status, fault.status);
     }
+    struct h1_scan scan = {0, 0, 0};
+    struct http_fault first = {0, "", "", 0};
+    assert_int_equal(read_head(&head, &scan, bytes, row->method, &first), H1_BAD);
+    check_fault(row, &first);
     drop(bytes);
 }
 

@@ -499,8 +499,8 @@ static void test_chunk_heads_and_trailers(void **state)
         assert_true(span_equal(text_view(&out), span_from_string(lines[i].line)));
     }
     trailers.field_count = 2;
-    trailers.fields[0] = (struct http_field){SPAN_LITERAL("A"), SPAN_LITERAL("b")};
-    trailers.fields[1] = (struct http_field){SPAN_LITERAL("C"), {NULL, 0}};
+    trailers.fields[0] = (struct http_field){SPAN_LITERAL("A"), SPAN_LITERAL("b"), 0, false};
+    trailers.fields[1] = (struct http_field){SPAN_LITERAL("C"), {NULL, 0}, 0, false};
     out = text_make(memory, sizeof(memory));
     h1_write_trailers(&out, &trailers, span_make(NULL, 0));
     assert_true(span_equal(text_view(&out), SPAN_LITERAL("A: b\r\nC: \r\n\r\n")));
