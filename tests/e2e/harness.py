@@ -461,16 +461,23 @@ class WeirCase(unittest.TestCase):
         weir = self.weir
         if not weir.is_running():
             self.fail(f"weir ended with {weir.process.returncode}:\n" + weir.stderr()[-8000:])
-        for server in list(vars(type(self)).values()):
-            if isinstance(server, origins.Server):
-                server.close_connections()
-                self.assertEqual(server.errors, [])
+        servers = [server for server in vars(type(self)).values()
+                   if isinstance(server, origins.Server)]
         allowed = self.descriptors_before + self.DESCRIPTOR_SLACK
+
+        def are_back():
+            """Servers close again and again: what they had not accepted yet idles in weir."""
+            for server in servers:
+                server.close_connections()
+            return weir.descriptors() <= allowed
+
         try:
-            wait_for("descriptors", lambda: weir.descriptors() <= allowed)
+            wait_for("descriptors", are_back)
         except AssertionError:
             self.fail(f"weir keeps {weir.descriptors()} descriptors, before the test it had "
                       f"{self.descriptors_before}")
+        for server in servers:
+            self.assertEqual(server.errors, [])
         self.assertLessEqual(weir.pipes(), PIPES_MAX)
         weir.sample_threads()
         self.assertEqual(weir.helpers_seen, set(), "io_uring fell back to kernel helper threads")
