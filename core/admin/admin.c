@@ -405,7 +405,7 @@ static void run_client(struct actor *actor)
     }
     for (;;) {
         if (conn->tx.len) {
-            conn->tx_wake = 0; /* one answer at a time */
+            conn->tx_wake = 1; /* one answer at a time */
             conn_receive(conn, 1);
             return;
         }

@@ -39,7 +39,6 @@ static struct conn *conn_new(struct worker *w, int fd, struct actor *owner)
     c->worker = w;
     c->fd = fd;
     c->owner = owner;
-    c->tx_wake = UINT32_MAX;
     return c;
 }
 
@@ -567,8 +566,8 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
         conn_flush(c);
     }
-    if (c->error || c->tx.len <= c->tx_wake) {
-        c->tx_wake = UINT32_MAX;
+    if (c->error || c->tx.len < c->tx_wake) {
+        c->tx_wake = 0;
         actor_ready(c->owner);
     }
 }
@@ -882,7 +881,6 @@ void conn_close(struct conn *c, enum conn_close_how how)
     }
     can_flush = have_self(c);
     c->owner = can_flush ? &c->self->actor : &c->worker->reaper.actor;
-    c->tx_wake = UINT32_MAX;
     tls_engine_free(c->tls);
     c->tls = NULL;
     if (how != CONN_CLOSE_FLUSH || c->state != CONN_OPEN || c->error || !can_flush) {
@@ -894,7 +892,6 @@ void conn_close(struct conn *c, enum conn_close_how how)
         c->receiving = CONN_RECV_IDLE;
     }
     c->state = CONN_FLUSHING;
-    c->tx_wake = 0;
     timer_set(&c->worker->timers, &c->self->timer, worker_now(c->worker) + FLUSH_NS);
     flush_rest(c);
 }

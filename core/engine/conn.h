@@ -89,7 +89,7 @@ struct conn {
     uint32_t arm_bytes;  /* received by the current or last armed receive */
     uint32_t arm_count;
     uint32_t rx_limit; /* kernels without a receive cap: cancel above this many bytes in rx */
-    uint32_t tx_wake;  /* a send wakes the owner once tx is down to this; UINT32_MAX: any does */
+    uint32_t tx_wake;  /* a send wakes the owner once tx is below this; 0: none; UINT32_MAX: any */
     int64_t send_since_ns; /* when the send in flight was started; 0: none */
     int64_t sent_ns;       /* when a send last came back; 0: none did */
 };

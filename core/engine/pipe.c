@@ -221,7 +221,7 @@ static void switch_when_flushed(struct pipe *p)
         return;
     }
     if (p->to->tx.len || p->to->sending) {
-        p->to->tx_wake = 0;
+        p->to->tx_wake = 1; /* once it is empty */
         return;
     }
     p->splice = PIPE_SPLICES;

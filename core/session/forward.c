@@ -773,7 +773,8 @@ static enum step pass_response_body(struct session *s)
     }
     conn_flush(s->client);
     if (s->client->tx.len >= s->worker->engine.buffer_high) {
-        return STEP_FORWARD; /* woken at the low mark */
+        s->client->tx_wake = s->worker->engine.buffer_low;
+        return STEP_FORWARD;
     }
     if (server->rx.len == 0 && (server->eof || server->error)) {
         if (server->eof && !server->error && !server->truncated && h1_body_may_end_here(&f->down)) {
