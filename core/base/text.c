@@ -109,13 +109,25 @@ void text_printf(struct text *t, const char *format, ...)
 
 void text_time(struct text *t, int64_t wall_ns)
 {
+    /* Most lines are of the same second as the line before. */
+    static __thread struct {
+        time_t seconds;
+        size_t len; /* 0: none yet */
+        char shown[32];
+    } last;
     time_t seconds = (time_t)(wall_ns / NS_PER_S);
-    struct tm utc;
+    char rest[] = ".000000Z";
 
-    gmtime_r(&seconds, &utc);
-    text_printf(t, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                (int)(wall_ns % NS_PER_S / NS_PER_US));
+    if (last.len == 0 || last.seconds != seconds) {
+        struct tm utc;
+
+        gmtime_r(&seconds, &utc);
+        last.seconds = seconds;
+        last.len = strftime(last.shown, sizeof(last.shown), "%Y-%m-%dT%H:%M:%S", &utc);
+    }
+    text_bytes(t, span_make(last.shown, last.len));
+    write_digits(rest + 1, 6, (uint64_t)(wall_ns % NS_PER_S / NS_PER_US));
+    text_bytes(t, span_make(rest, sizeof(rest) - 1));
 }
 
 /* Length of the valid UTF-8 sequence at the front (RFC 3629), or 0. */

@@ -6,17 +6,15 @@
 
 enum { LINE_CAP = 32 * 1024, SESSION_BEGIN = 1 /* as session_moment() says it */ };
 
-static void key(struct text *t, const char *name)
+/* In one piece: a line has some thirty of them. */
+#define KEY(name) SPAN_LITERAL(",\"" name "\":")
+
+static void key(struct text *t, struct span name)
 {
-    if (t->data[t->len - 1] != '{') {
-        text_char(t, ',');
-    }
-    text_char(t, '"');
-    text_string(t, name);
-    text_string(t, "\":");
+    text_bytes(t, span_skip(name, t->data[t->len - 1] == '{'));
 }
 
-static void string_value(struct text *t, const char *name, const char *value)
+static void string_value(struct text *t, struct span name, const char *value)
 {
     if (value && value[0]) {
         key(t, name);
@@ -24,19 +22,19 @@ static void string_value(struct text *t, const char *name, const char *value)
     }
 }
 
-static void number_value(struct text *t, const char *name, uint64_t value)
+static void number_value(struct text *t, struct span name, uint64_t value)
 {
     key(t, name);
     text_unsigned(t, value);
 }
 
-static void bool_value(struct text *t, const char *name, bool value)
+static void bool_value(struct text *t, struct span name, bool value)
 {
     key(t, name);
     text_string(t, value ? "true" : "false");
 }
 
-static void address_value(struct text *t, const char *name, const struct address *address)
+static void address_value(struct text *t, struct span name, const struct address *address)
 {
     char shown[ADDRESS_TEXT_MAX];
 
@@ -46,17 +44,17 @@ static void address_value(struct text *t, const char *name, const struct address
     }
 }
 
-static void tls_value(struct text *t, const char *name, const struct session_tls_side *tls)
+static void tls_value(struct text *t, struct span name, const struct session_tls_side *tls)
 {
     if (!tls->version) {
         return;
     }
     key(t, name);
     text_char(t, '{');
-    string_value(t, "version", tls->version);
-    string_value(t, "cipher", tls->cipher);
-    string_value(t, "group", tls->group);
-    bool_value(t, "resumed", tls->resumed);
+    string_value(t, KEY("version"), tls->version);
+    string_value(t, KEY("cipher"), tls->cipher);
+    string_value(t, KEY("group"), tls->group);
+    bool_value(t, KEY("resumed"), tls->resumed);
     text_char(t, '}');
 }
 
@@ -69,51 +67,51 @@ static void detection_value(struct text *t, const struct session *s)
         return;
     }
     report = &s->detection->report;
-    key(t, "detect");
+    key(t, KEY("detect"));
     text_char(t, '{');
-    string_value(t, "verdict", detect_verdict_name(report->verdict));
-    string_value(t, "basis", detection_basis_name(s->detection->basis));
-    string_value(t, "unknown", detect_unknown_name(report->unknown));
+    string_value(t, KEY("verdict"), detect_verdict_name(report->verdict));
+    string_value(t, KEY("basis"), detection_basis_name(s->detection->basis));
+    string_value(t, KEY("unknown"), detect_unknown_name(report->unknown));
     if (report->browser) {
         char version[64];
         struct text v = text_make(version, sizeof(version) - 1);
         ua_version_print(&v, report->browser_version);
         version[v.len] = '\0';
-        string_value(t, "browser", ua_browser_name(report->browser));
-        string_value(t, "browser_version", version);
+        string_value(t, KEY("browser"), ua_browser_name(report->browser));
+        string_value(t, KEY("browser_version"), version);
     }
     if (report->reason != REQUEST_FIELD_NONE) {
-        key(t, "reason");
+        key(t, KEY("reason"));
         text_char(t, '"');
         detect_print_reason(t, report->level, report->reason);
         text_char(t, '"');
     }
     if (report->has_product) {
-        key(t, "product");
+        key(t, KEY("product"));
         text_json(t, span_make(report->product, report->product_len));
-        string_value(t, "product_type", mitm_type_name(report->product_type));
+        string_value(t, KEY("product_type"), mitm_type_name(report->product_type));
     }
-    string_value(t, "browser_grade", grade_name(report->browser_grade));
-    string_value(t, "actual_grade", grade_name(report->actual_grade));
+    string_value(t, KEY("browser_grade"), grade_name(report->browser_grade));
+    string_value(t, KEY("actual_grade"), grade_name(report->actual_grade));
     if (report->weak_ciphers) {
-        bool_value(t, "weak_ciphers", true);
+        bool_value(t, KEY("weak_ciphers"), true);
     }
     if (report->loses_pfs) {
-        bool_value(t, "loses_pfs", true);
+        bool_value(t, KEY("loses_pfs"), true);
     }
     text_char(t, '}');
 }
 
 /* Microseconds between two times, or moments of the session; nothing when one never came, or came
  * too late for a moment. */
-static void times_value(struct text *t, const char *name, int64_t from_ns, int64_t to_ns)
+static void times_value(struct text *t, struct span name, int64_t from_ns, int64_t to_ns)
 {
     if (from_ns && to_ns >= from_ns) {
         number_value(t, name, (uint64_t)((to_ns - from_ns) / NS_PER_US));
     }
 }
 
-static void phase(struct text *t, const char *name, uint32_t from, uint32_t to)
+static void phase(struct text *t, struct span name, uint32_t from, uint32_t to)
 {
     if (from && to >= from && to < UINT32_MAX) {
         number_value(t, name, to - from);
@@ -140,16 +138,16 @@ static void balancer_value(struct text *t, const struct session *s)
     if (!b) {
         return;
     }
-    key(t, "balancer");
+    key(t, KEY("balancer"));
     text_char(t, '{');
-    number_value(t, "version", b->version);
-    address_value(t, "peer", &s->client->peer);
-    address_value(t, "destination", &b->destination);
-    string_value(t, "authority", b->authority);
-    string_value(t, "alpn", b->alpn);
-    string_value(t, "unique_id", b->unique_id);
-    string_value(t, "tls_version", b->tls_version);
-    string_value(t, "common_name", b->common_name);
+    number_value(t, KEY("version"), b->version);
+    address_value(t, KEY("peer"), &s->client->peer);
+    address_value(t, KEY("destination"), &b->destination);
+    string_value(t, KEY("authority"), b->authority);
+    string_value(t, KEY("alpn"), b->alpn);
+    string_value(t, KEY("unique_id"), b->unique_id);
+    string_value(t, KEY("tls_version"), b->tls_version);
+    string_value(t, KEY("common_name"), b->common_name);
     text_char(t, '}');
 }
 
@@ -171,20 +169,20 @@ static void hex_value(struct text *t, uint64_t value)
 static void begin_line(struct text *t, const struct session *s, const char *kind)
 {
     text_char(t, '{');
-    key(t, "time");
+    key(t, KEY("time"));
     text_char(t, '"');
     text_time(t, ring_wall(s->worker->engine.ring));
     text_char(t, '"');
-    key(t, "session");
+    key(t, KEY("session"));
     hex_value(t, s->id);
-    string_value(t, "kind", kind);
-    address_value(t, "client", session_client(s));
-    string_value(t, "user", s->user ? s->user->name : NULL);
-    string_value(t, "listener", session_config(s)->listeners[s->listener].address.text);
-    string_value(t, "mode", listener_mode_name(session_listener(s)->mode));
+    string_value(t, KEY("kind"), kind);
+    address_value(t, KEY("client"), session_client(s));
+    string_value(t, KEY("user"), s->user ? s->user->name : NULL);
+    string_value(t, KEY("listener"), session_config(s)->listeners[s->listener].address.text);
+    string_value(t, KEY("mode"), listener_mode_name(session_listener(s)->mode));
     balancer_value(t, s);
-    string_value(t, "decision", decision_name((enum decision)s->decision));
-    string_value(t, "rule", s->rule);
+    string_value(t, KEY("decision"), decision_name((enum decision)s->decision));
+    string_value(t, KEY("rule"), s->rule);
 }
 
 static void target_value(struct text *t, const struct session *s)
@@ -194,34 +192,34 @@ static void target_value(struct text *t, const struct session *s)
         struct text target = text_make(shown, sizeof(shown) - 1);
         authority_write(&target, s->target, s->port);
         shown[target.len] = '\0';
-        string_value(t, "target", shown);
+        string_value(t, KEY("target"), shown);
     }
 }
 
 static void connection_values(struct text *t, const struct session *s)
 {
     target_value(t, s);
-    address_value(t, "dialled", session_dialled(s));
-    string_value(t, "upstream", s->upstream);
-    string_value(t, "sni", session_sni(s));
+    address_value(t, KEY("dialled"), session_dialled(s));
+    string_value(t, KEY("upstream"), s->upstream);
+    string_value(t, KEY("sni"), session_sni(s));
     if (s->hello && s->hello->sni_invalid) {
-        bool_value(t, "sni_invalid", true);
+        bool_value(t, KEY("sni_invalid"), true);
     }
     if (s->sni_mismatch || s->host_mismatch) {
-        string_value(t, "mismatch", s->sni_mismatch ? "sni" : "host");
+        string_value(t, KEY("mismatch"), s->sni_mismatch ? "sni" : "host");
     }
-    string_value(t, "http_host", s->http_host);
-    string_value(t, "alpn", session_alpn(s));
+    string_value(t, KEY("http_host"), s->http_host);
+    string_value(t, KEY("alpn"), session_alpn(s));
     if (s->hello) {
-        string_value(t, "ja3", s->hello->ja3);
-        string_value(t, "ja4", s->hello->ja4);
+        string_value(t, KEY("ja3"), s->hello->ja3);
+        string_value(t, KEY("ja4"), s->hello->ja4);
     }
     detection_value(t, s);
     if (s->tls) {
-        tls_value(t, "server_tls", &s->tls->server);
-        tls_value(t, "client_tls", &s->tls->client);
+        tls_value(t, KEY("server_tls"), &s->tls->server);
+        tls_value(t, KEY("client_tls"), &s->tls->client);
     }
-    string_value(t, "leaf", leaf_name(s));
+    string_value(t, KEY("leaf"), leaf_name(s));
 }
 
 static void connection_phases(struct text *t, const struct session *s)
@@ -229,13 +227,13 @@ static void connection_phases(struct text *t, const struct session *s)
     const struct session_times *at = &s->times;
     const struct session_tls *tls = s->tls;
 
-    phase(t, "hello", SESSION_BEGIN, at->hello);
-    phase(t, "dns", at->dial_begin, at->resolved);
-    phase(t, "connect", at->resolved, at->connected);
+    phase(t, KEY("hello"), SESSION_BEGIN, at->hello);
+    phase(t, KEY("dns"), at->dial_begin, at->resolved);
+    phase(t, KEY("connect"), at->resolved, at->connected);
     if (tls) {
-        phase(t, "server_tls", tls->server.begin, tls->server.end);
-        phase(t, "mint", tls->mint_begin, tls->mint_end);
-        phase(t, "client_tls", tls->client.begin, tls->client.end);
+        phase(t, KEY("server_tls"), tls->server.begin, tls->server.end);
+        phase(t, KEY("mint"), tls->mint_begin, tls->mint_end);
+        phase(t, KEY("client_tls"), tls->client.begin, tls->client.end);
     }
 }
 
@@ -264,7 +262,7 @@ static void authority_value(struct text *t, const char *authority)
 {
     const char *at = strrchr(authority, '@');
 
-    string_value(t, "authority", at ? at + 1 : authority);
+    string_value(t, KEY("authority"), at ? at + 1 : authority);
 }
 
 /* A query string may carry secrets: its place is shown, its content is not. */
@@ -276,7 +274,7 @@ static void path_value(struct text *t, const char *path)
     if (all.len == 0) {
         return;
     }
-    key(t, "path");
+    key(t, KEY("path"));
     text_char(t, '"');
     text_escaped(t, span_sub(all, 0, query));
     text_string(t, query < all.len ? "?\"" : "\"");
@@ -294,38 +292,39 @@ void access_log_request(struct session *s, const struct http_exchange *exchange)
     }
     begin_line(&t, s, "request");
     connection_values(&t, s);
-    string_value(&t, "method", exchange->method);
+    string_value(&t, KEY("method"), exchange->method);
     authority_value(&t, exchange->authority);
     path_value(&t, exchange->path);
-    key(&t, "http");
+    key(&t, KEY("http"));
     text_char(&t, '"');
     text_unsigned(&t, exchange->http_major);
     text_char(&t, '.');
     text_unsigned(&t, exchange->http_minor);
     text_char(&t, '"');
-    string_value(&t, "user_agent", exchange->user_agent);
+    string_value(&t, KEY("user_agent"), exchange->user_agent);
     if (exchange->status) {
-        number_value(&t, "status", exchange->status);
+        number_value(&t, KEY("status"), exchange->status);
     }
-    key(&t, "bytes");
+    key(&t, KEY("bytes"));
     text_char(&t, '{');
-    number_value(&t, "up", exchange->request_bytes);
-    number_value(&t, "down", exchange->response_bytes);
+    number_value(&t, KEY("up"), exchange->request_bytes);
+    number_value(&t, KEY("down"), exchange->response_bytes);
     text_char(&t, '}');
-    key(&t, "phases_us");
+    key(&t, KEY("phases_us"));
     text_char(&t, '{');
     if (s->requests == 1) {
         connection_phases(&t, s); /* its price was paid for the first request */
     }
-    times_value(&t, "first_byte", exchange->begin_ns, exchange->first_byte_ns);
-    times_value(&t, "total", exchange->begin_ns, exchange->end_ns);
+    times_value(&t, KEY("first_byte"), exchange->begin_ns, exchange->first_byte_ns);
+    times_value(&t, KEY("total"), exchange->begin_ns, exchange->end_ns);
     text_char(&t, '}');
     if (exchange->upgraded) {
-        bool_value(&t, "upgraded", true);
+        bool_value(&t, KEY("upgraded"), true);
     }
-    string_value(&t, "close", s->reason ? close_reason_name((enum close_reason)s->reason) : "");
-    string_value(&t, "error", s->error);
-    string_value(&t, "fault", s->fault);
+    string_value(&t, KEY("close"),
+                 s->reason ? close_reason_name((enum close_reason)s->reason) : "");
+    string_value(&t, KEY("error"), s->error);
+    string_value(&t, KEY("fault"), s->fault);
     end_line(&t, s);
 }
 
@@ -339,24 +338,24 @@ void access_log_tunnel(struct session *s, int64_t end_ns)
     }
     begin_line(&t, s, "tunnel");
     connection_values(&t, s);
-    string_value(&t, "protocol", protocol_name((enum protocol)s->protocol));
+    string_value(&t, KEY("protocol"), protocol_name((enum protocol)s->protocol));
     if (s->status) {
-        number_value(&t, "status", s->status);
+        number_value(&t, KEY("status"), s->status);
     }
-    number_value(&t, "requests", s->requests);
-    key(&t, "bytes");
+    number_value(&t, KEY("requests"), s->requests);
+    key(&t, KEY("bytes"));
     text_char(&t, '{');
-    number_value(&t, "up", s->up.bytes);
-    number_value(&t, "down", s->down.bytes);
+    number_value(&t, KEY("up"), s->up.bytes);
+    number_value(&t, KEY("down"), s->down.bytes);
     text_char(&t, '}');
-    key(&t, "phases_us");
+    key(&t, KEY("phases_us"));
     text_char(&t, '{');
     connection_phases(&t, s);
-    phase(&t, "first_byte", SESSION_BEGIN, s->times.first_byte);
-    times_value(&t, "total", s->times.begin_ns, end_ns);
+    phase(&t, KEY("first_byte"), SESSION_BEGIN, s->times.first_byte);
+    times_value(&t, KEY("total"), s->times.begin_ns, end_ns);
     text_char(&t, '}');
-    string_value(&t, "close", close_reason_name((enum close_reason)s->reason));
-    string_value(&t, "error", s->error);
-    string_value(&t, "fault", s->fault);
+    string_value(&t, KEY("close"), close_reason_name((enum close_reason)s->reason));
+    string_value(&t, KEY("error"), s->error);
+    string_value(&t, KEY("fault"), s->fault);
     end_line(&t, s);
 }
