@@ -649,8 +649,9 @@ static bool recall_form(struct verdict_reader *reader, const struct signature_se
     return true;
 }
 
-/* The answer decides which form its key has, so this is a guess: the one to look for first. */
-static bool is_likely_sorted(const struct ua_fingerprint *ua)
+/* Who may send another order the next time: a browser that permutes, or nobody knows who. Of others
+ * the key has the order that was seen, and one look is enough. */
+static bool may_permute(const struct ua_fingerprint *ua)
 {
     return ua->browser == UA_BROWSER_UNKNOWN || detect_permutes_extensions(ua);
 }
@@ -659,12 +660,9 @@ static bool is_likely_sorted(const struct ua_fingerprint *ua)
 static bool recall(struct verdict_reader *reader, const struct signature_set *set,
                    const struct detect_question *question, struct verdict_report *report)
 {
-    static const enum verdict_key_form forms[] = {VERDICT_KEY_AS_SEEN, VERDICT_KEY_SORTED,
-                                                  VERDICT_KEY_AS_SEEN};
-    const enum verdict_key_form *form = forms + is_likely_sorted(question->ua);
-
-    return recall_form(reader, set, question, form[0], report) ||
-           recall_form(reader, set, question, form[1], report);
+    return (may_permute(question->ua) &&
+            recall_form(reader, set, question, VERDICT_KEY_SORTED, report)) ||
+           recall_form(reader, set, question, VERDICT_KEY_AS_SEEN, report);
 }
 
 static void fill_report(struct verdict_report *report, const struct detect_report *full,
@@ -706,7 +704,8 @@ static void check(struct verdict_reader *reader, const struct set_use *use, bool
     detect_check(use->set->db, question, &reader->full);
     fill_report(report, &reader->full, question, use->set->serial);
     reader->counts.misses++;
-    form = reader->full.is_any_order ? VERDICT_KEY_SORTED : VERDICT_KEY_AS_SEEN;
+    form = reader->full.is_any_order && may_permute(question->ua) ? VERDICT_KEY_SORTED
+                                                                  : VERDICT_KEY_AS_SEEN;
     if (has_key && verdict_key_end(&reader->key, form, &question->request->extensions)) {
         store(reader, use, find_part(reader, question->ua), report);
     }
