@@ -10,6 +10,9 @@
 
 enum { BATCH_NS_MIN = 2000000, WARM_UP_SHARE = 10, PROBE_LEN = 100 };
 
+/* Operations of a batch; more take two milliseconds, unless they take no time at all. */
+#define BATCH_COUNT_MAX ((size_t)1 << 40)
+
 /* What did not count so far, and since when nothing counts. */
 static struct {
     int64_t cpu_ns, wall_ns;
@@ -68,7 +71,7 @@ static size_t choose_count(const struct measure_work *work, int64_t until_ns)
 
         work->run(work->context, count);
         end = clock_monotonic_ns();
-        if (end - start < BATCH_NS_MIN) {
+        if (end - start < BATCH_NS_MIN && count <= BATCH_COUNT_MAX / 2) {
             count *= 2;
         } else if (end >= until_ns) {
             return count;
