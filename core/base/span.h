@@ -32,6 +32,17 @@ static inline struct span span_from_string(const char *text)
     return (struct span){(const uint8_t *)text, strlen(text)};
 }
 
+/* As a string with a NUL, cut where it does not fit; cap is at least 1. */
+static inline void span_to_string(char *to, size_t cap, struct span from)
+{
+    size_t len = from.len < cap - 1 ? from.len : cap - 1;
+
+    if (len) {
+        memcpy(to, from.data, len);
+    }
+    to[len] = '\0';
+}
+
 static inline bool span_equal(struct span a, struct span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);

@@ -144,16 +144,6 @@ enum user_answer session_check_user(struct session *s, struct span name, struct 
 
 static const char too_busy[] = "too many passwords are being checked at the moment";
 
-static void copy_text(char *to, size_t cap, struct span from)
-{
-    size_t len = from.len < cap - 1 ? from.len : cap - 1;
-
-    if (len) {
-        memcpy(to, from.data, len);
-    }
-    to[len] = '\0';
-}
-
 /* The line in the log of a request that was turned away. */
 static void log_denied(struct session *s, const struct http_head *head, uint16_t status)
 {
@@ -164,14 +154,14 @@ static void log_denied(struct session *s, const struct http_head *head, uint16_t
                               .begin_ns = session_now(s)};
     bool is_connect = head->parts.form == HTTP_FORM_AUTHORITY;
 
-    copy_text(x.method, sizeof(x.method), head->method);
-    copy_text(x.authority, sizeof(x.authority), is_connect ? head->target : head->host);
+    span_to_string(x.method, sizeof(x.method), head->method);
+    span_to_string(x.authority, sizeof(x.authority), is_connect ? head->target : head->host);
     if (user_agent) {
-        copy_text(x.user_agent, sizeof(x.user_agent), user_agent->value);
+        span_to_string(x.user_agent, sizeof(x.user_agent), user_agent->value);
     }
     if (head->parts.form == HTTP_FORM_ABSOLUTE) {
-        copy_text(x.path, sizeof(x.path),
-                  head->parts.path.len ? head->parts.path : SPAN_LITERAL("/"));
+        span_to_string(x.path, sizeof(x.path),
+                       head->parts.path.len ? head->parts.path : SPAN_LITERAL("/"));
     }
     x.end_ns = session_now(s);
     s->decision = DECISION_REFUSE;

@@ -187,16 +187,6 @@ static enum step answer_instead(struct session *s, uint16_t status, const char *
 
 /* ---- the request ---- */
 
-static void copy_text(char *to, size_t cap, struct span from)
-{
-    size_t len = from.len < cap - 1 ? from.len : cap - 1;
-
-    if (len) {
-        memcpy(to, from.data, len);
-    }
-    to[len] = '\0';
-}
-
 static bool is_served(const struct http_head *head)
 {
     return head->parts.form == HTTP_FORM_ABSOLUTE && head->parts.scheme == HTTP_SCHEME_HTTP;
@@ -213,22 +203,22 @@ static void keep_for_log(struct http_exchange *x, const struct http_head *head)
     } else if (path.len == 0) {
         path = SPAN_LITERAL("/");
     }
-    copy_text(x->path, sizeof(x->path), path);
-    copy_text(x->user_agent, sizeof(x->user_agent),
-              user_agent ? user_agent->value : span_make(NULL, 0));
+    span_to_string(x->path, sizeof(x->path), path);
+    span_to_string(x->user_agent, sizeof(x->user_agent),
+                   user_agent ? user_agent->value : span_make(NULL, 0));
 }
 
 static void begin_exchange(struct forward *f, const struct http_head *head)
 {
     struct http_exchange *x = &f->exchange;
 
-    copy_text(x->method, sizeof(x->method), head->method);
+    span_to_string(x->method, sizeof(x->method), head->method);
     x->path[0] = x->user_agent[0] = '\0';
     if (access_log_is_read(f->session)) {
         keep_for_log(x, head);
     }
     if (!is_served(head)) {
-        copy_text(x->authority, sizeof(x->authority), head->host);
+        span_to_string(x->authority, sizeof(x->authority), head->host);
         f->is_named = false;
     }
     x->http_major = 1;
