@@ -554,7 +554,7 @@ static void on_send(struct conn *c, const struct ring_event *event)
         }
     } else {
         c->sent_ns = worker_now(c->worker);
-        conn_end_handshake(c);
+        young_end_handshake(c);
         if (c->transport) {
             conn_transport_consume(c, (size_t)event->res);
         } else {

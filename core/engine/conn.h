@@ -104,10 +104,6 @@ struct conn *conn_dial(struct worker *worker, const struct address *address,
 /* Hands the conn to another owner. */
 void conn_set_owner(struct conn *conn, struct actor *owner);
 
-/* The last word of a dialled conn's handshake leaves now, if it is still owed: behind the first
- * bytes that were sent, or by young.h. */
-void conn_end_handshake(struct conn *conn);
-
 /* From now on an end is seen that no receive would see; by young.h, once. */
 void conn_watch_end(struct conn *conn);
 

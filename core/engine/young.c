@@ -12,7 +12,7 @@
  * come soon: most servers have nothing to do before. From then on what they send is acknowledged at
  * once again, as on any new connection; they may wait for that (Nagle's algorithm).
  */
-void conn_end_handshake(struct conn *c)
+void young_end_handshake(struct conn *c)
 {
     if (c->owes_ack && c->state == CONN_OPEN) {
         c->owes_ack = false;
@@ -38,7 +38,7 @@ static void ack_next(struct worker *w)
     struct conn *c = young_at(w, w->young.unacked++);
 
     if (c) {
-        conn_end_handshake(c);
+        young_end_handshake(c);
     }
 }
 
