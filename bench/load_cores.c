@@ -195,6 +195,15 @@ int load_cores_of(const struct load_cores *cores, unsigned process)
     return cores->count ? cores->list[process % (unsigned)cores->count] : -1;
 }
 
+void load_cores_add(struct load_cores *cores, const struct load_cores *others)
+{
+    for (int i = 0; i < others->count; i++) {
+        if (!has(cores, others->list[i])) {
+            add(cores, others->list[i]);
+        }
+    }
+}
+
 bool load_cores_share(const struct load_cores *a, const struct load_cores *b)
 {
     for (int i = 0; i < a->count; i++) {

@@ -49,6 +49,8 @@ bool load_cores_parse(const char *text, const struct load_cores *allowed,
 /* That of the process with this number, from 0; -1: any. */
 int load_cores_of(const struct load_cores *cores, unsigned process);
 
+/* Those that it does not have yet. */
+void load_cores_add(struct load_cores *cores, const struct load_cores *others);
 bool load_cores_share(const struct load_cores *a, const struct load_cores *b);
 
 /* "0-2,5"; ascending ones become ranges. */

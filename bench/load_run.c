@@ -101,17 +101,6 @@ static bool make_cases(struct run *run)
     return results->case_count != 0;
 }
 
-static void add_cores(struct load_cores *all, const struct load_cores *cores)
-{
-    for (int i = 0; i < cores->count; i++) {
-        const struct load_cores core = {1, {cores->list[i]}};
-
-        if (!load_cores_share(all, &core)) {
-            all->list[all->count++] = cores->list[i];
-        }
-    }
-}
-
 struct load_plan load_run_plan(const struct load_processes *processes, const struct load_case *one,
                                double rate_hz, unsigned trial)
 {
@@ -154,8 +143,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         plan.cores = cores[LOAD_AT_PROXY];
     }
     if (plan.cores.count) {
-        add_cores(&plan.cores, &cores[LOAD_AT_CLIENT]);
-        add_cores(&plan.cores, &cores[LOAD_AT_ORIGIN]);
+        load_cores_add(&plan.cores, &cores[LOAD_AT_CLIENT]);
+        load_cores_add(&plan.cores, &cores[LOAD_AT_ORIGIN]);
     }
     if (one->profile == LOAD_IDLE) {
         plan.connections = o->idle_connections;
