@@ -435,22 +435,29 @@ bool load_case_cost(const struct load_case *one, char *text, size_t cap)
     return true;
 }
 
+/* A line about one case; the first one has the heading. */
+static void print_sentence(const struct load_case *one, const char *sentence, const char *heading,
+                           bool *is_first, FILE *out)
+{
+    char name[LOAD_CASE_NAME_MAX];
+
+    load_case_name(one, name);
+    fprintf(out, "%s  %s: %s\n", *is_first ? heading : "", name, sentence);
+    *is_first = false;
+}
+
 /* What the variants are measured for. */
 static void print_costs(const struct load_results *results, FILE *out)
 {
     bool is_first = true;
 
     for (size_t i = 0; i < results->case_count; i++) {
-        char name[LOAD_CASE_NAME_MAX], cost[160];
+        char cost[160];
 
         if (load_case_cost(&results->cases[i], cost, sizeof(cost))) {
-            load_case_name(&results->cases[i], name);
-            fprintf(out, "%s  %s: %s\n",
-                    is_first ? "\nCPU time a request, against the weir without it in the same "
-                               "round:\n"
-                             : "",
-                    name, cost);
-            is_first = false;
+            print_sentence(&results->cases[i], cost,
+                           "\nCPU time a request, against the weir without it in the same round:\n",
+                           &is_first, out);
         }
     }
 }
@@ -484,15 +491,12 @@ static void print_scaling(const struct load_results *results, FILE *out)
     bool is_first = true;
 
     for (size_t i = 0; i < results->case_count; i++) {
-        char name[LOAD_CASE_NAME_MAX], scaling[160];
+        char scaling[160];
 
         if (load_case_scaling(results, &results->cases[i], scaling, sizeof(scaling))) {
-            load_case_name(&results->cases[i], name);
-            fprintf(out, "%s  %s: %s\n",
-                    is_first ? "\nRequests a second, against fewer workers in the same round:\n"
-                             : "",
-                    name, scaling);
-            is_first = false;
+            print_sentence(&results->cases[i], scaling,
+                           "\nRequests a second, against fewer workers in the same round:\n",
+                           &is_first, out);
         }
     }
 }
