@@ -451,23 +451,25 @@ class WeirCase(unittest.TestCase):
             return
         self.assertTrue(self.weir.is_running(), "weir ended before this test:\n"
                         + self.weir.stderr()[-4000:])
-        for server in list(vars(type(self)).values()):
-            if isinstance(server, origins.Server):
-                server.errors.clear()
+        for server in self._servers():
+            server.errors.clear()
         self.descriptors_before = wait_stable(self.weir.descriptors)
         self.addCleanup(self._check_weir)  # first in, so last of all cleanups
+
+    def _servers(self):
+        """Those that the class has for all of its tests."""
+        return [server for server in vars(type(self)).values()
+                if isinstance(server, origins.Server)]
 
     def _check_weir(self):
         weir = self.weir
         if not weir.is_running():
             self.fail(f"weir ended with {weir.process.returncode}:\n" + weir.stderr()[-8000:])
-        servers = [server for server in vars(type(self)).values()
-                   if isinstance(server, origins.Server)]
         allowed = self.descriptors_before + self.DESCRIPTOR_SLACK
 
         def are_back():
             """Servers close again and again: what they had not accepted yet idles in weir."""
-            for server in servers:
+            for server in self._servers():
                 server.close_connections()
             return weir.descriptors() <= allowed
 
@@ -476,7 +478,7 @@ class WeirCase(unittest.TestCase):
         except AssertionError:
             self.fail(f"weir keeps {weir.descriptors()} descriptors, before the test it had "
                       f"{self.descriptors_before}")
-        for server in servers:
+        for server in self._servers():
             self.assertEqual(server.errors, [])
         self.assertLessEqual(weir.pipes(), PIPES_MAX)
         weir.sample_threads()
