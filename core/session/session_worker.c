@@ -13,7 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TICKETS_MAX = 4096 /* server sessions to resume, a worker */ };
+enum {
+    TICKETS_MAX = 4096, /* server sessions to resume, a worker */
+    IDLE_SHARE = 4,     /* of the connections of a worker, one in so many may be idle */
+};
+
+/* Idle connections count as connections, and are not to keep new ones out. */
+static uint32_t idle_cap(const struct config *config, uint32_t conn_cap)
+{
+    uint32_t share = conn_cap / IDLE_SHARE;
+
+    return config->upstream.idle_count < share ? config->upstream.idle_count : share;
+}
 
 int session_worker_init(struct session_worker *w, const struct session_worker_options *options,
                         char *error, size_t error_cap)
@@ -35,7 +46,7 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
         .index = options->index,
         .conn_cap = options->conn_cap,
         .dial_cap = options->conn_cap / 2 + 1,
-        .idle_cap = config->upstream.idle_count,
+        .idle_cap = idle_cap(config, options->conn_cap),
         .idle_ns = config->upstream.idle_ms * NS_PER_MS,
         .buffer_high = config->limits.buffer_high_bytes,
         .buffer_low = config->limits.buffer_low_bytes,
@@ -80,7 +91,7 @@ void session_worker_publish(struct session_worker *w, struct snapshot *snapshot)
     w->hold = hold;
     w->engine.buffer_high = config->limits.buffer_high_bytes;
     w->engine.buffer_low = config->limits.buffer_low_bytes;
-    idle_pool_set_limits(w->engine.idle, config->upstream.idle_count,
+    idle_pool_set_limits(w->engine.idle, idle_cap(config, w->engine.conn_cap),
                          config->upstream.idle_ms * NS_PER_MS);
     idle_pool_close_all(w->engine.idle);
 }

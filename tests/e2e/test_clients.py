@@ -293,5 +293,55 @@ class Fields(harness.WeirCase):
         self.assertEqual(self.secure.requests[-1].head, head)
 
 
+class ManyCase(harness.WeirCase):
+    """Clients that keep their connections, and ask all at once again and again."""
+
+    @classmethod
+    def prepare(cls):
+        cls.origin = origins.HttpOrigin()
+        cls.addClassCleanup(cls.origin.close)
+
+    def ask_all(self, clients):
+        host = f"origin.test:{self.origin.port}"
+        for sock, _ in clients:
+            sock.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        for sock, reader in clients:
+            answer = harness.read_head(reader)
+            self.assertEqual(reader.exactly(int(answer.get("content-length"))),
+                             b"hello from the origin\n")
+
+    def clients(self, count):
+        return [(sock, origins.Reader(sock)) for sock in (self.dial() for _ in range(count))]
+
+
+class Many(ManyCase):
+    CONFIG = {"workers": 1}
+
+    def test_server_connections_are_kept(self):
+        """However many clients pause at once: the next round finds all server connections."""
+        clients = self.clients(150)
+        self.ask_all(clients)
+        before = self.origin.accepted
+        self.assertLessEqual(before, len(clients))
+        for _ in range(5):
+            self.ask_all(clients)
+        self.assertEqual(self.origin.accepted, before)
+
+
+class FewAllowed(ManyCase):
+    CONFIG = {"workers": 1, "limits": {"connections": 8}}
+
+    def test_idle_connections_leave_room(self):
+        """Of sixteen connections that the worker may have, four idle: no client waits for room."""
+        clients = self.clients(6)
+        self.ask_all(clients)
+        harness.wait_for("four idle server connections",
+                         lambda: len(self.origin.connections) == 4)
+        for sock, _ in clients:
+            sock.close()
+        clients = self.clients(8)
+        self.ask_all(clients)
+
+
 if __name__ == "__main__":
     harness.main()
