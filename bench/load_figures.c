@@ -39,6 +39,7 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_CLIENT_BUSY] = {"client_busy", "", 0},
     [FIGURE_LOAD_BUSY] = {"load_busy", "", 0},
     [FIGURE_OTHERS_BUSY] = {"others_busy", "", 0},
+    [FIGURE_CORE_LATENCY_NS] = {"core_latency_ns", "ns", 0},
     [FIGURE_RESUMED] = {"resumed", "", 0},
     [FIGURE_LATE_P99_US] = {"late_p99_us", "us", 0},
     [FIGURE_ERRORS] = {"errors", "", -1},

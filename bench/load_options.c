@@ -84,6 +84,13 @@ static const struct option_row rows[] = {
     {"cores", "LIST", VALUE_TEXT, ON_RUN | ON_GROW, AT(cores), 0,
      "of proxy, client and origin, as 0,1,1, or several for each, as\n"
      "0-7/8-11/12,13; none: no pinning (by what there is)"},
+    {"steady", NULL, VALUE_FLAG, ON_RUN, AT(is_steady), 0,
+     "on a machine whose cores are near each other at times and at others far:\n"
+     "waits until they are as in the round's first trial, and makes a trial\n"
+     "again in which that changed"},
+    {"core-latency", "NS", VALUE_NUMBER, ON_RUN, AT(core_latency_ns), 100000,
+     "with --steady: as now, not as in the first trial; a cache line's way\n"
+     "from the proxy's core to the client's (core_latency_ns in the results)"},
     {"workers", "LIST", VALUE_WORKERS, ON_RUN, 0, LOAD_WORKERS_MAX,
      "of weir; each number is measured, in turn with the others, as 1,2 (1)"},
     {"variants", "LIST", VALUE_VARIANTS, ON_RUN, 0, 0,
@@ -510,6 +517,8 @@ static bool check_together(struct parse *p)
         fault = "transparent modes are for weir alone: no other proxy is in the network of the run";
     } else if (options->proxy && options->has_mode[LOAD_INTERCEPT] && !options->proxy_ca) {
         fault = "--modes intercept needs --proxy-ca FILE";
+    } else if (options->core_latency_ns && !options->is_steady) {
+        fault = "--core-latency needs --steady";
     } else if (options->has_find_max && options->rate_hz) {
         fault = "--find-max chooses the rate: without --rate";
     }

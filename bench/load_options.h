@@ -43,6 +43,8 @@ struct load_options {
     bool is_fixed; /* that proxy has one destination, and is asked as the origin is */
     bool is_alone; /* no direct way beside it */
     const char *cores;
+    bool is_steady;           /* all trials of a round at like latencies between the cores */
+    unsigned core_latency_ns; /* that this is about; 0: as in the round's first trial */
     const char *commit;
     const char *json_file, *html_file;
     struct load_require requires[LOAD_REQUIRES_MAX];

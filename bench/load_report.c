@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/load_results.h"
 
+#include "bench/core_latency.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -146,6 +147,29 @@ static void warn_of_others(struct load_results *results)
     }
 }
 
+/* Trials at different latencies cannot be compared. */
+static void warn_of_core_latency(struct load_results *results)
+{
+    double least = NAN, most = NAN;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        struct load_spread spread = load_case_spread(&results->cases[i], FIGURE_CORE_LATENCY_NS);
+
+        least = fmin(least, spread.min); /* NAN: the other one */
+        most = fmax(most, spread.max);
+    }
+    if (!core_latency_alike(least, most)) {
+        load_results_add_warning(results,
+                                 "a cache line took %.0f ns from core to core in one trial, %.0f "
+                                 "in another: %s",
+                                 least, most,
+                                 results->options->is_steady
+                                     ? "rounds differ by that"
+                                     : "compare none of them; --steady makes those of a round "
+                                       "alike");
+    }
+}
+
 /* A core that is full says more of who is on it than of the proxy. */
 static void warn_of_busy(struct load_results *results)
 {
@@ -247,6 +271,7 @@ void load_results_warn(struct load_results *results)
     }
     warn_of_workers(results);
     warn_of_others(results);
+    warn_of_core_latency(results);
     warn_of_busy(results);
     for (size_t i = 0; i < results->case_count; i++) {
         warn_of_case(results, &results->cases[i]);

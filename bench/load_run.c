@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/load_run.h"
 
+#include "bench/core_latency.h"
 #include "bench/grow.h"
 #include "bench/load_network.h"
 #include "bench/load_pki.h"
@@ -13,12 +14,17 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     BULK_CONNECTIONS_MAX = 4, /* more only wait for each other */
     SEARCH_TRIALS = 8,
+    STEADY_TRIES_MAX = 5, /* of a trial, until nothing changed meanwhile */
 };
+
+#define STEADY_WAIT_NS (20 * NS_PER_S) /* for the latency that is wanted, before each of them */
+#define STEADY_NAP_NS  (200 * NS_PER_MS)
 
 /* Exit statuses of this command alone. */
 enum { STATUS_REQUIRE = 99 };
@@ -33,6 +39,7 @@ struct run {
     unsigned trial;
     uint64_t watched_units;
     int64_t watched_ns;
+    double core_latency_ns;           /* that trials are to have; NAN: any */
     char watched[LOAD_CASE_NAME_MAX]; /* what is being done */
 };
 
@@ -200,8 +207,37 @@ static void say_trial(struct run *run, const double *figures)
 
 /* ---- trials ---- */
 
-static bool make_trial(struct run *run, const struct load_case *one, double rate_hz,
-                       double figures[FIGURE_COUNT])
+/* NAN: nothing is pinned, or all is on one core. */
+static double read_core_latency(const struct run *run)
+{
+    const struct load_cores *cores = run->processes.cores;
+    int proxy = load_cores_of(&cores[LOAD_AT_PROXY], 0);
+    int client = load_cores_of(&cores[LOAD_AT_CLIENT], 0);
+
+    return proxy >= 0 && client >= 0 ? core_latency_ns(proxy, client) : NAN;
+}
+
+/* Waits, if need be and for some time, until it is as wanted. */
+static double await_core_latency(struct run *run)
+{
+    const struct timespec nap = {.tv_nsec = STEADY_NAP_NS};
+    int64_t end_ns = clock_monotonic_ns() + STEADY_WAIT_NS;
+    double latency_ns = read_core_latency(run);
+
+    if (!core_latency_alike(latency_ns, run->core_latency_ns)) {
+        fprintf(run->err, "a cache line takes %.0f ns from core to core: waiting for some %.0f\n",
+                latency_ns, run->core_latency_ns);
+    }
+    while (!core_latency_alike(latency_ns, run->core_latency_ns) && clock_monotonic_ns() < end_ns &&
+           !load_is_interrupted) {
+        (void)nanosleep(&nap, NULL);
+        latency_ns = read_core_latency(run);
+    }
+    return latency_ns;
+}
+
+static bool make_trial_once(struct run *run, const struct load_case *one, double rate_hz,
+                            double figures[FIGURE_COUNT])
 {
     bool has_proxy = load_modes[one->mode].has_proxy;
     struct load_plan plan;
@@ -226,6 +262,30 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
     return done;
 }
 
+static bool make_trial(struct run *run, const struct load_case *one, double rate_hz,
+                       double figures[FIGURE_COUNT])
+{
+    for (int tries = 1;; tries++) {
+        double before_ns = await_core_latency(run);
+        double behind_ns;
+
+        if (!make_trial_once(run, one, rate_hz, figures)) {
+            return false;
+        }
+        behind_ns = read_core_latency(run);
+        figures[FIGURE_CORE_LATENCY_NS] = (before_ns + behind_ns) / 2;
+        if (!run->options->is_steady || core_latency_alike(before_ns, behind_ns) ||
+            tries == STEADY_TRIES_MAX) {
+            return true;
+        }
+        fprintf(run->err,
+                "a cache line took %.0f ns from core to core before, %.0f behind it: "
+                "again\n",
+                before_ns, behind_ns);
+        run->trial_count++;
+    }
+}
+
 static void keep(struct run *run, struct load_case *one)
 {
     const struct load_result *result = &run->processes.result;
@@ -245,6 +305,12 @@ static void keep(struct run *run, struct load_case *one)
     }
 }
 
+/* Of a round's first trial. */
+static double wanted_core_latency(const struct load_options *options)
+{
+    return options->core_latency_ns ? options->core_latency_ns : NAN;
+}
+
 /* Each round begins with another case, so that what drifts hits all of them. */
 static bool make_rounds(struct run *run)
 {
@@ -252,11 +318,15 @@ static bool make_rounds(struct run *run)
 
     run->trial_count = (unsigned)(run->options->rounds * results->case_count);
     for (size_t round = 0; round < run->options->rounds; round++) {
+        run->core_latency_ns = wanted_core_latency(run->options);
         for (size_t i = 0; i < results->case_count; i++) {
             struct load_case *one = &results->cases[(i + round) % results->case_count];
 
             if (!make_trial(run, one, run->options->rate_hz, one->figures[round])) {
                 return false;
+            }
+            if (run->options->is_steady && isnan(run->core_latency_ns)) {
+                run->core_latency_ns = one->figures[round][FIGURE_CORE_LATENCY_NS];
             }
             one->rounds = round + 1;
             keep(run, one);
@@ -309,6 +379,7 @@ static bool search_max(struct run *run)
         return false;
     }
     run->trial_count = SEARCH_TRIALS + 1;
+    run->core_latency_ns = wanted_core_latency(run->options);
     if (!make_trial(run, one, 0, figures)) {
         return false;
     }

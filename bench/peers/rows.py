@@ -20,12 +20,14 @@ class Measure:
 
 class Row:
     """One piece of work, made through each of the peers in every round. `host` is what the client
-    asks for. `rate_of`: not as fast as it goes, but at half of what this peer does then."""
+    asks for. `rate_of`: not as fast as it goes, but at half of what this peer does then. `is_kept`:
+    over kept connections, of which a busy worker has many."""
 
     def __init__(self, name, title, way, mode, profile, peers, measures, *, host="127.0.0.1",
                  rate_of=None, has_logs=True):
         self.name, self.title, self.way = name, title, way
         self.mode, self.profile, self.host = mode, profile, host
+        self.is_kept = profile == "small"
         self.peers, self.measures = peers, measures
         self.rate_of, self.has_logs = rate_of, has_logs
 
@@ -46,6 +48,8 @@ def added(median_us):
 
 # Nobody has to look the address up where one is enough. A certificate needs a name.
 NAME = "localhost"
+
+KEPT = 64  # connections
 
 ROWS = {row.name: row for row in (
     Row("http-kept", "explicit HTTP, kept connections, 1 KiB", HTTP, "forward", "small",

@@ -15,13 +15,29 @@ def title_of(name):
     return PEERS[name].title if name in PEERS else name
 
 
+ALIKE = 1.5  # as in bench/core_latency.c
+
+
+def are_alike(one, other):
+    """Whether two trials were made at like core latencies. One that is not known is like any."""
+    ours, theirs = one.get("core_latency_ns"), other.get("core_latency_ns")
+    return not ours or not theirs or max(ours, theirs) < ALIKE * min(ours, theirs)
+
+
+def pairs_of(proxies, peer):
+    """weir's and the peer's figure of each round whose two trials can be compared."""
+    none = {"rounds": [], "figures": []}
+    ours, theirs = proxies.get("weir", none), proxies.get(peer, none)
+    return [(a, b) for a, b, one, other in zip(ours["rounds"], theirs["rounds"],
+                                               ours["figures"], theirs["figures"])
+            if are_alike(one, other)]
+
+
 def ratio_of(proxies, peer):
     """weir's figure through the peer's of the same round, the median of the rounds: a machine that
     is slower for a while is so for both. None: no round has both, or the peer's is less than
     nothing, which is noise."""
-    pairs = zip(proxies.get("weir", {"rounds": []})["rounds"],
-                proxies.get(peer, {"rounds": []})["rounds"])
-    ratios = [ours / theirs for ours, theirs in pairs
+    ratios = [ours / theirs for ours, theirs in pairs_of(proxies, peer)
               if ours is not None and theirs is not None and theirs > 0]
     return statistics.median(ratios) if ratios else None
 
@@ -127,6 +143,10 @@ def cautions(results):
             if slow:
                 out.append(f"{where}: did not reach the rate in {len(slow)} of "
                            f"{len(proxy['figures'])} rounds: its latencies are those of a queue")
+            lost = len(proxy["figures"]) - len(pairs_of(result["proxies"], name))
+            if lost:
+                out.append(f"{where}: {lost} of {len(proxy['figures'])} rounds do not count: the "
+                           "cores were near each other for one trial and far for the other")
             disturbed += [(one["others_busy"], where) for one in proxy["figures"]
                           if one.get("others_busy", 0) > OTHERS_MAX]
     if disturbed:

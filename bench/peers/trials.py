@@ -18,7 +18,7 @@ import peers
 START_S = 20
 STOP_S = 3
 HOSTS = 20000  # names that squid's file has: more than it serves in a window
-CONNECTIONS = 16  # at the same time; bulk has four of them
+NEW = 16  # connections at the same time, where they are new ones or few; bulk has four
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -236,17 +236,23 @@ class Running:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def load_command(place, running, row, seconds, rate_hz):
+def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
     """`weir bench run` through this peer. The direct way is measured where it is needed."""
     peer = running.peer
     profile = "new" if row.profile == "small" and not peer.keeps else row.profile
-    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{seconds:g}", "--cores",
-               ",".join(str(place.cores[i]) for i in (0, 1, 1)), "--connections",
-               str(CONNECTIONS), "--ports", place.ports, "--ca-dir", place.path("origin-ca"),
+    connections = arguments.connections if row.is_kept else NEW
+    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{arguments.seconds:g}",
+               "--cores", ",".join(str(place.cores[i]) for i in (0, 1, 1)),
+               "--connections", str(connections),
+               "--ports", place.ports, "--ca-dir", place.path("origin-ca"),
                "--modes", row.mode, "--profiles", profile, "--host", row.host,
                "--proxy", f"127.0.0.1:{running.ports[peer.ways[row.way]]}",
                "--proxy-pid", str(running.process.pid),
                "--proxy-ca", place.path("proxy-ca", "weir-ca-cert.pem")]
+    if core_latency_ns is not None:
+        command.append("--steady")
+    if core_latency_ns:
+        command += ["--core-latency", f"{core_latency_ns:.0f}"]
     if row.way in peer.fixed:
         command.append("--fixed")
     if rate_hz:
@@ -254,11 +260,12 @@ def load_command(place, running, row, seconds, rate_hz):
     return command + ["--alone"]
 
 
-def make_trial(place, peer, row, seconds, rate_hz=None, with_logs=False):
-    """Figures of one trial, name to number; "first_error" too; and the commands that made it."""
+def make_trial(place, peer, row, arguments, rate_hz=None, with_logs=False, core_latency_ns=None):
+    """Figures of one trial, name to number; "first_error" too; and the commands that made it. A core
+    latency is one that does not change meanwhile, and is so if it soon can be; 0: whichever."""
     with Running(place, peer, with_logs) as running:
         out = os.path.join(running.folder, "trial.json")
-        command = load_command(place, running, row, seconds, rate_hz)
+        command = load_command(place, running, row, arguments, rate_hz, core_latency_ns)
         with subprocess.Popen(command + ["--json", out], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace",
                               start_new_session=True) as load:

@@ -262,6 +262,22 @@ class Load(Case):
         self.assertIn("weir bench: --cores: byte 1: a comma expected; three cores with commas "
                       "expected, for proxy, client and origin, as 1,0,0, or three lists", err)
 
+    @unittest.skipUnless(len(os.sched_getaffinity(0)) > 1, "two cores are needed")
+    def test_steady(self):
+        """Of two cores it is known how long a cache line takes; what nobody has is not waited for
+        for ever."""
+        one, other = sorted(os.sched_getaffinity(0))[:2]
+        cores = ("--modes", "forward", "--profiles", "small", "--cores", f"{one},{other},{other}")
+        results, _, _ = self.run_json("--steady", *cores)
+        for case in results["cases"]:
+            latency = case["figures"]["core_latency_ns"]["median"]
+            self.assertTrue(1 < latency < 10000, latency)
+        results, _, err = self.run_json("--steady", "--core-latency", "100000", "--alone", *cores)
+        self.assertIn("ns from core to core: waiting for some 100000", err)
+        self.assertEqual(len(results["cases"]), 1)
+        _, err = self.bench("run", "--core-latency", "50", code=64)
+        self.assertIn("weir bench: --core-latency needs --steady", err)
+
     def test_no_network(self):
         """Without nft that works the transparent modes say so, and the others do not ask for it."""
         path = self.write("nft", b"#!/bin/sh\necho no rules today >&2\nexit 1\n")

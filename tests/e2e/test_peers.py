@@ -73,7 +73,8 @@ class Table(unittest.TestCase):
         """As in a result: name to the rounds' figures, or to one."""
         lists = {name: values if isinstance(values, list) else [values]
                  for name, values in rounds.items()}
-        return {name: {"rounds": values, "median": (table.spread(values) or [None])[0]}
+        return {name: {"rounds": values, "median": (table.spread(values) or [None])[0],
+                       "figures": [{} for _ in values]}
                 for name, values in lists.items()}
 
     def judge(self, rounds, *bounds):
@@ -103,6 +104,16 @@ class Table(unittest.TestCase):
         rounds = {"weir": [1, None, 3, 9], "nginx": [None, 2, 10, -1]}
         self.assertEqual(table.ratio_of(self.proxies(rounds), "nginx"), 0.3)
         self.assertIsNone(table.ratio_of(self.proxies(rounds), "squid"))
+
+    def test_rounds_that_do_not_count(self):
+        """Where the cores were near for one of the two and far for the other."""
+        proxies = self.proxies({"weir": [8, 4, 9], "nginx": [10, 10, 10]})
+        for name, latencies in (("weir", [180, 42, 60]), ("nginx", [170, 185, None])):
+            for figures, latency in zip(proxies[name]["figures"], latencies):
+                figures["core_latency_ns"] = latency
+        self.assertAlmostEqual(table.ratio_of(proxies, "nginx"), 0.85)
+        proxies["nginx"]["figures"][0]["core_latency_ns"] = 180 * table.ALIKE
+        self.assertEqual(table.ratio_of(proxies, "nginx"), 0.9)
 
     def test_not_judged(self):
         """What was left out, had no answer, or added less than nothing, is no proof."""
@@ -156,6 +167,10 @@ class Table(unittest.TestCase):
                       "of a queue", words)
         self.assertTrue(words[-1].startswith("others used more than 10 % of a core in 6 trials, "
                                              "at most 50 % (r, "), words)
+        far = self.result(core_latency_ns=180)
+        far["proxies"]["weir"]["figures"][0]["core_latency_ns"] = 42
+        self.assertIn("r, squid: 1 of 1 rounds do not count: the cores were near each other for "
+                      "one trial and far for the other", " ".join(table.cautions([far])))
 
 
 @unittest.skipUnless(len(os.sched_getaffinity(0)) > 1, "two cores are needed")
