@@ -275,6 +275,10 @@ class Load(Case):
         results, _, err = self.run_json("--steady", "--core-latency", "100000", "--alone", *cores)
         self.assertIn("ns from core to core: waiting for some 100000", err)
         self.assertEqual(len(results["cases"]), 1)
+        results, _, _ = self.run_json("--steady", "--core-latency", "100000", "--profiles", "idle",
+                                      *cores[:2], *cores[4:], "--idle-connections", "50")
+        for case in results["cases"]: # memory is not waited for
+            self.assertNotIn("core_latency_ns", case["figures"])
         _, err = self.bench("run", "--core-latency", "50", code=64)
         self.assertIn("weir bench: --core-latency needs --steady", err)
 
