@@ -271,6 +271,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
     }
     for (int tries = 1;; tries++) {
         double before_ns = await_core_latency(run);
+        bool is_wanted = core_latency_alike(before_ns, run->core_latency_ns);
         double behind_ns;
 
         if (!make_trial_once(run, one, rate_hz, figures)) {
@@ -278,7 +279,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
         }
         behind_ns = read_core_latency(run);
         figures[FIGURE_CORE_LATENCY_NS] = (before_ns + behind_ns) / 2;
-        if (!run->options->is_steady || core_latency_alike(before_ns, behind_ns) ||
+        if (!run->options->is_steady || !is_wanted || core_latency_alike(before_ns, behind_ns) ||
             tries == STEADY_TRIES_MAX) {
             return true;
         }
