@@ -164,7 +164,7 @@ class Load(Case):
     def test_every_case(self):
         """Each profile in each mode that has it, with small bulk and few connections."""
         results, out, err = self.run_json(
-            "--seconds", "0.2", "--modes", ",".join(MODES), "--profiles", "all", "--connections", "4",
+            "--seconds", "0.5", "--modes", ",".join(MODES), "--profiles", "all", "--connections", "4",
             "--idle-connections", "150", "--bulk-kib", "512", "--commit", "abc",
             "--html", os.path.join(self.folder, "page.html"))
         cases = {(one["mode"], one["profile"]) for one in results["cases"]}
