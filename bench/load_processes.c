@@ -35,7 +35,7 @@ static void interrupt(int number)
     load_is_interrupted = 1;
 }
 
-static void nap(int64_t ns)
+void load_nap(int64_t ns)
 {
     const struct timespec time = {ns / NS_PER_S, ns % NS_PER_S};
     (void)nanosleep(&time, NULL);
@@ -70,7 +70,7 @@ static bool reap(pid_t pid, int64_t limit_ns, int *status)
             (void)waitpid(pid, status, 0);
             return false;
         }
-        nap(POLL_NS);
+        load_nap(POLL_NS);
     }
     return true;
 }
@@ -163,7 +163,7 @@ static bool start_origin(struct load_processes *p, unsigned index, struct load_p
         if (waitpid(pid, NULL, WNOHANG) != 0) {
             p->origin_pids[index] = 0;
         } else {
-            nap(POLL_NS);
+            load_nap(POLL_NS);
         }
     }
     if (!*is_ready) {
@@ -364,7 +364,7 @@ static bool start_weir(struct load_processes *p, const struct load_plan *plan, F
             say_log(log, err);
             return false;
         }
-        nap(POLL_NS);
+        load_nap(POLL_NS);
     }
     return address_parse_ip(&p->proxy, SPAN_LITERAL("127.0.0.1"), port) && p->proxy_pid > 0;
 }
@@ -512,7 +512,7 @@ static bool await_clients(struct load_processes *p, const struct load_plan *plan
             merge_results(p, plan->clients);
             watch(context, &p->result);
         }
-        nap(POLL_NS);
+        load_nap(POLL_NS);
     }
     return count == 0 && origins_are_there(p, err);
 }

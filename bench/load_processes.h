@@ -41,6 +41,9 @@ struct load_processes {
 /* Set by SIGINT and SIGTERM: the run is to end. */
 extern volatile sig_atomic_t load_is_interrupted;
 
+/* Sleeps; a signal ends it sooner. */
+void load_nap(int64_t ns);
+
 /* What the options say of cores and of another proxy. False: said what is wrong with it. */
 bool load_processes_init(struct load_processes *p, const struct load_options *options,
                          FILE *err) MUST_CHECK;

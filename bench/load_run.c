@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -220,7 +219,6 @@ static double read_core_latency(const struct run *run)
 /* Waits, if need be and for some time, until it is as wanted. */
 static double await_core_latency(struct run *run)
 {
-    const struct timespec nap = {.tv_nsec = STEADY_NAP_NS};
     int64_t end_ns = clock_monotonic_ns() + STEADY_WAIT_NS;
     double latency_ns = read_core_latency(run);
 
@@ -230,7 +228,7 @@ static double await_core_latency(struct run *run)
     }
     while (!core_latency_alike(latency_ns, run->core_latency_ns) && clock_monotonic_ns() < end_ns &&
            !load_is_interrupted) {
-        (void)nanosleep(&nap, NULL);
+        load_nap(STEADY_NAP_NS);
         latency_ns = read_core_latency(run);
     }
     return latency_ns;
