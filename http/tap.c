@@ -215,6 +215,12 @@ bool http_tap_is_idle(const struct http_tap *tap)
                                  : tap->preface_len == 0;
 }
 
+bool http_tap_is_reusable(const struct http_tap *tap)
+{
+    return !tap->stats.blind && tap->kind == TAP_H1 && tap->stats.exchanges > 0 &&
+           tap_h1_is_idle(&tap->h1) && !tap->h1.is_spent;
+}
+
 bool http_tap_is_blind(const struct http_tap *tap)
 {
     return tap->stats.blind != NULL;

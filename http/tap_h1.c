@@ -93,6 +93,12 @@ static void begin_body(struct tap_h1 *h1, enum http_tap_side side, const struct 
     }
 }
 
+static bool spends_connection(const struct http_head *head, struct span authentication)
+{
+    return !head->keep_alive || head->version != HTTP_VERSION_1_1 || head->upgrade ||
+           http_binds_connection(head, authentication);
+}
+
 /* Null, or why the tap cannot follow. */
 static const char *take_request(struct http_tap *tap, const struct http_head *head, int64_t now_ns)
 {
@@ -114,6 +120,8 @@ static const char *take_request(struct http_tap *tap, const struct http_head *he
     }
     h1->last = open;
     h1->count++;
+    h1->is_spent |=
+        head->framing != HTTP_NO_BODY || spends_connection(head, SPAN_LITERAL("Authorization"));
     begin_body(h1, HTTP_TAP_CLIENT, head);
     return NULL;
 }
@@ -136,6 +144,7 @@ static const char *take_response(struct http_tap *tap, const struct http_head *h
         return head->status == 101 ? "the connection switched protocols"
                                    : "the connection became a tunnel";
     }
+    h1->is_spent |= spends_connection(head, SPAN_LITERAL("WWW-Authenticate"));
     begin_body(h1, HTTP_TAP_SERVER, head);
     return NULL;
 }
@@ -298,9 +307,10 @@ static const char *read_body(struct http_tap *tap, enum http_tap_side side, stru
 }
 
 /* Line ends that some clients send between requests belong to none (RFC 9112 2.2). */
-static void skip_line_ends(struct span *bytes)
+static void skip_line_ends(struct tap_h1 *h1, struct span *bytes)
 {
     while (bytes->len && (bytes->data[0] == '\r' || bytes->data[0] == '\n')) {
+        h1->is_spent = true;
         *bytes = span_skip(*bytes, 1);
     }
 }
@@ -330,7 +340,7 @@ static const char *read_part(struct http_tap *tap, enum http_tap_side side, int6
     }
     if (s->phase == PHASE_HEAD && s->gather.len == 0) {
         if (side == HTTP_TAP_CLIENT) {
-            skip_line_ends(bytes);
+            skip_line_ends(&tap->h1, bytes);
         }
         why = bytes->len ? check_turn(tap, side) : NULL;
         if (why || bytes->len == 0) {

@@ -62,6 +62,7 @@ struct tap_h1 {
     struct tap_open *first;
     struct tap_open *last;
     uint32_t count;
+    bool is_spent; /* nobody else may use the server's connection: see http_tap_is_reusable() */
 };
 
 struct tap_h2_side {

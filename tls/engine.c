@@ -70,6 +70,7 @@ struct tls_engine {
     bool memory_exhausted; /* `out` could not grow */
     struct record_place place;
     uint8_t ticket_key[TICKET_KEY_LEN];
+    int64_t opened_s; /* of wall_s() */
     struct tls_fault fault;
 };
 
@@ -304,21 +305,31 @@ static uint8_t alert_of(enum verify_class class)
     }
 }
 
-static enum verify_class verify_certificates(struct tls_engine *engine,
+static enum verify_class verify_certificates(const struct tls_engine *engine,
                                              const STACK_OF(CRYPTO_BUFFER) * certificates,
+                                             struct span name, bool name_is_ip,
                                              struct verify_fault *fault)
 {
     struct span chain[VERIFY_CHAIN_MAX + 1]; /* one more, so that too many are seen as such */
-    const struct handshake *handshake = engine->handshake;
     size_t count = 0;
 
     while (certificates && count < COUNT_OF(chain) && count < sk_CRYPTO_BUFFER_num(certificates)) {
         const CRYPTO_BUFFER *certificate = sk_CRYPTO_BUFFER_value(certificates, count);
         chain[count++] = span_make(CRYPTO_BUFFER_data(certificate), CRYPTO_BUFFER_len(certificate));
     }
-    return verify_chain(engine->context->trust, chain, count,
-                        span_from_string(handshake->verify_name), handshake->name_is_ip,
+    return verify_chain(engine->context->trust, chain, count, name, name_is_ip,
                         engine->context->wall_s(), fault);
+}
+
+/* For the name that the handshake was begun with. */
+static enum verify_class verify_in_handshake(const struct tls_engine *engine,
+                                             const STACK_OF(CRYPTO_BUFFER) * certificates,
+                                             struct verify_fault *fault)
+{
+    const struct handshake *handshake = engine->handshake;
+
+    return verify_certificates(engine, certificates, span_from_string(handshake->verify_name),
+                               handshake->name_is_ip, fault);
 }
 
 static void keep_peer_leaf(struct tls_engine *engine)
@@ -343,7 +354,7 @@ static enum ssl_verify_result_t on_verify(SSL *ssl, uint8_t *alert)
     }
     keep_peer_leaf(engine);
     if (!engine->context->verify ||
-        verify_certificates(engine, SSL_get0_peer_certificates(ssl), &fault) == VERIFY_OK) {
+        verify_in_handshake(engine, SSL_get0_peer_certificates(ssl), &fault) == VERIFY_OK) {
         return ssl_verify_ok;
     }
     engine->fault.verify = fault.class;
@@ -375,7 +386,7 @@ static bool offer_session(struct tls_engine *engine)
         return true;
     }
     if (engine->context->verify &&
-        verify_certificates(engine, SSL_SESSION_get0_peer_certificates(session), &fault) !=
+        verify_in_handshake(engine, SSL_SESSION_get0_peer_certificates(session), &fault) !=
             VERIFY_OK) {
         ticket_store_drop(engine->tickets, engine->ticket_key);
         SSL_SESSION_free(session);
@@ -558,11 +569,25 @@ enum tls_status tls_engine_handshake(struct tls_engine *engine)
     if (result == 1) {
         keep_peer_leaf(engine);
         handshake_free(engine);
+        engine->opened_s = engine->context->wall_s();
         engine->status = TLS_OPEN;
     } else if (SSL_get_error(engine->ssl, result) != SSL_ERROR_WANT_READ) {
         fail(engine);
     }
     return engine->status;
+}
+
+bool tls_engine_confirm(const struct tls_engine *engine, struct span verify_name,
+                        bool verify_name_is_ip)
+{
+    int64_t age_s = engine->context->wall_s() - engine->opened_s;
+    struct verify_fault fault;
+
+    ASSERT(!engine->is_accept);
+    return engine->status == TLS_OPEN && age_s >= 0 && age_s <= TLS_CONFIRM_MAX_S &&
+           (!engine->context->verify ||
+            verify_certificates(engine, SSL_get0_peer_certificates(engine->ssl), verify_name,
+                                verify_name_is_ip, &fault) == VERIFY_OK);
 }
 
 /* A read that brought nothing: why? */

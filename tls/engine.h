@@ -15,7 +15,10 @@
 #include "tls/leaf.h"
 #include "tls/ticket.h"
 
-enum { TLS_RECORD_PLAINTEXT_MAX = 16 * 1024 };
+enum {
+    TLS_RECORD_PLAINTEXT_MAX = 16 * 1024,
+    TLS_CONFIRM_MAX_S = 3600, /* from a handshake until its connection has to be made anew */
+};
 
 enum tls_status {
     TLS_HANDSHAKING, /* needs more bytes in `in` */
@@ -70,6 +73,14 @@ void tls_engine_free(struct tls_engine *engine); /* null is allowed */
 /* Goes on with the handshake as far as the bytes in `in` allow. */
 enum tls_status tls_engine_handshake(struct tls_engine *engine);
 enum tls_status tls_engine_status(const struct tls_engine *engine);
+
+/*
+ * Towards a server, open: would the handshake be accepted now, for that name? What was verified is
+ * verified again, at the time that it is now; one that is older than TLS_CONFIRM_MAX_S is not
+ * accepted. For a connection that goes on with somebody else.
+ */
+bool tls_engine_confirm(const struct tls_engine *engine, struct span verify_name,
+                        bool verify_name_is_ip);
 
 /* Plaintext into `memory`: its length; 0 when there is none now (ask the status why). */
 size_t tls_engine_read(struct tls_engine *engine, uint8_t *memory, size_t cap);

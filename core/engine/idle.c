@@ -107,6 +107,15 @@ void idle_pool_set_limits(struct idle_pool *pool, uint32_t cap, int64_t idle_ns)
     pool->idle_ns = idle_ns;
 }
 
+/* TLS says that this was all (RFC 8446 6.1). */
+static void end_conn(struct conn *c)
+{
+    if (c->tls) {
+        tls_engine_shutdown(c->tls);
+    }
+    conn_close(c, c->tls ? CONN_CLOSE_FLUSH : CONN_CLOSE_NOW);
+}
+
 /* Anything that happens to an idle connection ends it: FIN, an error, time, or bytes nobody asked
  * for, after which its framing could not be trusted. */
 static void run_entry(struct actor *actor)
@@ -115,8 +124,7 @@ static void run_entry(struct actor *actor)
     struct conn *c = e->conn;
 
     if (e->timer.fired || c->eof || c->receiving == CONN_RECV_ENDED || c->rx.len || c->error) {
-        take_out(e);
-        conn_close(c, CONN_CLOSE_NOW);
+        end_conn(take_out(e));
         return;
     }
     conn_receive(c, c->worker->buffer_high);
@@ -130,11 +138,11 @@ void idle_put(struct idle_pool *pool, struct idle_key key, struct conn *c)
         e = entry_new(pool, key.bytes.len);
     }
     if (!e) {
-        conn_close(c, CONN_CLOSE_NOW);
+        end_conn(c);
         return;
     }
     while (pool->table.count >= pool->cap) {
-        conn_close(take_out(oldest_of(pool)), CONN_CLOSE_NOW);
+        end_conn(take_out(oldest_of(pool)));
     }
     e->pool = pool;
     e->conn = c;
@@ -150,15 +158,34 @@ void idle_put(struct idle_pool *pool, struct idle_key key, struct conn *c)
     conn_receive(c, c->worker->buffer_high);
 }
 
+static bool is_usable(const struct conn *c)
+{
+    return c->receiving != CONN_RECV_ENDED && !c->eof && c->rx.len == 0 && !c->error;
+}
+
+static struct idle_entry *entry_of(struct table_node *node)
+{
+    return CONTAINER_OF(node, struct idle_entry, node);
+}
+
+bool idle_has(const struct idle_pool *pool, uint64_t hash)
+{
+    struct table_node *node = table_first(&pool->table, hash);
+
+    while (node && !is_usable(entry_of(node)->conn)) {
+        node = table_next(node);
+    }
+    return node != NULL;
+}
+
 struct conn *idle_take(struct idle_pool *pool, struct idle_key key, struct actor *owner)
 {
     struct table_node *node = table_first(&pool->table, key.hash);
 
     for (; node; node = table_next(node)) {
-        struct idle_entry *e = CONTAINER_OF(node, struct idle_entry, node);
+        struct idle_entry *e = entry_of(node);
         struct conn *c = e->conn;
-        bool usable = c->receiving != CONN_RECV_ENDED && !c->eof && c->rx.len == 0 && !c->error;
-        if (usable && span_equal(span_make(e->key, e->key_len), key.bytes)) {
+        if (is_usable(c) && span_equal(span_make(e->key, e->key_len), key.bytes)) {
             take_out(e);
             conn_set_owner(c, owner);
             return c;
@@ -170,7 +197,7 @@ struct conn *idle_take(struct idle_pool *pool, struct idle_key key, struct actor
 void idle_pool_close_all(struct idle_pool *pool)
 {
     while (!list_is_empty(&pool->age)) {
-        conn_close(take_out(oldest_of(pool)), CONN_CLOSE_NOW);
+        end_conn(take_out(oldest_of(pool)));
     }
 }
 

@@ -52,8 +52,7 @@ static bool may_pass(struct pipe *p, struct span bytes)
     return true;
 }
 
-/* Passes one run of plaintext on; false when it was stopped or the connection broke. */
-static bool pass_plaintext(struct pipe *p, struct span bytes)
+bool pipe_pass(struct pipe *p, struct span bytes)
 {
     if (p->edit) {
         p->bytes += bytes.len;
@@ -71,7 +70,7 @@ static ssize_t move_one(struct pipe *p)
 
     if (p->from->tls) {
         len = tls_engine_read(p->from->tls, w->scratch, TLS_RECORD_PLAINTEXT_MAX);
-        if (len && !pass_plaintext(p, span_make(w->scratch, len))) {
+        if (len && !pipe_pass(p, span_make(w->scratch, len))) {
             return -1;
         }
         return (ssize_t)len;
@@ -89,7 +88,7 @@ static ssize_t move_one(struct pipe *p)
         conn_push(p->to, b);
         return (ssize_t)len;
     }
-    bool passed = pass_plaintext(p, buf_view(b));
+    bool passed = pipe_pass(p, buf_view(b));
     buf_put(&w->bufs, b);
     return passed ? (ssize_t)len : -1;
 }
@@ -108,6 +107,11 @@ static void pass_end(struct pipe *p)
     }
     if (!show(p, p->edit, span_make(NULL, 0))) {
         conn_flush(p->to);
+        return;
+    }
+    if (p->leaves && p->leaves(p)) {
+        conn_flush(p->to);
+        p->end = PIPE_LEFT;
         return;
     }
     if (p->to->tls && clean) {

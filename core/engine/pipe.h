@@ -19,6 +19,7 @@ enum pipe_end {
     PIPE_TRUNCATED, /* the same, but the TLS peer ended without close_notify */
     PIPE_FAILED,    /* a connection broke: see the conns' errors and engines' faults */
     PIPE_STOPPED,   /* by who looks on or edits */
+    PIPE_LEFT,      /* the input is over, and the receiver was not told */
 };
 
 enum pipe_splice { PIPE_COPIES, PIPE_SWITCHING, PIPE_SPLICES };
@@ -33,6 +34,9 @@ struct pipe {
      * now or later; an empty run: the input is over. Null: all goes on, untouched. False: nothing
      * more goes on. */
     bool (*edit)(struct pipe *pipe, struct span bytes);
+    /* Asked where the input is over: true: the receiver is not to be told, for it goes on without
+     * this pipe. Null: it is told. */
+    bool (*leaves)(struct pipe *pipe);
     uint64_t bytes;                  /* payload moved */
     struct splice_pipe *kernel_pipe; /* the worker's, while this direction is blocked; or null */
     uint32_t splice_after;           /* bytes moved before this may be spliced; 0: never */
@@ -52,6 +56,10 @@ bool pipe_has_ended(const struct pipe *pipe);
 /* Queues bytes for the receiver, while the pipe flows. False: they cannot be sent, and the pipe has
  * failed. conn_flush() starts it, as pipe_run() does at its end. */
 bool pipe_write(struct pipe *pipe, struct span bytes) MUST_CHECK;
+
+/* Plaintext of the sender's that was read before the pipe began goes on as if it came now. False:
+ * see `end`. */
+bool pipe_pass(struct pipe *pipe, struct span bytes) MUST_CHECK;
 
 /* Gives the kernel pipe back. Before the conns are closed. */
 void pipe_fini(struct pipe *pipe);

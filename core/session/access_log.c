@@ -217,6 +217,9 @@ static void connection_values(struct text *t, const struct session *s)
     detection_value(t, s);
     if (s->tls) {
         tls_value(t, KEY("server_tls"), &s->tls->server);
+        if (s->tls->was_taken) {
+            bool_value(t, KEY("server_reused"), true);
+        }
         tls_value(t, KEY("client_tls"), &s->tls->client);
     }
     string_value(t, KEY("leaf"), leaf_name(s));

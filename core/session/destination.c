@@ -3,6 +3,7 @@
 
 #include "core/session/answer.h"
 #include "core/session/magic_host.h"
+#include "core/session/reuse.h"
 #include "core/session/session_steps.h"
 #include "core/session/talk.h"
 
@@ -97,16 +98,17 @@ enum step destination_begin_asked(struct session *s)
         return refuse_asked(s);
     }
     s->talk->tunnel_answer_owed = !policy.open && policy.decision == DECISION_TUNNEL;
-    s->talk->waits_to_dial = policy.via_open;
+    s->talk->waits_to_dial = policy.via_open || reuse_is_likely(s);
     if ((!s->talk->tunnel_answer_owed && !session_answer_tunnel(s)) ||
-        (!policy.via_open && !talk_dial(s))) {
+        (!s->talk->waits_to_dial && !talk_dial(s))) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     if (s->talk->tunnel_answer_owed) {
         session_set_deadline(s, 0); /* the dial has its own */
         return STEP_DIAL;
     }
-    session_set_deadline(s, policy.via_open ? SESSION_OPENING_MS : config->limits.tunnel_idle_ms);
+    session_set_deadline(s, s->talk->waits_to_dial ? SESSION_OPENING_MS
+                                                   : config->limits.tunnel_idle_ms);
     return STEP_HELLO;
 }
 

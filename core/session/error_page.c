@@ -8,27 +8,7 @@
 #include "core/session/access_log.h"
 #include "core/session/answer.h"
 #include "core/session/forward.h"
-
-/* All plaintext that the client has sent so far, behind what was there. False: out of memory. */
-static bool read_page_request(struct session *s)
-{
-    struct session_talk *talk = s->talk;
-    struct conn *client = s->client;
-    uint8_t *scratch = s->worker->engine.scratch;
-    size_t len;
-
-    if (!client->tls) {
-        buf_queue_move(&talk->page_request, &client->rx);
-        return true;
-    }
-    while (talk->page_request.len <= session_config(s)->limits.head_bytes &&
-           (len = tls_engine_read(client->tls, scratch, TLS_RECORD_PLAINTEXT_MAX)) > 0) {
-        if (!buf_queue_append(&talk->page_request, bufs_of(s), span_make(scratch, len))) {
-            return false;
-        }
-    }
-    return true;
-}
+#include "core/session/talk.h"
 
 static enum step answer_page(struct session *s, const struct http_head *head,
                              const struct http_fault *fault)
@@ -81,12 +61,12 @@ enum step step_error_page(struct session *s)
          * and that time nothing is recalled. */
         return session_end(s, CLOSE_SERVER_CHANGED);
     }
-    if (!read_page_request(s)) {
+    if (!talk_hold_request(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
-    want = talk->page_request.len < BUF_HEAD_CAP ? talk->page_request.len : BUF_HEAD_CAP;
-    bytes = buf_queue_gather(&talk->page_request, bufs_of(s), want);
-    switch (h1_read_request(&head, &talk->page_scan, bytes, &limits, &fault)) {
+    want = talk->first_request.len < BUF_HEAD_CAP ? talk->first_request.len : BUF_HEAD_CAP;
+    bytes = buf_queue_gather(&talk->first_request, bufs_of(s), want);
+    switch (h1_read_request(&head, &talk->first_scan, bytes, &limits, &fault)) {
     case H1_DONE:
         return answer_page(s, &head, NULL);
     case H1_BAD:

@@ -275,8 +275,7 @@ void reading_look(struct session *s)
     }
     let_go(s, HTTP_TAP_CLIENT, &s->up);
     let_go(s, HTTP_TAP_SERVER, &s->down);
-    http_tap_free(s->tap);
-    s->tap = NULL;
+    reading_forget(s);
 }
 
 /* True: the client could be told, or there is no way to tell it. */
@@ -316,11 +315,16 @@ bool reading_may_leave(struct session *s)
     return true;
 }
 
+void reading_forget(struct session *s)
+{
+    http_tap_free(s->tap);
+    s->tap = NULL;
+}
+
 void reading_end(struct session *s)
 {
     if (s->tap) {
         log_unfinished(s);
-        http_tap_free(s->tap);
-        s->tap = NULL;
+        reading_forget(s);
     }
 }

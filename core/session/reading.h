@@ -31,6 +31,9 @@ void reading_ask_to_leave(struct session *session);
  */
 bool reading_may_leave(struct session *session);
 
+/* What was read is forgotten, without a line in the log: it will be read again. */
+void reading_forget(struct session *session);
+
 /* The session ends: exchanges under way are logged. Also without a tap. */
 void reading_end(struct session *session);
 

@@ -8,6 +8,7 @@
 #include "core/session/detection.h"
 #include "core/session/forward.h"
 #include "core/session/reading.h"
+#include "core/session/reuse.h"
 #include "core/session/talk.h"
 
 #include <stdarg.h>
@@ -202,6 +203,7 @@ static void close_server(struct session *s, enum close_reason reason)
 void session_close(struct session *s, enum close_reason reason)
 {
     struct session_worker *w = s->worker;
+    bool leaves = reuse_may_leave(s);
 
     ASSERT(s->reason == CLOSE_NONE && reason != CLOSE_NONE);
     s->reason = (uint8_t)reason;
@@ -218,7 +220,9 @@ void session_close(struct session *s, enum close_reason reason)
         access_log_tunnel(s, session_now(s));
     }
     close_client(s, reason);
-    if (s->server) {
+    if (leaves) {
+        reuse_leave(s);
+    } else if (s->server) {
         close_server(s, reason);
     }
     if (s->forward) {
@@ -251,6 +255,8 @@ void session_end_if_idle(struct session *s)
     /* One that was just accepted gets the time to say what it came for. */
     bool used = s->requests > 0 || session_now(s) - s->times.begin_ns > NS_PER_S;
     bool idle = (s->step == STEP_REQUEST && s->client->rx.len == 0 && used) ||
+                (s->step == STEP_REUSE && s->talk->first_request.len == 0 &&
+                 s->client->rx.len == 0 && used) ||
                 (s->step == STEP_RELAY && reading_may_leave(s));
 
     if (idle) {

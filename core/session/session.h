@@ -36,6 +36,7 @@ enum step {
     STEP_SERVER_TLS,   /* our handshake with the server; its certificate is verified */
     STEP_LEAF,         /* a certificate for the client, from the cache or minted */
     STEP_CLIENT_TLS,   /* the client's handshake goes on */
+    STEP_REUSE,        /* the first request over a connection that has served others */
     STEP_RELAY,        /* bytes, both ways */
     STEP_FORWARD,      /* explicit HTTP: exchanges, see forward.h */
     STEP_ERROR_PAGE,   /* one answer of our own inside the client's TLS, or in clear */
@@ -74,6 +75,10 @@ struct session_tls {
     uint32_t mint_begin;
     uint32_t mint_end;
     char alpn[VISIT_ALPN_MAX + 1];
+    bool was_taken;   /* the connection to the server has served others before; see reuse.h */
+    bool is_reusable; /* others may have it when nothing is under way; the next two say who */
+    uint8_t reuse_key[VISIT_KEY_LEN];
+    uint64_t reuse_hash;
 };
 
 /* What a client's hello said; for what is needed until the relay see the talk. */
@@ -97,7 +102,8 @@ struct session_user {
 
 enum leaf_source { LEAF_NONE, LEAF_FROM_CACHE, LEAF_MINTED, LEAF_RECALLED, LEAF_FOR_ERROR };
 
-/* Needed until the relay begins, then freed. */
+/* Needed until the relay begins, or until the first answer does where its request may have to be
+ * sent again; then freed. */
 struct session_talk {
     struct record_scan record_scan;
     struct route route;
@@ -108,6 +114,8 @@ struct session_talk {
     bool error_mode;         /* the client's TLS will carry only an error page */
     bool was_recalled;       /* leaf and ALPN are last time's; the server has yet to confirm */
     bool visit_known;        /* `visit` is filled */
+    bool wants_own;          /* no connection to the server that has served others */
+    uint8_t place;           /* of the way to the server in the list of upstream proxies */
     bool opening_seen;       /* the time for an undecided opening is running */
     bool is_refused;         /* already, and it is said as soon as it is known how */
     bool opens_client;       /* decided: the client's TLS is ended here */
@@ -125,8 +133,8 @@ struct session_talk {
         alpn_offers[256];  /* wire form, as the client sent it; longer lists are not offered on */
     char *user_agent;      /* of the CONNECT; owned; null: none */
     uint16_t error_status; /* of the page that is owed; the session's fault is its detail */
-    struct h1_scan page_scan;
-    struct buf_queue page_request; /* plaintext of the request that the page answers */
+    struct h1_scan first_scan;
+    struct buf_queue first_request; /* plaintext that the client sent and nobody has answered */
 };
 
 enum { SESSION_BALANCER_TEXT_MAX = 255 /* bytes; longer ones are cut */ };
@@ -192,7 +200,7 @@ struct session {
     struct session_balancer *balancer; /* owned; null: there was no PROXY protocol header */
     struct session_user *user;         /* owned; null: nobody is asked */
     struct detection *detection;       /* null: nothing is judged */
-    struct session_talk *talk;         /* null while relaying */
+    struct session_talk *talk;         /* null while relaying, but for reuse_await_answer() */
     struct forward *forward;           /* explicit HTTP; null otherwise */
     struct http_tap *tap;              /* null: blind */
     int64_t leave_ns;                  /* draining: when the client was told to leave; 0: not yet */

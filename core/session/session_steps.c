@@ -5,6 +5,7 @@
  *   explicit HTTP   in REQUEST ............................................. FORWARD REQUEST ...
  *   tunnel          in asked DIAL HELLO DECIDE DIAL ........................ RELAY
  *   intercepted     in asked HELLO DECIDE DIAL SERVER_TLS LEAF CLIENT_TLS    RELAY
+ *     over a server connection that has served others ...... LEAF CLIENT_TLS REUSE RELAY
  *   transparent     in HELLO DECIDE DIAL [SERVER_TLS LEAF CLIENT_TLS] ...... RELAY
  *   reverse         the same; SERVER_TLS and CLIENT_TLS each for itself
  *
@@ -25,6 +26,7 @@
 #include "core/session/detection.h"
 #include "core/session/forward.h"
 #include "core/session/reading.h"
+#include "core/session/reuse.h"
 #include "core/session/talk.h"
 #include "tls/digest.h"
 
@@ -152,10 +154,15 @@ static enum step step_dial(struct session *s)
         return session_end(s, CLOSE_CLIENT_GONE);
     }
     talk_look(s);
-    if (!s->server) {
-        if (!route_is_begun(&s->talk->route) && !talk_dial(s)) {
+    if (!s->server && !route_is_begun(&s->talk->route)) {
+        if (reuse_take(s)) {
+            return STEP_SERVER_TLS;
+        }
+        if (!talk_dial(s)) {
             return session_end(s, CLOSE_NO_MEMORY);
         }
+    }
+    if (!s->server) {
         return route_look(&s->talk->route) == ROUTE_FAILED ? route_failed(s) : STEP_WAIT;
     }
     if (s->talk->tunnel_answer_owed) {
@@ -169,14 +176,6 @@ static enum step step_dial(struct session *s)
 }
 
 /* ---- SERVER_TLS ---- */
-
-static bool have_tls(struct session *s)
-{
-    if (!s->tls) {
-        s->tls = calloc(1, sizeof(*s->tls));
-    }
-    return s->tls != NULL;
-}
 
 /* The handshake is over. */
 static void note_tls(const struct session *s, struct session_tls_side *side,
@@ -209,6 +208,9 @@ static void recall_visit(struct session *s)
     struct leaf_visit seen;
 
     talk_digest_visit(s);
+    if (talk->leaf) {
+        return; /* the client has it already */
+    }
     if (leaf_cache_recall(s->worker->shared->leaves, talk->visit,
                           ring_wall(s->worker->engine.ring) / NS_PER_S, &seen, &talk->leaf)) {
         talk->was_recalled = true;
@@ -216,18 +218,6 @@ static void recall_visit(struct session *s)
         note_alpn(s, span_make(seen.alpn, seen.alpn_len));
         s->leaf_source = LEAF_RECALLED;
     }
-}
-
-/* The name that the server is asked for, and has to prove; "": it has but an address. A reverse
- * listener's target has its own name, whatever its clients call it. */
-static const char *server_name(const struct session *s)
-{
-    const char *sni = session_sni(s);
-
-    if (sni && session_listener(s)->mode != LISTENER_REVERSE) {
-        return sni;
-    }
-    return s->target_is_ip ? "" : s->target;
 }
 
 /* To the server of a client that speaks in clear: what the client speaks. */
@@ -247,13 +237,8 @@ static bool start_server_tls(struct session *s)
 {
     struct session_talk *talk = s->talk;
     struct conn *server = s->server;
-    struct span sni = span_from_string(server_name(s));
-    /* Without an SNI and with nothing but an address, the names in the server's certificate are
-     * the client's to judge: it sees all of them in the leaf, and only those. A client of a reverse
-     * listener does not know the address. */
-    bool verifies_ip = sni.len == 0 && session_listener(s)->mode == LISTENER_REVERSE;
 
-    if (!have_tls(s)) {
+    if (!talk_have_tls(s)) {
         return false;
     }
     if (s->talk->opens_client) {
@@ -263,9 +248,9 @@ static bool start_server_tls(struct session *s)
         talk_digest_visit(s);
     }
     const struct tls_connect_options options = {
-        .sni = sni,
-        .verify_name = verifies_ip ? span_from_string(s->target) : sni,
-        .verify_name_is_ip = verifies_ip,
+        .sni = span_from_string(talk_server_name(s)),
+        .verify_name = span_from_string(talk_verify_name(s)),
+        .verify_name_is_ip = talk_verifies_address(s),
         .alpn_offers = span_make(talk->alpn_offers, talk->alpn_offers_len),
         .tickets = s->worker->tickets,
         .ticket_key = talk->visit,
@@ -329,7 +314,16 @@ static enum step server_is_open(struct session *s)
         return session_end(s, CLOSE_SERVER_CHANGED);
     }
     memcpy(talk->server_digest, digest, sizeof(digest));
+    reuse_consider(s);
     return after_server(s);
+}
+
+/* With its TLS, which was verified for what this client asks for. */
+static enum step server_was_taken(struct session *s)
+{
+    recall_visit(s);
+    session_set_deadline(s, session_config(s)->limits.handshake_ms);
+    return server_is_open(s);
 }
 
 /* Goes on with the handshake: the next step when it is done, STEP_WAIT while it is not. */
@@ -367,6 +361,9 @@ static enum step step_server_tls(struct session *s)
 
     if (s->client->error) {
         return session_end(s, CLOSE_CLIENT_GONE);
+    }
+    if (s->tls && s->tls->was_taken) {
+        return server_was_taken(s);
     }
     if (!s->server->tls && !start_server_tls(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
@@ -409,7 +406,7 @@ static enum step ask_for_leaf(struct session *s)
     struct leaf_key key = {.asked_name = span_from_string(name), .kind = talk->leaf_kind};
     bool is_ip = false;
 
-    if (!have_tls(s)) {
+    if (!talk_have_tls(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
     if (copies_names) {
@@ -547,7 +544,10 @@ static enum step step_client_tls(struct session *s)
     if (s->talk->error_mode) {
         return STEP_ERROR_PAGE;
     }
-    return server_is_ready(s) ? STEP_RELAY : STEP_WAIT;
+    if (!server_is_ready(s)) {
+        return STEP_WAIT;
+    }
+    return s->tls->was_taken ? reuse_begin(s) : STEP_RELAY;
 }
 
 static enum step client_tls_timed_out(struct session *s)
@@ -580,6 +580,28 @@ bool session_judge_request(struct session *s)
     return false;
 }
 
+/* The server need not know, where others can go on with it. */
+static bool client_leaves(struct pipe *up)
+{
+    return reuse_may_leave(CONTAINER_OF(up, struct session, up));
+}
+
+/* The client need not know, where its request goes to the server once more. */
+static bool server_leaves(struct pipe *down)
+{
+    return CONTAINER_OF(down, struct session, down)->talk && down->bytes == 0;
+}
+
+/* What the client has said already. */
+static void pass_held(struct session *s)
+{
+    const struct buf *b = s->talk ? s->talk->first_request.first : NULL;
+
+    while (b && pipe_pass(&s->up, buf_view(b))) {
+        b = b->next;
+    }
+}
+
 static bool begin_relay(struct session *s)
 {
     bool clear = !s->client->tls && !s->server->tls && !s->server->transport;
@@ -587,6 +609,10 @@ static bool begin_relay(struct session *s)
     s->relaying = true;
     pipe_init(&s->up, s->client, s->server);
     pipe_init(&s->down, s->server, s->client);
+    if (s->tls && s->tls->is_reusable) {
+        s->up.leaves = client_leaves;
+        s->down.leaves = server_leaves;
+    }
     if (!reading_begin(s)) {
         return false;
     }
@@ -600,8 +626,11 @@ static bool begin_relay(struct session *s)
     if (s->talk) {
         destination_names_are_compared(s);
     }
-    talk_free(s);
     session_set_deadline(s, session_config(s)->limits.send_stall_ms);
+    pass_held(s);
+    if (!s->tls || !s->tls->was_taken) {
+        talk_free(s);
+    }
     return true;
 }
 
@@ -644,12 +673,21 @@ static enum step step_relay(struct session *s)
     if (!s->relaying && !begin_relay(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
     }
+    if (s->talk) {
+        enum step step = reuse_await_answer(s);
+        if (step != STEP_RELAY) {
+            return step;
+        }
+    }
     pipe_run(&s->up);
     pipe_run(&s->down);
     if (s->times.first_byte == 0 && s->down.bytes) {
         s->times.first_byte = session_moment_now(s);
     }
     reading_look(s);
+    if (s->up.end == PIPE_LEFT) {
+        return session_end(s, CLOSE_CLIENT_DONE);
+    }
     if (s->up.end == PIPE_STOPPED) {
         return relay_refused(s);
     }
@@ -716,6 +754,7 @@ static const struct {
     [STEP_SERVER_TLS] = {"server_tls", step_server_tls, server_tls_timed_out},
     [STEP_LEAF] = {"leaf", step_leaf, client_tls_timed_out},
     [STEP_CLIENT_TLS] = {"client_tls", step_client_tls, client_tls_timed_out},
+    [STEP_REUSE] = {"reuse", step_reuse, reuse_timed_out},
     [STEP_RELAY] = {"relay", step_relay, relay_timed_out},
     [STEP_FORWARD] = {"forward", forward_run, forward_timed_out},
     [STEP_ERROR_PAGE] = {"error_page", step_error_page, error_page_timed_out},

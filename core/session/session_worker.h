@@ -35,6 +35,7 @@ struct session_shared {
 struct session_stats {
     uint64_t sessions;
     uint64_t requests;
+    uint64_t taken_over; /* connections to servers, from one client to the next */
     uint64_t closed[CLOSE_REASON_COUNT];
 };
 

@@ -3,6 +3,7 @@
 
 #include "core/session/access_log.h"
 #include "core/session/detection.h"
+#include "core/session/session_steps.h"
 #include "tls/digest.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ void talk_free(struct session *s)
         leaf_put(talk->leaf);
     }
     free(talk->user_agent);
-    buf_queue_clear(&talk->page_request, &s->worker->engine.bufs);
+    buf_queue_clear(&talk->first_request, &s->worker->engine.bufs);
     free(talk);
     s->talk = NULL;
 }
@@ -54,6 +55,7 @@ void talk_look(struct session *s)
     s->times.resolved = session_moment(s, route->resolved_ns);
     s->times.connected = session_moment(s, route->end_ns);
     s->talk->dialled = route->address;
+    s->talk->place = route->place;
     s->upstream = route_upstream(route);
     s->server = route_take(route);
     route_end(route);
@@ -122,6 +124,58 @@ bool talk_keep_hello(struct session *s, const struct client_hello *hello)
     return true;
 }
 
+bool talk_hold_request(struct session *s)
+{
+    struct session_talk *talk = s->talk;
+    struct conn *client = s->client;
+    uint8_t *scratch = s->worker->engine.scratch;
+    size_t len;
+
+    if (!client->tls) {
+        buf_queue_move(&talk->first_request, &client->rx);
+        return true;
+    }
+    while (talk->first_request.len <= session_config(s)->limits.head_bytes &&
+           (len = tls_engine_read(client->tls, scratch, TLS_RECORD_PLAINTEXT_MAX)) > 0) {
+        if (!buf_queue_append(&talk->first_request, bufs_of(s), span_make(scratch, len))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool talk_have_tls(struct session *s)
+{
+    if (!s->tls) {
+        s->tls = calloc(1, sizeof(*s->tls));
+    }
+    return s->tls != NULL;
+}
+
+/* A reverse listener's target has its own name, whatever its clients call it. */
+const char *talk_server_name(const struct session *s)
+{
+    const char *sni = session_sni(s);
+
+    if (sni && session_listener(s)->mode != LISTENER_REVERSE) {
+        return sni;
+    }
+    return s->target_is_ip ? "" : s->target;
+}
+
+/* Without an SNI and with nothing but an address, the names in the server's certificate are the
+ * client's to judge: it sees all of them in the leaf, and only those. A client of a reverse
+ * listener does not know the address. */
+bool talk_verifies_address(const struct session *s)
+{
+    return session_listener(s)->mode == LISTENER_REVERSE && talk_server_name(s)[0] == '\0';
+}
+
+const char *talk_verify_name(const struct session *s)
+{
+    return talk_verifies_address(s) ? s->target : talk_server_name(s);
+}
+
 void talk_digest_visit(struct session *s)
 {
     struct session_talk *talk = s->talk;
@@ -133,6 +187,8 @@ void talk_digest_visit(struct session *s)
                 (unsigned long long)s->hold->snapshot->serial);
     text_string(&t, session_sni(s) ? session_sni(s) : "");
     text_char(&t, '\n');
+    text_string(&t, talk_verify_name(s));
+    text_char(&t, talk_verifies_address(s) ? '=' : '\n');
     text_string(&t, s->upstream ? s->upstream : "");
     text_char(&t, '\n');
     text_bytes(&t, span_make(talk->alpn_offers, talk->alpn_offers_len));

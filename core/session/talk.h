@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* talk: what a session needs only until its relay begins; made at CONNECT, freed at the relay. */
+/* talk: what a session needs only until its relay begins; made at CONNECT. */
 #ifndef WEIR_SESSION_TALK_H
 #define WEIR_SESSION_TALK_H
 
@@ -23,6 +23,19 @@ void talk_go_by(struct session *session, const struct upstream_via *via);
 /* The client's hello, as far as later steps need it: copies SNI, ALPN offers and key kind. False
  * when out of memory. */
 bool talk_keep_hello(struct session *session, const struct client_hello *hello) MUST_CHECK;
+
+/* All plaintext that the client has sent so far joins first_request, which stays near
+ * limits.head_bytes. False: out of memory. */
+bool talk_hold_request(struct session *session) MUST_CHECK;
+
+/* Room for what TLS turns out to be. False: out of memory. */
+bool talk_have_tls(struct session *session) MUST_CHECK;
+
+/* The name that the server is asked for; "": it has but an address. */
+const char *talk_server_name(const struct session *session);
+/* The name that it has to prove: the same, or its address where nobody else judges that. */
+bool talk_verifies_address(const struct session *session);
+const char *talk_verify_name(const struct session *session);
 
 /* Digest of everything that shapes what a server shows us: target, SNI, ALPN offers, key kind and
  * configuration. Keys remembered visits and resumed TLS sessions. */
