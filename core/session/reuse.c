@@ -262,6 +262,7 @@ enum step reuse_timed_out(struct session *s)
 
 static enum step send_again(struct session *s)
 {
+    s->worker->stats.sent_again++;
     pipe_fini(&s->up);
     pipe_fini(&s->down);
     reading_forget(s);
