@@ -41,10 +41,11 @@ static size_t some_length(struct world *world)
 /* After which anybody may go on with the server's connection. */
 static void plan_simple_exchange(struct visit *v, struct exchange *x)
 {
+    static const char *const seldom[] = {"HEAD", "HEAD", "MARK", "PUT"};
     struct world *world = world_of(v);
 
     *x = (struct exchange){.visit = v, .id = ++world->next_id};
-    x->method = world_chance(world, 75) ? "GET" : world_chance(world, 75) ? "HEAD" : "MARK";
+    x->method = world_chance(world, 75) ? "GET" : seldom[world_below(world, COUNT_OF(seldom))];
     x->answer =
         (enum answer_kind[]){ANSWER_LENGTH, ANSWER_CHUNKED, ANSWER_EMPTY}[world_below(world, 3)];
     x->down_len = some_length(world);
@@ -256,7 +257,7 @@ static void plan_tls(struct visit *v)
     }
     v->expect_status = expected_status(v);
     v->strict &= !v->distrusts;
-    if (v->host->kind == HOST_FLIPS || (v->again && world->refuses) ||
+    if (v->host->kind == HOST_FLIPS || world->refuses ||
         (v->host->kind == HOST_SNI_FORBIDDEN && !v->with_sni) ||
         /* A server that speaks or ends before the hello has come is passed on as it is. */
         v->host->kind == HOST_TLS_GARBAGE || v->host->kind == HOST_TLS_ENDS ||

@@ -29,10 +29,11 @@ struct server_conn {
     bool answering;
     bool answered; /* to what was read last */
     bool raw;
-    bool takes_urls;       /* an HTTP proxy: requests come in absolute-form */
-    uint8_t socks_step;    /* messages of SOCKS that were answered */
-    struct exchange *last; /* that came before the one being served; null: this is the first */
-    bool is_spent;         /* nobody else's requests may follow */
+    bool takes_urls;            /* an HTTP proxy: requests come in absolute-form */
+    uint8_t socks_step;         /* messages of SOCKS that were answered */
+    struct exchange *last;      /* that came before the one being served; null: this is the first */
+    struct exchange *taken_for; /* the last one that came with another visit than those before */
+    bool is_spent;              /* nobody else's requests may follow */
 };
 
 static struct server servers[256];
@@ -199,6 +200,7 @@ static void end_between_visits(void *context)
     }
     if (world_chance(s->world, 30)) {
         s->last->visit->strict = false; /* what is on its way to it is lost */
+        s->last->may_repeat = s->last == s->taken_for;
         wire_reset(s->wire);
     } else {
         wire_close(s->wire);
@@ -322,8 +324,8 @@ static void answer(void *context)
     bool goes_on;
 
     s->answering = false;
-    if (wire_is_over(s->wire)) {
-        return;
+    if (wire_is_over(s->wire) || s->wire->fin_wanted) {
+        return; /* it came behind our last word */
     }
     if (x->may_repeat && s->wire->in.len) {
         world_fail(s->world, x->visit, "more came behind request %u, which may have to be repeated",
@@ -417,6 +419,7 @@ static void count_served(struct server_conn *s, struct exchange *x)
 
     if (taken_over) {
         check_taken_over(s, x);
+        s->taken_for = x;
     }
     if (++x->served > 1 &&
         !(may_be_repeated(x) &&
