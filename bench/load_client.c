@@ -20,6 +20,8 @@ enum {
     TICKETS_MAX = 2 * LOAD_CONNECTIONS_MAX,
     IDLE_WARM_UP = 64, /* connections that come and go before memory is looked at */
     IDLE_AT_ONCE = 64, /* that open at the same time */
+    /* Those that ended wait for the peer's end beside the ones that are used. */
+    CONNS_MAX = 2 * LOAD_CONNECTIONS_MAX,
     MIX_MEDIUM_BYTES = 64 * 1024,
 };
 
@@ -51,8 +53,7 @@ struct lane {
     struct timer timer;
     enum lane_step step;
     bool is_slow;
-    bool closes;    /* behind this request: says so, and the origin closes. The ports of whoever
-                       closes first are in TIME-WAIT, and those of a server never run out. */
+    bool is_last;   /* of its connection, this request */
     bool is_upload; /* this request */
     bool is_pausing;
     int64_t intended_ns, sent_ns;
@@ -165,13 +166,13 @@ static uint64_t choose_bytes(struct lane *lane)
     case LOAD_NEW:
     case LOAD_RESUMED:
     case LOAD_HOSTS:
-        lane->closes = true;
+        lane->is_last = true;
         return plan->body_bytes;
     case LOAD_SLOW:
         return lane->is_slow ? LOAD_SLOW_BYTES : plan->body_bytes;
     case LOAD_MIX: {
         uint32_t dice = next_random(lane->client) % 20;
-        lane->closes = dice < 2;
+        lane->is_last = dice < 2;
         lane->is_upload = dice == 2;
         return dice >= 2 && dice < 5 ? MIX_MEDIUM_BYTES : plan->body_bytes;
     }
@@ -220,7 +221,9 @@ static void say_request(struct lane *lane)
                     authority);
     }
     text_printf(&words, "User-Agent: weir-bench/%s\r\nAccept: */*\r\n%s\r\n", WEIR_VERSION,
-                lane->closes ? "Connection: close\r\n" : "");
+                lane->is_last && lane->client->plan->closer == LOAD_ORIGIN_CLOSES
+                    ? "Connection: close\r\n"
+                    : "");
     lane->asked = bytes;
     lane->at = 0;
     lane->piece_at = 0;
@@ -289,6 +292,14 @@ static void say_connect(struct lane *lane)
 
 /* ---- what is heard ---- */
 
+/* Whoever does not close within a second is not waited for. */
+static void end_connection(struct lane *lane)
+{
+    timer_clear(&lane->client->worker.timers, &lane->timer);
+    load_stream_close(&lane->stream, CONN_CLOSE_FLUSH);
+    lane_free(lane);
+}
+
 static void answered(struct lane *lane)
 {
     struct client *c = lane->client;
@@ -316,20 +327,14 @@ static void answered(struct lane *lane)
         lane->step = LANE_FREE;
         return;
     }
-    if (lane->closes) {
+    if (!lane->is_last) {
+        lane_free(lane);
+    } else if (c->plan->closer == LOAD_CLIENT_CLOSES) {
+        end_connection(lane);
+    } else {
         lane->step = LANE_ENDING;
         timer_set(&c->worker.timers, &lane->timer, clock_monotonic_ns() + ENDING_NS);
-        return;
     }
-    lane_free(lane);
-}
-
-/* Whoever does not close within a second is not waited for. */
-static void end_connection(struct lane *lane)
-{
-    timer_clear(&lane->client->worker.timers, &lane->timer);
-    load_stream_close(&lane->stream, CONN_CLOSE_FLUSH);
-    lane_free(lane);
 }
 
 static void read_tunnel(struct lane *lane)
@@ -389,7 +394,7 @@ static void read_answer(struct lane *lane)
         fail(lane, true, "an upload was answered before it was sent");
         return;
     }
-    lane->closes = lane->closes || !head.keep_alive; /* HTTP/1.0 */
+    lane->is_last = lane->is_last || !head.keep_alive; /* HTTP/1.0 */
     load_stream_consume(&lane->stream, head.len);
     lane->step = LANE_BODY;
 }
@@ -409,6 +414,11 @@ static void read_body(struct lane *lane)
             if (!lane->is_upload && lane->at != lane->asked) {
                 fail(lane, true, "a body of %llu bytes came as one of %llu",
                      (unsigned long long)lane->asked, (unsigned long long)lane->at);
+                return;
+            }
+            if (load_stream_queue(&lane->stream)->len) {
+                fail(lane, true, "%zu bytes came behind a body",
+                     load_stream_queue(&lane->stream)->len);
                 return;
             }
             lane->at = lane->is_upload ? 0 : lane->at;
@@ -467,7 +477,7 @@ static void begin_request(struct lane *lane, int64_t intended_ns)
 {
     lane->intended_ns = intended_ns;
     lane->sent_ns = 0;
-    lane->closes = false;
+    lane->is_last = false;
     if (!lane->stream.conn) {
         connect_lane(lane);
         return;
@@ -797,7 +807,7 @@ static bool client_init(struct client *c, const struct load_plan *plan,
             return false;
         }
     }
-    if (load_worker_init(&c->worker, plan->connections * 2 + 64, NULL, error, error_cap) < 0) {
+    if (load_worker_init(&c->worker, CONNS_MAX, NULL, error, error_cap) < 0) {
         return false;
     }
     c->lanes = calloc(plan->connections, sizeof(*c->lanes));

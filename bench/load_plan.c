@@ -23,6 +23,11 @@ const struct load_mode_row load_modes[LOAD_MODE_COUNT] = {
                               .is_transparent = true},
 };
 
+const char *const load_closers[LOAD_CLOSER_COUNT] = {
+    [LOAD_CLIENT_CLOSES] = "client",
+    [LOAD_ORIGIN_CLOSES] = "origin",
+};
+
 const char *const load_variants[LOAD_VARIANT_COUNT] = {
     [LOAD_PLAIN] = "plain",
     [LOAD_LOGS] = "logs",

@@ -365,7 +365,8 @@ static void print_circumstances(const struct load_results *results, FILE *out)
     } else {
         fputs("closed loop, ", out);
     }
-    fprintf(out, "%u rounds of %g s\n\n", options->rounds, options->window_ms / 1000.0);
+    fprintf(out, "%u rounds of %g s; the %s closes\n\n", options->rounds,
+            options->window_ms / 1000.0, load_closers[options->closer]);
 }
 
 struct column {

@@ -117,6 +117,7 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
     struct load_plan plan = {
         .mode = one->mode,
         .profile = one->profile,
+        .closer = o->closer,
         .variant = one->variant,
         .workers = one->workers,
         .clients = o->clients,
