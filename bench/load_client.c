@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     REQUEST_MAX = 1024,
@@ -22,6 +23,7 @@ enum {
     IDLE_AT_ONCE = 64, /* that open at the same time */
     /* Those that ended wait for the peer's end beside the ones that are used. */
     CONNS_MAX = 2 * LOAD_CONNECTIONS_MAX,
+    SOURCES = 64,
     MIX_MEDIUM_BYTES = 64 * 1024,
 };
 
@@ -31,6 +33,7 @@ enum {
 #define SETTLE_NS     (300 * NS_PER_MS)
 #define IDLE_LIMIT_NS (60 * NS_PER_S)
 #define MEET_NS       (200 * NS_PER_US)
+#define FIRST_SOURCE  0x7f010001U /* 127.1.0.1 */
 
 enum lane_step {
     LANE_FREE,       /* nothing to do; there may be a connection */
@@ -82,6 +85,8 @@ struct client {
     uint64_t waiting_first, waiting_end;
     int64_t window_start_ns;
     uint64_t host_count;
+    uint64_t dialled;
+    bool has_sources;
     uint64_t random;
     unsigned answered; /* ever */
     unsigned failed;   /* ever */
@@ -449,6 +454,22 @@ static void read_body(struct lane *lane)
 
 /* ---- a lane ---- */
 
+/* The ports of connections that we end are in TIME-WAIT, for a second at least. Half of those that
+ * an address has are soon found; so there are many addresses, in turn, if we may choose them. */
+static bool choose_source(struct client *c, const struct address *to, struct address *source)
+{
+    if (load_modes[c->plan->mode].is_transparent) {
+        *source = c->plan->source;
+        return true;
+    }
+    if (!c->has_sources || to->u.any.sa_family != AF_INET) {
+        return false;
+    }
+    *source = (struct address){.u.v4 = {.sin_family = AF_INET}, .len = sizeof(source->u.v4)};
+    source->u.v4.sin_addr.s_addr = htonl(FIRST_SOURCE + (uint32_t)(c->dialled++ % SOURCES));
+    return true;
+}
+
 static void connect_lane(struct lane *lane)
 {
     struct client *c = lane->client;
@@ -458,9 +479,11 @@ static void connect_lane(struct lane *lane)
     const struct address *address = !is_straight    ? &plan->proxy
                                     : mode->has_tls ? &plan->origin_tls
                                                     : &plan->origin;
-    const struct address *source = mode->is_transparent ? &plan->source : NULL;
+    struct address source;
+    bool has_source = choose_source(c, address, &source);
     int error = 0;
-    struct conn *conn = conn_dial(&c->worker, address, source, &lane->actor, &error);
+    struct conn *conn =
+        conn_dial(&c->worker, address, has_source ? &source : NULL, &lane->actor, &error);
 
     choose_host(lane);
     lane->step = LANE_CONNECTING;
@@ -790,6 +813,19 @@ static void run_idle(struct client *c)
     (void)meet(c, LOAD_MEET_END);
 }
 
+/* As ring_set_source() needs it. */
+static bool may_choose_sources(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    bool may = fd >= 0 && setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return may;
+}
+
 static bool client_init(struct client *c, const struct load_plan *plan,
                         struct load_meeting *meetings, struct load_result *result, char *error,
                         size_t error_cap)
@@ -798,6 +834,8 @@ static bool client_init(struct client *c, const struct load_plan *plan,
     c->meetings = meetings;
     c->result = result;
     c->random = plan->seed;
+    c->has_sources = plan->closer == LOAD_CLIENT_CLOSES && may_choose_sources();
+    result->has_one_source = !c->has_sources;
     c->free_end = &c->free_lanes;
     c->pace.start_ns = INT64_MAX / 2; /* nothing is due before the start */
     c->host_count = plan->fills ? 0 : plan->host_cap;

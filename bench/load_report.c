@@ -192,6 +192,19 @@ static void warn_of_busy(struct load_results *results)
     }
 }
 
+/* That the kernel chooses from. 0: not known. */
+static unsigned count_ports(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    unsigned first, last;
+    bool is_known = file && fscanf(file, "%u %u", &first, &last) == 2 && last >= first;
+
+    if (file) {
+        fclose(file);
+    }
+    return is_known ? last - first + 1 : 0;
+}
+
 static void warn_of_case(struct load_results *results, const struct load_case *one)
 {
     char name[LOAD_CASE_NAME_MAX];
@@ -200,6 +213,7 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     double late_us = load_case_spread(one, FIGURE_LATE_P99_US).median;
     double rate_hz = load_case_spread(one, FIGURE_RATE_HZ).median;
     double dropped = load_case_spread(one, FIGURE_DROPPED).max;
+    unsigned ports = count_ports();
 
     load_case_name(one, name);
     if (mismatches > 0) {
@@ -226,6 +240,17 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     }
     if (one->out_of_ports) {
         load_results_add_warning(results, "%s: the client ran out of ports", name);
+    }
+    if (results->options->closer == LOAD_CLIENT_CLOSES && ports &&
+        one->connections_hz > ports / 2.0 &&
+        (one->has_one_source || (load_modes[one->mode].has_proxy && one->mode != LOAD_FORWARD))) {
+        load_results_add_warning(
+            results,
+            "%s: %.0f connections a second were ended by the client: %s are "
+            "in TIME-WAIT for a second each, and above %u a second the "
+            "kernel's search for free ones is in the figures",
+            name, one->connections_hz,
+            one->has_one_source ? "its ports" : "the proxy's ports to the origin", ports / 2);
     }
     if (one->out_of_descriptors) {
         load_results_add_warning(results, "%s: the client ran out of descriptors: raise ulimit -n",

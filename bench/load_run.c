@@ -304,6 +304,11 @@ static void keep(struct run *run, struct load_case *one)
     }
     one->out_of_ports |= result->out_of_ports;
     one->out_of_descriptors |= result->out_of_descriptors;
+    one->has_one_source |= result->has_one_source;
+    if (result->window_ns) {
+        double hz = (double)result->connections * (double)NS_PER_S / (double)result->window_ns;
+        one->connections_hz = hz > one->connections_hz ? hz : one->connections_hz;
+    }
     if (!one->first_error[0]) {
         memcpy(one->first_error, result->first_error, sizeof(one->first_error));
     }

@@ -457,6 +457,7 @@ static void good_options(void **state)
     assert_int_equal(p.options.workers_len, 1);
     assert_int_equal(p.options.clients, 1);
     assert_int_equal(p.options.origins, 1);
+    assert_int_equal(p.options.closer, LOAD_CLIENT_CLOSES);
     assert_false(load_options_need_network(&p.options));
     free(p.err);
     p = parse(LOAD_VERB_RUN, "--workers 1,2,64 --variants logs,blind --modes transparent-tls");
@@ -467,8 +468,9 @@ static void good_options(void **state)
     assert_false(p.options.has_variant[LOAD_PLAIN]);
     assert_true(load_options_need_network(&p.options));
     free(p.err);
-    p = parse(LOAD_VERB_RUN, "--clients 64 --origins 64 --connections 64");
+    p = parse(LOAD_VERB_RUN, "--clients 64 --origins 64 --connections 64 --closes origin");
     assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.closer, LOAD_ORIGIN_CLOSES);
     assert_int_equal(p.options.clients, 64);
     assert_int_equal(p.options.origins, 64);
     free(p.err);
@@ -507,6 +509,9 @@ static void bad_options(void **state)
         {LOAD_VERB_RUN, "--origins 65", "--origins: a number from 1 to 64 expected\n"},
         {LOAD_VERB_RUN, "--clients 17", "--clients N needs N --connections and --idle-connections"},
         {LOAD_VERB_RUN, "--clients 2 --idle-connections 1", "--clients N needs N --connections"},
+        {LOAD_VERB_RUN, "--closes proxy", "--closes: client or origin expected\n"},
+        {LOAD_VERB_RUN, "--closes", "--closes needs a value\n"},
+        {LOAD_VERB_GROW, "--closes client", "unknown option \"--closes\""},
         {LOAD_VERB_GROW, "--clients 2", "unknown option \"--clients\""},
         {LOAD_VERB_RUN, "--workers 0", "--workers: at most 8 numbers from 1 to 64 with commas"},
         {LOAD_VERB_RUN, "--workers 65", "--workers: at most"},
@@ -602,6 +607,9 @@ static void json_has_its_schema(void **state)
     assert_string_equal(json_string_value(json_object_get(results, "proxy")), "weir <&>");
     assert_true(json_is_object(json_object_get(results, "machine")));
     assert_true(json_is_object(json_object_get(results, "configuration")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(results, "configuration"), "closes")),
+        "client");
     assert_true(json_is_null(json_object_get(results, "max_rate_hz")));
     one = json_array_get(json_object_get(results, "cases"), 0);
     assert_string_equal(json_string_value(json_object_get(one, "mode")), "forward");
