@@ -85,7 +85,6 @@ struct client {
     uint64_t waiting_first, waiting_end;
     int64_t window_start_ns;
     uint64_t host_count;
-    uint64_t dialled;
     bool has_sources;
     uint64_t random;
     unsigned answered; /* ever */
@@ -466,7 +465,7 @@ static bool choose_source(struct client *c, const struct address *to, struct add
         return false;
     }
     *source = (struct address){.u.v4 = {.sin_family = AF_INET}, .len = sizeof(source->u.v4)};
-    source->u.v4.sin_addr.s_addr = htonl(FIRST_SOURCE + (uint32_t)(c->dialled++ % SOURCES));
+    source->u.v4.sin_addr.s_addr = htonl(FIRST_SOURCE + (uint32_t)(c->result->dialled % SOURCES));
     return true;
 }
 
@@ -485,6 +484,7 @@ static void connect_lane(struct lane *lane)
     struct conn *conn =
         conn_dial(&c->worker, address, has_source ? &source : NULL, &lane->actor, &error);
 
+    c->result->dialled++;
     choose_host(lane);
     lane->step = LANE_CONNECTING;
     lane->sent_ns = clock_monotonic_ns();

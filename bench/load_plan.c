@@ -103,6 +103,7 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     into->out_of_ports |= from->out_of_ports;
     into->out_of_descriptors |= from->out_of_descriptors;
     into->has_one_source |= from->has_one_source;
+    into->dialled += from->dialled;
     if (!into->first_error[0]) {
         memcpy(into->first_error, from->first_error, sizeof(into->first_error));
     }

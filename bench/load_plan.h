@@ -180,6 +180,7 @@ struct load_result {
     uint64_t idle_count;
     bool out_of_ports, out_of_descriptors;
     bool has_one_source; /* all connections are from one address */
+    uint64_t dialled;    /* of the whole trial, warm-up and all */
     char first_error[LOAD_ERROR_MAX];
 
     struct histogram latency;     /* from the intended time, ns */

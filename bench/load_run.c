@@ -293,6 +293,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
 static void keep(struct run *run, struct load_case *one)
 {
     const struct load_result *result = &run->processes.result;
+    double trial_s = (run->options->warm_up_ms + run->options->window_ms) / 1000.0;
 
     if (one->profile != LOAD_IDLE) {
         histogram_merge(&one->latency, &result->latency);
@@ -305,10 +306,7 @@ static void keep(struct run *run, struct load_case *one)
     one->out_of_ports |= result->out_of_ports;
     one->out_of_descriptors |= result->out_of_descriptors;
     one->has_one_source |= result->has_one_source;
-    if (result->window_ns) {
-        double hz = (double)result->connections * (double)NS_PER_S / (double)result->window_ns;
-        one->connections_hz = hz > one->connections_hz ? hz : one->connections_hz;
-    }
+    one->dialled_hz = fmax(one->dialled_hz, (double)result->dialled / trial_s);
     if (!one->first_error[0]) {
         memcpy(one->first_error, result->first_error, sizeof(one->first_error));
     }

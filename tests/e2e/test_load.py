@@ -453,12 +453,13 @@ class Load(Case):
                              "forward", "--connections", "2", "--bytes", "5000", *arguments,
                              code=code)
 
-    def check_ends(self, proxy, closes):
-        """Whose end the proxy saw first, of connections that did not end with the trial."""
+    def check_ends(self, proxy, closes, others):
+        """Whose end the proxy saw first: all but this share, and those that the trial's end finds
+        open, which are ended by the client in any case."""
         firsts = [ends[0] for ends in list(proxy.ends) if len(ends) == 2]
         self.assertLess(10, len(firsts))
-        # Those that the trial's end finds open are ended by the client in any case.
-        self.assertLessEqual(len([first for first in firsts if first != closes]), 2, firsts)
+        different = len([first for first in firsts if first != closes])
+        self.assertLessEqual(different, 2 + others * len(firsts), (different, len(firsts)))
 
     def test_closes(self):
         """Who ends a connection of one request: the client without a word, or the origin when it
@@ -476,7 +477,7 @@ class Load(Case):
                     self.assertIn(f"; the {closes} closes.</p>", file.read())
                 self.assertEqual({b"Connection: close" in head for head in proxy.heads},
                                  {closes == "origin"})
-                self.check_ends(proxy, closes)
+                self.check_ends(proxy, closes, 0)
         proxy = LyingProxy()
         self.run_proxy(proxy, "--profiles", "small", "--closes", "origin")
         self.assertEqual([head for head in proxy.heads if b"Connection: close" in head], [])
@@ -494,11 +495,13 @@ class Load(Case):
             for one in results["cases"]:
                 self.assertEqual(one["figures"]["errors"]["median"], 0, one)
             self.assertLess(0.5, results["cases"][1]["figures"]["resumed"]["median"])
-            self.check_ends(proxy, closes)
+            # Whoever gets a close_notify ends, too, and may be seen before the one who said it.
+            self.check_ends(proxy, closes, 0.4)
             if closes == "client":
                 # An alert in TLS 1.3: two bytes, its type and a tag (RFC 8446 5.2).
                 others = [data for data in proxy.last if data[-24:-19] != b"\x17\x03\x03\x00\x13"]
-                self.assertLessEqual(len(others), 2, others)
+                self.assertLess(20, len(proxy.last))
+                self.assertLessEqual(len(others), 6, len(proxy.last))  # as the trials end
 
     @unittest.skipUnless(os.geteuid() == 0, "choosing the source of a connection needs root")
     def test_closes_sources(self):
@@ -563,8 +566,11 @@ class Load(Case):
         def add(data, at):
             return data + b"x" if at + len(data) > 5000 else data
 
-        for spoil in (flip, lambda data, at: data[:-1], add):
-            results, out, err = self.run_proxy(LyingProxy(spoil), "--profiles", "new", code=65)
+        # What is short is only known when it ends: the origin has to.
+        for spoil, closes in ((flip, "client"), (lambda data, at: data[:-1], "origin"),
+                              (add, "client")):
+            results, out, err = self.run_proxy(LyingProxy(spoil), "--profiles", "new", "--closes",
+                                               closes, code=65)
             self.assertIn("a body came as another one than was sent", err)
             self.assertIn("With care:", out)
             forward = results["cases"][1]

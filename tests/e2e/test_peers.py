@@ -70,7 +70,7 @@ class Templates(unittest.TestCase):
 
 
     def test_closes(self):
-        """One row has clients that say Connection: close, and is else as another."""
+        """Clients that say Connection: close have a row that is else as another, and tunnels."""
         place = unittest.mock.Mock(weir="weir", cores=[1, 0], ports="1,2,3")
         for row in rows.ROWS.values():
             peer = peers.PEERS["weir"]
@@ -78,7 +78,7 @@ class Templates(unittest.TestCase):
             arguments = unittest.mock.Mock(seconds=1, connections=64)
             command = trials.load_command(place, running, row, arguments, None, None)
             self.assertEqual(command[command.index("--closes") + 1],
-                             "origin" if row.name == "open-new-close" else "client")
+                             "origin" if row.name in ("open-new-close", "tunnel-new") else "client")
         one, other = rows.ROWS["open-new"], rows.ROWS["open-new-close"]
         self.assertEqual((one.peers, one.mode, one.profile, one.host),
                          (other.peers, other.mode, other.profile, other.host))

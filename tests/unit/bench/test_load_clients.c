@@ -68,6 +68,7 @@ static void parts_are_in_turn(void **state)
 static void count(struct load_result *result, unsigned i)
 {
     result->live_units++;
+    result->dialled++;
     result->units++;
     result->connections += i % 2;
     result->resumed += i % 3;
