@@ -411,6 +411,48 @@ static void own_memory(void **state)
     fclose(file);
 }
 
+/* ---- why not to trust it ---- */
+
+/* Ports that clients' ends leave in TIME-WAIT are short for whoever dials one address as often. */
+static void short_ports_are_told(void **state)
+{
+    static const struct {
+        enum load_closer closer;
+        enum load_mode mode;
+        bool has_one_source;
+        double dialled_hz;
+        const char *whose; /* null: nothing is told */
+    } rows[] = {
+        {LOAD_CLIENT_CLOSES, LOAD_CONNECT, false, 1e6, "the proxy's ports to the origin"},
+        {LOAD_CLIENT_CLOSES, LOAD_CONNECT, true, 1e6, "its ports"},
+        {LOAD_CLIENT_CLOSES, LOAD_DIRECT, true, 1e6, "its ports"},
+        {LOAD_CLIENT_CLOSES, LOAD_DIRECT, false, 1e6, NULL},
+        {LOAD_CLIENT_CLOSES, LOAD_FORWARD, false, 1e6, NULL},
+        {LOAD_CLIENT_CLOSES, LOAD_CONNECT, false, 100, NULL},
+        {LOAD_ORIGIN_CLOSES, LOAD_CONNECT, true, 1e6, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static struct load_case one;
+        struct load_options options = {.closer = rows[i].closer, .proxy = "another"};
+        struct load_results results = {.options = &options, .cases = &one, .case_count = 1};
+        const char *told = NULL;
+
+        make_case(&one, 0, rows[i].mode, LOAD_PLAIN, 1, 10);
+        one.has_one_source = rows[i].has_one_source;
+        one.dialled_hz = rows[i].dialled_hz;
+        load_results_warn(&results);
+        for (size_t w = 0; w < results.warning_count; w++) {
+            told = strstr(results.warnings[w], "TIME-WAIT") ? results.warnings[w] : told;
+        }
+        assert_int_equal(told != NULL, rows[i].whose != NULL);
+        if (told && !strstr(told, rows[i].whose)) {
+            fail_msg("%s", told);
+        }
+    }
+}
+
 /* ---- the command line ---- */
 
 struct parsed {
@@ -700,6 +742,7 @@ int main(void)
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),
         cmocka_unit_test(own_memory),
+        cmocka_unit_test(short_ports_are_told),
         cmocka_unit_test(good_options),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(json_has_its_schema),
