@@ -249,7 +249,7 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
             results,
             "%s: %.0f connections a second were ended by the client: %s are "
             "in TIME-WAIT for a second each, and above %.0f a second the "
-            "kernel's search for free ones is in the figures",
+            "kernel's search for free ones may be in the figures",
             name, one->dialled_hz,
             one->has_one_source ? "its ports" : "the proxy's ports to the origin", ports_max);
     }
