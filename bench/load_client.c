@@ -23,7 +23,7 @@ enum {
     IDLE_AT_ONCE = 64, /* that open at the same time */
     /* Those that ended wait for the peer's end beside the ones that are used. */
     CONNS_MAX = 2 * LOAD_CONNECTIONS_MAX,
-    SOURCES = 64,
+    SOURCES = 64, /* addresses that connections come from, in turn */
     MIX_MEDIUM_BYTES = 64 * 1024,
 };
 
@@ -85,7 +85,7 @@ struct client {
     uint64_t waiting_first, waiting_end;
     int64_t window_start_ns;
     uint64_t host_count;
-    bool has_sources;
+    bool has_sources; /* chooses where its connections come from */
     uint64_t random;
     unsigned answered; /* ever */
     unsigned failed;   /* ever */
