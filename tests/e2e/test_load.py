@@ -509,7 +509,7 @@ class Load(Case):
             try:
                 probe.setsockopt(socket.SOL_IP, 19, 1)  # IP_TRANSPARENT
             except PermissionError:
-                self.skipTest("choosing the source of a connection needs CAP_NET_ADMIN: run as root")
+                self.skipTest("choosing where connections come from needs CAP_NET_ADMIN")
         for closes, least in (("client", 20), ("origin", 1)):
             proxy = LyingProxy()
             self.run_proxy(proxy, "--profiles", "new", "--closes", closes)
