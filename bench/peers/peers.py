@@ -38,8 +38,9 @@ PEERS = {peer.name: peer for peer in (
     Peer("weir", "weir", None, "weir.yaml", ["@WEIR@", "run", "--config", "@CONFIG@"],
          {HTTP: "HTTP_PORT", TUNNEL: "HTTP_PORT", OPEN: "HTTP_PORT", MINT: "HTTP_PORT"},
          version=["@WEIR@", "version"],
-         note="reads CONNECT, looks names up and judges each ClientHello; each connection that it "
-              "intercepts has one to the server, with a handshake of its own"),
+         note="reads CONNECT, looks names up and judges each ClientHello; a connection to the "
+              "server is taken over by the next client of the same host, but where the client "
+              "said Connection: close, which goes on to the server"),
     Peer("haproxy", "HAProxy", "haproxy", "haproxy.cfg", ["haproxy", "-db", "-f", "@CONFIG@"],
          {HTTP: "HTTP_PORT", TUNNEL: "TUNNEL_PORT", OPEN: "TLS_PORT", MINT: "MINT_PORT"},
          fixed=(HTTP, TUNNEL, OPEN, MINT), version=["haproxy", "-v"],
