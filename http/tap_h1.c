@@ -95,7 +95,7 @@ static void begin_body(struct tap_h1 *h1, enum http_tap_side side, const struct 
 
 static bool spends_connection(const struct http_head *head, struct span authentication)
 {
-    return !head->keep_alive || head->version != HTTP_VERSION_1_1 || head->upgrade ||
+    return !head->keep_alive || head->version != HTTP_VERSION_1_1 ||
            http_binds_connection(head, authentication);
 }
 
@@ -122,6 +122,7 @@ static const char *take_request(struct http_tap *tap, const struct http_head *he
     h1->count++;
     h1->is_spent |= head->framing != HTTP_NO_BODY ||
                     !span_equal(head->method, SPAN_LITERAL("GET")) ||
+                    http_find_field(head, SPAN_LITERAL("Upgrade")) ||
                     spends_connection(head, SPAN_LITERAL("Authorization"));
     begin_body(h1, HTTP_TAP_CLIENT, head);
     return NULL;

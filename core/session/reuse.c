@@ -178,8 +178,8 @@ static bool server_is_there(struct session *s)
 static bool may_go_first(const struct http_head *head, struct span bytes)
 {
     return head->len == bytes.len && head->version == HTTP_VERSION_1_1 &&
-           head->framing == HTTP_NO_BODY && !head->upgrade && bytes.data[0] > ' ' &&
-           http_is_idempotent(head->method) &&
+           head->framing == HTTP_NO_BODY && bytes.data[0] > ' ' &&
+           http_is_idempotent(head->method) && !http_find_field(head, SPAN_LITERAL("Upgrade")) &&
            !http_binds_connection(head, SPAN_LITERAL("Authorization"));
 }
 

@@ -38,6 +38,20 @@ static size_t some_length(struct world *world)
     }
 }
 
+/* After which anybody may go on with the server's connection. */
+static void plan_simple_exchange(struct visit *v, struct exchange *x)
+{
+    struct world *world = world_of(v);
+
+    *x = (struct exchange){.visit = v, .id = ++world->next_id};
+    x->method = world_chance(world, 80) ? "GET" : "HEAD";
+    x->answer =
+        (enum answer_kind[]){ANSWER_LENGTH, ANSWER_CHUNKED, ANSWER_EMPTY}[world_below(world, 3)];
+    x->down_len = some_length(world);
+    x->interims = world_chance(world, 15) ? 1 : 0;
+    x->delay_ns = world_chance(world, 50) ? 0 : (int64_t)world_below(world, 300 * NS_PER_MS);
+}
+
 static void plan_exchange(struct visit *v, struct exchange *x)
 {
     static const char *const methods[] = {"GET", "GET", "GET", "HEAD", "POST", "PUT"};
@@ -80,12 +94,16 @@ static void plan_exchange(struct visit *v, struct exchange *x)
 static void plan_exchanges(struct visit *v)
 {
     struct world *world = world_of(v);
-    size_t count = 1 + world_below(world, EXCHANGES_MAX);
+    size_t count = 1 + world_below(world, v->again ? 2 : EXCHANGES_MAX);
 
     for (size_t i = 0; i < count; i++) {
-        plan_exchange(v, &v->exchanges[v->exchange_count++]);
+        if (v->again && !world_chance(world, 10)) {
+            plan_simple_exchange(v, &v->exchanges[v->exchange_count++]);
+        } else {
+            plan_exchange(v, &v->exchanges[v->exchange_count++]);
+        }
     }
-    if (world_chance(world, 10)) {
+    if (world_chance(world, v->again ? 3 : 10)) {
         struct exchange *last = &v->exchanges[count - 1];
         last->answer = ANSWER_UPGRADE;
         last->method = "GET";
@@ -218,12 +236,12 @@ static void plan_tls(struct visit *v)
 {
     struct world *world = world_of(v);
 
-    v->tls_kind = (int)world_below(world, CLIENT_TLS_KINDS);
+    v->tls_kind = v->again ? world->usual_tls : (int)world_below(world, CLIENT_TLS_KINDS);
     v->with_sni = !v->by_address && !world_chance(world, 10);
     v->resumes = world_chance(world, 70);
     v->distrusts = world_chance(world, 5);
     /* Edited, bytes that begin like HTTP are held to it. */
-    v->raw_inside = world_chance(world, 25) && !world->edits;
+    v->raw_inside = world_chance(world, v->again ? 4 : 25) && !world->edits;
     v->eager = world_chance(world, 20);
     if (v->raw_inside) {
         plan_raw(v);
@@ -306,10 +324,17 @@ static void plan_visit(struct visit *v)
 
     v->id = ++world->next_id;
     v->strict = world->is_kind && !world->drains && !world->is_crowded;
-    v->kind = pick < 38 ? VISIT_FORWARD : pick < 58 ? VISIT_RAW : pick < 92 ? VISIT_TLS : VISIT_ODD;
-    v->host = v->kind == VISIT_RAW ? own_host(v) : pick_host(world);
+    v->again = world->revisits && world_chance(world, 85);
+    v->kind = v->again    ? VISIT_TLS
+              : pick < 38 ? VISIT_FORWARD
+              : pick < 58 ? VISIT_RAW
+              : pick < 92 ? VISIT_TLS
+                          : VISIT_ODD;
+    v->host = v->again               ? &sim_hosts[world->usual_host]
+              : v->kind == VISIT_RAW ? own_host(v)
+                                     : pick_host(world);
     plan_target(v);
-    v->leave_how = (int)world_below(world, 3);
+    v->leave_how = v->again && world_chance(world, 80) ? 0 : (int)world_below(world, 3);
     switch (v->kind) {
     case VISIT_FORWARD:
         plan_exchanges(v);
@@ -591,6 +616,10 @@ static void take_answer_head(struct visit *v)
         world_fail(world_of(v), v, "an answer to nothing: %.100s", v->message.head);
     }
     v->message.no_body = strcmp(x->method, "HEAD") == 0;
+    bool has_id = message_field(&v->message, "X-Id", value, sizeof(value));
+    if (has_id && strtoul(value, NULL, 10) != x->id) {
+        world_fail(world_of(v), v, "the answer to %s came for %u", value, x->id);
+    }
     if (v->message.status / 100 == 1 && v->message.status != 101) {
         if (x->http10) {
             world_fail(world_of(v), v, "an interim response for HTTP/1.0");
@@ -598,12 +627,9 @@ static void take_answer_head(struct visit *v)
         return;
     }
     x->status = v->message.status;
-    if (!message_field(&v->message, "X-Id", value, sizeof(value))) {
+    if (!has_id) {
         check_own_answer(v, x);
         return;
-    }
-    if (strtoul(value, NULL, 10) != x->id) {
-        world_fail(world_of(v), v, "the answer to %s came for %u", value, x->id);
     }
     v->message.checks_body = true;
     v->message.pattern = x->id * 2 + 1;
@@ -884,7 +910,9 @@ static void start_visit(void *context)
 
 void client_start(struct client *c)
 {
-    int64_t most_ns = c->world->is_crowded ? 50 * NS_PER_MS : 2 * NS_PER_S;
+    int64_t most_ns = c->world->is_crowded ? 50 * NS_PER_MS
+                      : c->world->revisits ? 8 * NS_PER_S
+                                           : 2 * NS_PER_S;
 
     sim_after(c->world->sim, 1 + (int64_t)world_below(c->world, (uint64_t)most_ns), start_visit, c);
 }

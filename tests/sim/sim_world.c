@@ -314,6 +314,14 @@ void world_prepare(void)
     log_set_level(LOG_ERROR);
 }
 
+bool world_alpn_is_same(int one_kind, int other_kind)
+{
+    bool one_is_usual = one_kind != 2 && one_kind != 4;
+    bool other_is_usual = other_kind != 2 && other_kind != 4;
+
+    return one_kind == other_kind || (one_is_usual && other_is_usual);
+}
+
 void world_tidy(void)
 {
     static const char *const names[] = {"ca/weir-ca.pem",      "ca/weir-ca-cert.pem",
@@ -517,7 +525,7 @@ static struct config *make_config(struct world *world)
              "  buffer_high: %u\n"
              "  buffer_low: %u\n"
              "  splice: %u\n",
-             MARK, ways, trust_file, (unsigned)world_below(world, 6),
+             MARK, ways, trust_file, (unsigned)(world_below(world, 6) + 2 * world->revisits),
              (unsigned)(200 + world_below(world, 5000)), world->edits ? "Weir-Verdict" : "",
              (unsigned)(20 + world_below(world, 30)), (unsigned)(10 + world_below(world, 10)), high,
              high / 4, world_chance(world, 30) ? 0 : (unsigned)(20000 + world_below(world, 60000)));
@@ -811,12 +819,15 @@ static void plan(struct world *world)
     world->is_hungry = strcmp(world->profile->name, "storm") == 0 && world_chance(world, 50);
     world->is_crowded = world_chance(world, 12);
     world->edits = world->seed % 3 == 0;
+    world->revisits = !world->is_crowded && world_chance(world, 25);
+    world->usual_host = (uint8_t)world_below(world, 4);
+    world->usual_tls = (uint8_t)world_below(world, CLIENT_TLS_KINDS);
     world->way =
         world_chance(world, 40) ? (enum way_kind)world_below(world, WAY_COUNT) : WAY_DIRECT;
     if (world->way != WAY_DIRECT && world_chance(world, 40)) {
         world->bad_way = (enum way_kind)(1 + world_below(world, WAY_COUNT - 1));
     }
-    world->client_count = 1 + world_below(world, CLIENTS_MAX);
+    world->client_count = world->revisits ? CLIENTS_MAX : 1 + world_below(world, CLIENTS_MAX);
     for (size_t i = 0; i < world->client_count; i++) {
         client_plan(world, (uint32_t)i);
     }

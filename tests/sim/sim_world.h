@@ -60,6 +60,7 @@ struct exchange {
     bool early; /* answers before it has read the body */
     int64_t delay_ns;
     uint32_t served; /* times that a server got it */
+    bool may_repeat; /* who got it had served others before, and may have said nothing */
     bool done;       /* the planned answer came whole */
     int status;      /* that the client saw */
 };
@@ -122,6 +123,7 @@ struct visit {
     char target[64]; /* name or address */
     bool by_address;
     bool strict;
+    bool again;        /* goes where others go, and mostly leaves the server's connection to them */
     int expect_status; /* of weir's own answer; 0: none is expected */
     struct wire *wire;
     struct message message;
@@ -199,6 +201,9 @@ struct world {
     bool is_crowded;       /* few connections are allowed, and they are held up */
     bool is_hungry;        /* memory runs out now and then */
     bool edits;            /* heads get the field with the verdict */
+    bool revisits;         /* most visits are alike, one behind the other */
+    uint8_t usual_host;    /* of those */
+    uint8_t usual_tls;
     uint64_t log_lines;
     char (*last_lines)[1024];
 };
@@ -276,6 +281,8 @@ size_t proxy_socks_len(const struct bytes *in, int step);
 enum { CLIENT_TLS_KINDS = 5, CERTIFICATE_COUNT = 8 };
 SSL *world_client_ssl(struct visit *visit);
 SSL *world_server_ssl(struct world *world, int certificate, bool flipped);
+/* Do they offer the same protocols? */
+bool world_alpn_is_same(int one_kind, int other_kind);
 extern uint64_t world_resumed_by_servers, world_resumed_by_clients;
 
 static inline uint64_t world_below(struct world *world, uint64_t bound)

@@ -3,11 +3,9 @@
  * from it. Only states: nothing here reaches a kernel. */
 #include "core/engine/pipe.h"
 
-#include <errno.h>
+#include "tests/unit/tls/engine_pair.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include <errno.h>
 
 enum { HIGH = 1000 };
 
@@ -88,12 +86,191 @@ static void test_broken_sender(void **state)
     assert_int_equal(full.to.tx_wake, full.worker.buffer_low);
 }
 
+/* ---- who is not told that the input is over ---- */
+
+static int times_asked;
+
+static bool goes_on(struct pipe *pipe)
+{
+    (void)pipe;
+    times_asked++;
+    return true;
+}
+
+static bool goes_no_further(struct pipe *pipe)
+{
+    (void)pipe;
+    times_asked++;
+    return false;
+}
+
+/* A receiver in TLS; what it is told lies in pair->client.out. */
+static struct kit secure_kit(struct pair *pair)
+{
+    const struct pair_options options = {.piece = SIZE_MAX};
+    struct kit kit = kit_make();
+
+    pair_init(pair, &options);
+    shake_hands(pair);
+    assert_open(pair);
+    assert_int_equal(pair->client.out.len, 0);
+    kit.to.tls = pair->client.engine;
+    kit.from.eof = true;
+    times_asked = 0;
+    return kit;
+}
+
+static void test_receiver_that_goes_on(void **state)
+{
+    struct pair pair;
+    struct kit k = secure_kit(&pair);
+
+    (void)state;
+    k.pipe.leaves = goes_on;
+    assert_int_equal(run(&k), PIPE_LEFT);
+    assert_int_equal(times_asked, 1);
+    assert_false(k.to.fin_wanted);
+    assert_int_equal(pair.client.out.len, 0);
+    assert_true(tls_engine_write(pair.client.engine, SPAN_LITERAL("for somebody else")));
+    assert_false(pipe_has_ended(&k.pipe));
+
+    assert_int_equal(run(&k), PIPE_LEFT); /* once and for all */
+    assert_int_equal(times_asked, 1);
+    pair_fini(&pair);
+}
+
+static void expect_told(bool (*leaves)(struct pipe *pipe), bool truncated)
+{
+    struct pair pair;
+    struct kit k = secure_kit(&pair);
+
+    k.pipe.leaves = leaves;
+    k.from.truncated = truncated;
+    assert_int_equal(run(&k), truncated ? PIPE_TRUNCATED : PIPE_ENDED);
+    assert_int_equal(times_asked, leaves != NULL);
+    assert_true(k.to.fin_wanted);
+    assert_int_equal(pair.client.out.len == 0, truncated);
+    pair_fini(&pair);
+}
+
+static void test_receiver_that_is_told(void **state)
+{
+    (void)state;
+    expect_told(goes_no_further, false);
+    expect_told(goes_no_further, true);
+    expect_told(NULL, false);
+}
+
+static void test_not_asked_before_the_end(void **state)
+{
+    struct pair pair;
+    struct kit flows = secure_kit(&pair);
+    struct kit unread = flows;
+    struct kit full = flows;
+    struct kit broke = flows;
+
+    (void)state;
+    flows.from.eof = false;
+    flows.pipe.leaves = unread.pipe.leaves = full.pipe.leaves = broke.pipe.leaves = goes_on;
+    assert_int_equal(run(&flows), PIPE_FLOWS);
+
+    full.to.tx.len = HIGH;
+    assert_int_equal(run(&full), PIPE_FLOWS);
+
+    unread.from.sending = true; /* its error, if it has one, is not known yet */
+    assert_int_equal(run(&unread), PIPE_FLOWS);
+
+    broke.from.error = ECONNRESET;
+    assert_int_equal(run(&broke), PIPE_FAILED);
+    assert_int_equal(times_asked, 0);
+    pair_fini(&pair);
+}
+
+/* ---- what was read before ---- */
+
+static char seen[64];
+
+static bool see(struct pipe *pipe, struct span bytes)
+{
+    (void)pipe;
+    strncat(seen, (const char *)bytes.data, bytes.len);
+    return strchr(seen, '!') == NULL;
+}
+
+static bool see_and_double(struct pipe *pipe, struct span bytes)
+{
+    return see(pipe, bytes) && pipe_write(pipe, bytes) && pipe_write(pipe, bytes);
+}
+
+static void expect_heard(struct pair *pair, const char *text)
+{
+    char heard[64] = "";
+
+    buf_queue_move(&pair->server.in, &pair->client.out);
+    for (size_t len = 0, more = 1; more; len += more) {
+        more = tls_engine_read(pair->server.engine, (uint8_t *)heard + len, sizeof(heard) - len);
+    }
+    assert_string_equal(heard, text);
+}
+
+static void test_pass(void **state)
+{
+    struct pair pair;
+    struct kit k = secure_kit(&pair);
+
+    (void)state;
+    pipe_init(&k.pipe, &k.from, &k.to);
+    assert_true(pipe_pass(&k.pipe, SPAN_LITERAL("held")));
+    assert_int_equal(k.pipe.bytes, 4);
+    expect_heard(&pair, "held");
+
+    seen[0] = '\0';
+    k.pipe.look = see;
+    assert_true(pipe_pass(&k.pipe, SPAN_LITERAL(" and ")));
+    assert_false(pipe_pass(&k.pipe, SPAN_LITERAL("no!")));
+    assert_int_equal(k.pipe.end, PIPE_STOPPED);
+    assert_string_equal(seen, " and no!");
+    assert_int_equal(k.pipe.bytes, 9);
+    expect_heard(&pair, " and ");
+
+    seen[0] = '\0';
+    k.pipe.end = PIPE_FLOWS;
+    k.pipe.look = NULL;
+    k.pipe.edit = see_and_double;
+    assert_true(pipe_pass(&k.pipe, SPAN_LITERAL("twice")));
+    assert_int_equal(k.pipe.bytes, 14);
+    assert_false(pipe_pass(&k.pipe, SPAN_LITERAL("never!")));
+    assert_int_equal(k.pipe.end, PIPE_STOPPED);
+    assert_string_equal(seen, "twicenever!");
+    expect_heard(&pair, "twicetwice");
+    pair_fini(&pair);
+}
+
+/* The receiver's TLS is over: nothing can go on. */
+static void test_pass_to_nobody(void **state)
+{
+    struct pair pair;
+    struct kit k = secure_kit(&pair);
+
+    (void)state;
+    pipe_init(&k.pipe, &k.from, &k.to);
+    tls_engine_shutdown(pair.client.engine);
+    assert_false(pipe_pass(&k.pipe, SPAN_LITERAL("late")));
+    assert_int_equal(k.pipe.end, PIPE_FAILED);
+    pair_fini(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_broken_receiver),
         cmocka_unit_test(test_broken_sender),
+        cmocka_unit_test(test_receiver_that_goes_on),
+        cmocka_unit_test(test_receiver_that_is_told),
+        cmocka_unit_test(test_not_asked_before_the_end),
+        cmocka_unit_test(test_pass),
+        cmocka_unit_test(test_pass_to_nobody),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, world_init, world_fini);
 }

@@ -36,7 +36,8 @@ struct heard {
     struct http_first_request first;
     int64_t first_ns; /* when it was told; 0: never */
     struct http_tap_stats stats;
-    bool idle; /* before the end */
+    bool idle; /* before the end, as is the next one */
+    bool reusable;
 };
 
 static void feed_piece(struct http_tap *tap, enum http_tap_side side, struct span piece,
@@ -95,6 +96,7 @@ static inline void hear(struct heard *heard, const char *alpn, const struct line
         }
     }
     heard->idle = http_tap_is_idle(tap);
+    heard->reusable = http_tap_is_reusable(tap);
     while (heard->count + heard->finished < DONE_MAX &&
            http_tap_finish(tap, (int64_t)(count + 1) * 1000,
                            &heard->done[heard->count + heard->finished])) {

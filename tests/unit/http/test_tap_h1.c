@@ -223,6 +223,175 @@ static void test_a_tunnel_within(void **state)
     }
 }
 
+#define GET                  "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET_WITH(field)      "GET / HTTP/1.1\r\nHost: a\r\n" field "\r\n\r\n"
+#define ONE_BYTE             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+#define ONE_BYTE_WITH(field) "HTTP/1.1 200 OK\r\n" field "\r\nContent-Length: 1\r\n\r\nx"
+#define NOTHING_WITH(field)  "HTTP/1.1 401 No\r\n" field "\r\nContent-Length: 0\r\n\r\n"
+
+/* A conversation, and what it is about. */
+struct reuse_case {
+    const char *about;
+    struct line lines[5];
+};
+
+static void expect_reusable(const struct reuse_case *cases, size_t count, const char *alpn,
+                            bool reusable)
+{
+    struct heard heard;
+
+    for (size_t i = 0; i < count; i++) {
+        FOR_EACH_STEP(heard, alpn, cases[i].lines)
+        {
+            if (heard.reusable != reusable) {
+                fail_msg("%s, ALPN \"%s\", cuts of %zu: reusable %d", cases[i].about, alpn,
+                         steps[step_index], heard.reusable);
+            }
+        }
+    }
+}
+
+static void test_another_client_may_go_on(void **state)
+{
+    static const struct reuse_case cases[] = {
+        {"a length", {LINE(C, GET), LINE(S, ONE_BYTE)}},
+        {"HEAD",
+         {LINE(C, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+          LINE(S, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")}},
+        {"204", {LINE(C, GET), LINE(S, "HTTP/1.1 204 No Content\r\n\r\n")}},
+        {"304", {LINE(C, GET), LINE(S, "HTTP/1.1 304 Same\r\nContent-Length: 7\r\n\r\n")}},
+        {"chunks",
+         {LINE(C, GET),
+          LINE(S, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")}},
+        {"trailers",
+         {LINE(C, GET), LINE(S, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+                                "X-Sum: 1\r\n\r\n")}},
+        {"interim responses",
+         {LINE(C, GET),
+          LINE(S, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+                  "HTTP/1.1 100 Continue\r\n\r\n"),
+          LINE(S, ONE_BYTE)}},
+        {"one after another", {LINE(C, GET), LINE(S, ONE_BYTE), LINE(C, GET), LINE(S, ONE_BYTE)}},
+        {"pipelined", {LINE(C, GET GET GET), LINE(S, ONE_BYTE ONE_BYTE), LINE(S, ONE_BYTE)}},
+        {"DELETE without a body",
+         {LINE(C, "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"), LINE(S, ONE_BYTE)}},
+        {"authentication of each request",
+         {LINE(C, GET_WITH("Authorization: Basic Negotiate")),
+          LINE(S, NOTHING_WITH("WWW-Authenticate: Basic realm=\"NTLM\""))}},
+        {"an upgrade that nobody asked for",
+         {LINE(C, GET), LINE(S, ONE_BYTE_WITH("Connection: Upgrade\r\nUpgrade: h2, x"))}},
+        {"keep-alive that is said",
+         {LINE(C, GET_WITH("Connection: keep-alive")),
+          LINE(S, ONE_BYTE_WITH("Connection: keep-alive"))}},
+    };
+
+    (void)state;
+    expect_reusable(cases, COUNT_OF(cases), "http/1.1", true);
+    expect_reusable(cases, COUNT_OF(cases), "", true);
+}
+
+/* What has come so far lacks something, or more has come than a clean exchange. */
+static void test_nobody_else_may_go_on_now(void **state)
+{
+    static const struct reuse_case cases[] = {
+        {"no exchange yet", {LINE(C, "")}},
+        {"a request alone", {LINE(C, GET)}},
+        {"some of a head", {LINE(C, GET), LINE(S, ONE_BYTE), LINE(C, "GET / HT")}},
+        {"one byte of a head", {LINE(C, GET), LINE(S, ONE_BYTE), LINE(C, "G")}},
+        {"the next request", {LINE(C, GET GET), LINE(S, ONE_BYTE)}},
+        {"some of a response's head", {LINE(C, GET), LINE(S, "HTTP/1.1 20")}},
+        {"no byte of a body",
+         {LINE(C, GET), LINE(S, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")}},
+        {"some of a body",
+         {LINE(C, GET), LINE(S, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell")}},
+        {"the last chunk without an end",
+         {LINE(C, GET), LINE(S, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")}},
+        {"an interim response alone", {LINE(C, GET), LINE(S, "HTTP/1.1 103 Hints\r\n\r\n")}},
+        {"a byte that nobody asked for", {LINE(C, GET), LINE(S, ONE_BYTE), LINE(S, "H")}},
+        {"a response that nobody asked for", {LINE(C, GET), LINE(S, ONE_BYTE ONE_BYTE)}},
+        {"a line end that nobody asked for", {LINE(C, GET), LINE(S, ONE_BYTE "\r\n")}},
+        {"an interim response that nobody asked for",
+         {LINE(C, GET), LINE(S, ONE_BYTE "HTTP/1.1 103 Hints\r\n\r\n")}},
+        {"an early answer, and a body that is still to come",
+         {LINE(C, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"), LINE(S, ONE_BYTE)}},
+        {"no HTTP", {LINE(C, "*1\r\n$4\r\nPING\r\n"), LINE(S, "+PONG\r\n")}},
+        {"no HTTP behind an exchange", {LINE(C, GET), LINE(S, ONE_BYTE), LINE(C, "\x01")}},
+    };
+
+    (void)state;
+    expect_reusable(cases, COUNT_OF(cases), "http/1.1", false);
+    expect_reusable(cases, COUNT_OF(cases), "", false);
+}
+
+/* Whatever follows: a clean exchange behind it changes nothing. */
+static void test_nobody_else_may_ever_go_on(void **state)
+{
+    static const struct reuse_case cases[] = {
+        {"a body",
+         {LINE(C, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"), LINE(S, ONE_BYTE)}},
+        {"a body of GET", {LINE(C, GET_WITH("Content-Length: 1") "x"), LINE(S, ONE_BYTE)}},
+        {"a body of chunks",
+         {LINE(C, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+          LINE(S, ONE_BYTE)}},
+        {"the client's close", {LINE(C, GET_WITH("Connection: close")), LINE(S, ONE_BYTE)}},
+        {"the server's close", {LINE(C, GET), LINE(S, ONE_BYTE_WITH("Connection: x, Close"))}},
+        {"HTTP/1.0 of the client", {LINE(C, "GET / HTTP/1.0\r\n\r\n"), LINE(S, ONE_BYTE)}},
+        {"the same, with keep-alive",
+         {LINE(C, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+          LINE(S, ONE_BYTE_WITH("Connection: keep-alive"))}},
+        {"HTTP/1.0 of the server",
+         {LINE(C, GET), LINE(S, "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
+                                "Content-Length: 1\r\n\r\nx")}},
+        {"an upgrade that is refused",
+         {LINE(C, GET_WITH("Connection: Upgrade\r\nUpgrade: h2c")), LINE(S, ONE_BYTE)}},
+        {"another that is refused",
+         {LINE(C, GET_WITH("Connection: Upgrade\r\nUpgrade: websocket")), LINE(S, ONE_BYTE)}},
+        {"an upgrade",
+         {LINE(C, GET_WITH("Connection: Upgrade\r\nUpgrade: x")),
+          LINE(S, "HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")}},
+        {"a tunnel",
+         {LINE(C, "CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n"),
+          LINE(S, "HTTP/1.1 200 OK\r\n\r\n")}},
+        {"a response until the close", {LINE(C, GET), LINE(S, "HTTP/1.1 200 OK\r\n\r\nx")}},
+        {"an LF in front", {LINE(C, "\n" GET), LINE(S, ONE_BYTE)}},
+        {"a line end in front", {LINE(C, "\r\n" GET), LINE(S, ONE_BYTE)}},
+        {"a line end between", {LINE(C, GET "\r\n" GET), LINE(S, ONE_BYTE ONE_BYTE)}},
+        {"a line end behind", {LINE(C, GET), LINE(S, ONE_BYTE), LINE(C, "\r\n")}},
+        {"a line end of the server's between",
+         {LINE(C, GET GET), LINE(S, ONE_BYTE "\r\n" ONE_BYTE)}},
+        {"NTLM of the client", {LINE(C, GET_WITH("authorization: ntlm TlRM")), LINE(S, ONE_BYTE)}},
+        {"Negotiate of the client",
+         {LINE(C, GET_WITH("Authorization: Negotiate YII=")), LINE(S, ONE_BYTE)}},
+        {"NTLM of the server", {LINE(C, GET), LINE(S, NOTHING_WITH("WWW-Authenticate: NTLM"))}},
+        {"Negotiate of the server behind another",
+         {LINE(C, GET),
+          LINE(S, NOTHING_WITH("WWW-Authenticate: Basic\r\nWWW-Authenticate: negotiate"))}},
+    };
+    struct reuse_case longer[COUNT_OF(cases)];
+
+    (void)state;
+    memcpy(longer, cases, sizeof(cases));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct line *next = &longer[i].lines[longer[i].lines[2].bytes.len ? 3 : 2];
+        next[0] = (struct line)LINE(C, GET);
+        next[1] = (struct line)LINE(S, ONE_BYTE);
+    }
+    expect_reusable(cases, COUNT_OF(cases), "http/1.1", false);
+    expect_reusable(cases, COUNT_OF(cases), "", false);
+    expect_reusable(longer, COUNT_OF(cases), "http/1.1", false);
+}
+
+static void test_undecided_is_not_reusable(void **state)
+{
+    static const struct reuse_case cases[] = {
+        {"nothing", {LINE(C, "")}},
+        {"the preface's beginning", {LINE(C, "PR")}},
+    };
+
+    (void)state;
+    expect_reusable(cases, COUNT_OF(cases), "", false);
+}
+
 /* Each goes blind, for the reason said, with so many exchanges that never finished. */
 static void test_goes_blind(void **state)
 {
@@ -475,6 +644,10 @@ int main(void)
         cmocka_unit_test(test_an_upgrade_is_reported_and_ends_the_reading),
         cmocka_unit_test(test_an_upgrade_that_is_not_taken_stays_http),
         cmocka_unit_test(test_a_tunnel_within),
+        cmocka_unit_test(test_another_client_may_go_on),
+        cmocka_unit_test(test_nobody_else_may_go_on_now),
+        cmocka_unit_test(test_nobody_else_may_ever_go_on),
+        cmocka_unit_test(test_undecided_is_not_reusable),
         cmocka_unit_test(test_goes_blind),
         cmocka_unit_test(test_the_preface_is_no_http_1),
         cmocka_unit_test(test_other_protocols_are_not_followed),

@@ -37,6 +37,7 @@ static void test_follows_streams_side_by_side(void **state)
     {
         assert_null(heard.stats.blind);
         assert_true(heard.idle);
+        assert_false(heard.reusable);
         assert_int_equal(heard.count, 2);
         assert_int_equal(heard.finished, 0);
         expect_exchange(&heard.done[0], "GET", "/1", 404, 0, 0);

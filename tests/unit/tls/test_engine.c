@@ -281,6 +281,149 @@ static void test_unverified(void **state)
     pair_fini(&pair);
 }
 
+/* For a connection that goes on with somebody else: how much later it is than it is. */
+static int64_t later_s;
+
+static int64_t moved_wall_s(void)
+{
+    return clock_wall_ns() / NS_PER_S + later_s;
+}
+
+static struct tls_context *moved_context(bool verify)
+{
+    const struct tls_context_options options = {
+        .trust = world.trust, .verify = verify, .wall_s = moved_wall_s};
+    char error[256];
+    struct tls_context *context = tls_context_new(&options, error, sizeof(error));
+
+    assert_non_null(context);
+    later_s = 0;
+    return context;
+}
+
+static bool confirms(const struct pair *pair, const char *name)
+{
+    return tls_engine_confirm(pair->client.engine, span_from_string(name), false);
+}
+
+static void expect_confirmed_for_a_while(const struct pair *pair)
+{
+    assert_true(confirms(pair, "example.test"));
+    assert_false(confirms(pair, "other.test"));
+    assert_false(tls_engine_confirm(pair->client.engine, SPAN_LITERAL("127.0.0.1"), true));
+    /* A second may pass meanwhile. */
+    later_s = TLS_CONFIRM_MAX_S - 60;
+    assert_true(confirms(pair, "example.test"));
+    assert_false(confirms(pair, "other.test"));
+    later_s = TLS_CONFIRM_MAX_S + 1;
+    assert_false(confirms(pair, "example.test"));
+    later_s = -60; /* the clock was set back: who knows how old it is? */
+    assert_false(confirms(pair, "example.test"));
+    later_s = 0;
+    assert_true(confirms(pair, "example.test"));
+}
+
+static void test_confirm(void **state)
+{
+    static const uint16_t versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct tls_context *context = moved_context(true);
+    (void)state;
+
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        struct ticket_store *tickets = ticket_store_new(8);
+        struct pair_options options = {
+            .tickets = tickets, .client_context = context, .max_version = versions[i]};
+
+        for (int resumed = 0; resumed < 2; resumed++) {
+            struct tls_info info;
+            struct pair pair;
+
+            pair_init(&pair, &options);
+            assert_false(confirms(&pair, "example.test")); /* not open yet */
+            shake_hands(&pair);
+            assert_open(&pair);
+            say(&pair, &pair.server, &pair.client, "and tickets");
+            tls_engine_read_info(pair.client.engine, &info);
+            assert_int_equal(info.resumed, resumed);
+            expect_confirmed_for_a_while(&pair);
+            tls_engine_shutdown(pair.server.engine);
+            carry_bytes(&pair.client.in, &pair.server.out, &pair.cache, SIZE_MAX);
+            assert_int_equal(tls_engine_read(pair.client.engine, (uint8_t[8]){0}, 8), 0);
+            assert_int_equal(tls_engine_status(pair.client.engine), TLS_CLOSED);
+            assert_false(confirms(&pair, "example.test"));
+            pair_fini(&pair);
+        }
+        ticket_store_free(tickets);
+    }
+    tls_context_put(context);
+}
+
+static void test_confirm_by_address(void **state)
+{
+    struct cert *cert = cert_make_leaf(world.ca, "x", "DNS:example.test,IP:127.0.0.1,IP:::1");
+    struct pair_options options = {.cert = cert};
+    struct pair pair;
+    (void)state;
+
+    pair_init(&pair, &options);
+    shake_hands(&pair);
+    assert_open(&pair);
+    assert_true(tls_engine_confirm(pair.client.engine, SPAN_LITERAL("127.0.0.1"), true));
+    assert_true(tls_engine_confirm(pair.client.engine, SPAN_LITERAL("::1"), true));
+    assert_false(tls_engine_confirm(pair.client.engine, SPAN_LITERAL("127.0.0.2"), true));
+    assert_false(tls_engine_confirm(pair.client.engine, SPAN_LITERAL("example.test"), true));
+    assert_true(tls_engine_confirm(pair.client.engine, SPAN_LITERAL("example.test"), false));
+    assert_true(tls_engine_confirm(pair.client.engine, SPAN_LITERAL(""), false)); /* any */
+    pair_fini(&pair);
+    cert_free(cert);
+}
+
+/* Well within the hour. */
+static void test_confirm_of_what_expired(void **state)
+{
+    const char *extensions[] = {"subjectAltName", "DNS:example.test", "extendedKeyUsage",
+                                "serverAuth", NULL};
+    const struct cert_spec spec = {.common_name = "example.test",
+                                   .issuer = world.ca,
+                                   .not_after_s = clock_wall_ns() / NS_PER_S + 600,
+                                   .extensions = extensions};
+    struct cert *cert = cert_make(&spec);
+    struct tls_context *context = moved_context(true);
+    struct pair_options options = {.cert = cert, .client_context = context};
+    struct pair pair;
+    (void)state;
+
+    pair_init(&pair, &options);
+    shake_hands(&pair);
+    assert_open(&pair);
+    later_s = 500;
+    assert_true(confirms(&pair, "example.test"));
+    later_s = 601;
+    assert_false(confirms(&pair, "example.test"));
+    pair_fini(&pair);
+    tls_context_put(context);
+    cert_free(cert);
+}
+
+/* Nobody asks for names and dates, but it grows old all the same. */
+static void test_confirm_unverified(void **state)
+{
+    struct tls_context *context = moved_context(false);
+    struct pair_options options = {.client_context = context, .name = "other.test"};
+    struct pair pair;
+    (void)state;
+
+    pair_init(&pair, &options);
+    shake_hands(&pair);
+    assert_open(&pair);
+    assert_true(confirms(&pair, "other.test"));
+    assert_true(confirms(&pair, "another.test"));
+    later_s = TLS_CONFIRM_MAX_S + 1;
+    assert_false(confirms(&pair, "other.test"));
+    pair_fini(&pair);
+    tls_context_put(context);
+}
+
 static void test_close_notify(void **state)
 {
     static const uint16_t versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -428,6 +571,10 @@ int main(void)
         cmocka_unit_test(test_session_expires),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_unverified),
+        cmocka_unit_test(test_confirm),
+        cmocka_unit_test(test_confirm_by_address),
+        cmocka_unit_test(test_confirm_of_what_expired),
+        cmocka_unit_test(test_confirm_unverified),
         cmocka_unit_test(test_close_notify),
         cmocka_unit_test(test_big_writes),
         cmocka_unit_test(test_partial_record),
