@@ -1,0 +1,1374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server's connection outlives its intercepted session and serves the next client that wants the
+same, and no other; whatever servers do to it meanwhile, clients do not notice."""
+import os
+import random
+import signal
+import socket
+import ssl
+import struct
+import threading
+import time
+
+import certs
+import h2_client
+import harness
+import hello
+import origins
+import proxies
+from harness import rule, wait_for
+import test_verdicts
+import visits
+
+GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+ENDS = ("close_notify", "fin", "reset")
+
+
+def get(target, fields=""):
+    return f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
+
+
+class Client:
+    """A client inside TLS behind CONNECT. The log and its end are known by its address."""
+
+    def __init__(self, case, weir, sock):
+        self.case = case
+        self.weir = weir
+        self.sock = sock
+        self.reader = origins.Reader(sock)
+        self.address = "%s:%d" % sock.getsockname()
+        self.leaf = sock.getpeercert(binary_form=True)
+
+    def ask(self, target=None, method="GET", fields="", body=b""):
+        """A whole exchange with an origin that answers as usual; returns the target."""
+        target = target or self.case.new_target()
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        self.sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}{length}\r\n".encode()
+                          + body)
+        self.expect(target, method, body)
+        return target
+
+    def expect(self, target, method="GET", body=b""):
+        answer = harness.read_answer(self.reader, method)
+        expected = b"" if method == "HEAD" else f"{method} {target} ".encode() + body
+        self.case.assertEqual((answer.status, answer.body), (200, expected))
+
+    def expect_bytes(self, data):
+        self.case.assertEqual(self.reader.exactly(len(data)), data)
+
+    def leave(self, how="close_notify"):
+        """Returns when weir has ended the session: its server's connection is free, or closed."""
+        visits.close(self.sock, how)
+        return self.record("tunnel")
+
+    def record(self, kind):
+        return self.weir.wait_record(lambda r: r.client == self.address and r.kind == kind,
+                                     f"the {kind}'s line of {self.address}")
+
+    def rest(self):
+        return harness.read_to_end(self.sock)
+
+
+class ReuseCase(harness.WeirCase):
+    CONFIG = {"workers": 1}
+    source = None  # address that clients come from
+
+    @classmethod
+    def prepare(cls):
+        cls.origin = cls.new_origin()
+        cls.numbers = iter(range(1, 1 << 30))
+
+    @classmethod
+    def new_origin(cls, certificate=None, **tls):
+        origin = visits.Origin(origins.server_context(certificate or cls.certificate, **tls))
+        cls.addClassCleanup(origin.close)
+        return origin
+
+    def new_host(self):
+        """One that nobody has asked for, so nothing is kept for it."""
+        return f"n{next(self.numbers)}.origin.test"
+
+    def new_target(self):
+        return f"/{next(self.numbers)}"
+
+    def dial(self, weir=None, timeout=harness.WAIT_S, listener=None):
+        if not self.source:
+            return super().dial(weir, timeout, listener)
+        return self.keep(socket.create_connection(
+            ("127.0.0.1", (weir or self.weir).port), timeout, (self.source, 0)))
+
+    def enter(self, host, origin=None, sni=None, alpn=("http/1.1",), weir=None, ca=None,
+              maximum=None, ciphers=None):
+        """A client whose handshake is done. sni "": none."""
+        weir = weir or self.weir
+        context = harness.client_context(ca or weir.ca, list(alpn), None, maximum)
+        if ciphers:
+            context.set_ciphers(ciphers)
+        if sni == "":
+            context.check_hostname = False
+        sock = self.tunnel(f"{host}:{(origin or self.origin).port}", weir)
+        return Client(self, weir, self.keep(context.wrap_socket(
+            sock, server_hostname=(sni or host) if sni != "" else None)))
+
+    def pooled(self, host, how="close_notify", **more):
+        """A client comes, asks and leaves; returns its visit at the origin."""
+        client = self.enter(host, **more)
+        target = client.ask()
+        client.leave(how)
+        return self.visit_of(target, more.get("origin"))
+
+    def visit_of(self, target, origin=None):
+        """The one visit that asked for the target."""
+        found = (origin or self.origin).requests_for(target)
+        self.assertEqual(len(found), 1, f"{target}: {found}")
+        return found[0]
+
+    def assert_reused(self, visit, host, **more):
+        """The next client, asking as usual, is served over `visit`."""
+        client = self.enter(host, **more)
+        self.assertIs(self.visit_of(client.ask(), more.get("origin")), visit)
+        client.leave()
+
+    def assert_own(self, visit, host, **more):
+        """The next client, asking as usual, is served over another connection."""
+        client = self.enter(host, **more)
+        other = self.visit_of(client.ask(), more.get("origin"))
+        self.assertIsNot(other, visit)
+        self.assertEqual(len(other.requests), 1)
+        client.leave()
+        return other
+
+
+class Handover(ReuseCase):
+    def test_next_client(self):
+        """However a client leaves: the next two come to the server over its connection, which shows
+        nothing but their requests, and the log says so."""
+        for how in ENDS:
+            with self.subTest(how=how):
+                host = self.new_host()
+                first = self.enter(host)
+                targets = [first.ask()]
+                visit = self.visit_of(targets[0])
+                told = [first.leave(how)]
+                for _ in range(2):
+                    client = self.enter(host)
+                    self.assertEqual(client.leaf, first.leaf)  # verified with the handshake
+                    targets.append(client.ask())
+                    told += [client.record("request"), client.leave(how)]
+                self.assertEqual(visit.received, b"".join(get(target) for target in targets))
+                self.assertEqual([v for v in self.origin.visits if v.sni == host], [visit])
+                self.assertIsNone(told[0].server_reused)
+                self.assertLessEqual({"dns", "connect", "server_tls"}, set(told[0].phases))
+                for record in told[1:]:
+                    self.assertIs(record.server_reused, True)
+                    self.assertEqual(
+                        (record.server_tls, record.server_cipher, record.dialled, record.leaf),
+                        (told[0].server_tls, told[0].server_cipher, told[0].dialled, "hit"))
+                    self.assertNotIn("dns", record.phases)
+                    self.assertNotIn("connect", record.phases)
+
+    def test_versions(self):
+        """TLS 1.2 on either side; and the client's version is not the server's."""
+        old = ssl.TLSVersion.TLSv1_2
+        for mine, its in ((None, old), (old, None), (old, old)):
+            with self.subTest(client=mine, server=its):
+                host = self.new_host()
+                self.origin.tls_context.maximum_version = its or ssl.TLSVersion.MAXIMUM_SUPPORTED
+                self.addCleanup(setattr, self.origin.tls_context, "maximum_version",
+                                ssl.TLSVersion.MAXIMUM_SUPPORTED)
+                self.assert_reused(self.pooled(host, maximum=mine), host, maximum=mine)
+
+    def test_two_at_once(self):
+        """Clients at the same time have a connection each, and so have those after them."""
+        host = self.new_host()
+        pair = [self.enter(host), self.enter(host)]
+        before = {self.visit_of(client.ask()) for client in pair}
+        for client in pair:
+            client.leave()
+        pair = [self.enter(host), self.enter(host)]
+        after = {self.visit_of(client.ask()) for client in pair}
+        self.assertEqual(len(before), 2)
+        self.assertEqual(before, after)
+
+    def test_hello_in_pieces(self):
+        """A hello byte by byte finds what is kept, too."""
+        host = self.new_host()
+        visit = self.pooled(host)
+        sock = self.tunnel(f"{host}:{self.origin.port}")
+        client = hello.ManualClient(sock, harness.client_context(self.weir.ca, ["http/1.1"]), host)
+        for index in range(len(client.hello)):
+            sock.sendall(client.hello[index:index + 1])
+        client.handshake()
+        target = self.new_target()
+        client.send(get(target))
+        self.assertIn(target.encode(), client.recv(1000))
+        self.assertIs(self.visit_of(target), visit)
+
+    def test_failed_client(self):
+        """Clients that leave before they have asked anything, or do not trust weir: the connection
+        stays for the next one, and nothing came over it."""
+        host = self.new_host()
+        visit = self.pooled(host)
+        before = visit.received
+
+        def distrusts():
+            sock = self.tunnel(f"{host}:{self.origin.port}")
+            address = "%s:%d" % sock.getsockname()
+            with self.assertRaises(ssl.SSLCertVerificationError):
+                harness.client_context(self.authority.certificate, ["http/1.1"]).wrap_socket(
+                    sock, server_hostname=host)
+            sock.close()
+            self.assertIs(self.weir.wait_record(lambda r: r.client == address).server_reused, True)
+
+        def stops_in_its_handshake():
+            sock = self.tunnel(f"{host}:{self.origin.port}")
+            address = "%s:%d" % sock.getsockname()
+            context = harness.client_context(self.weir.ca, ["http/1.1"])
+            sock.sendall(hello.ManualClient(None, context, host).hello)
+            sock.recv(1)
+            origins.reset_on_close(sock)
+            sock.close()
+            self.weir.wait_record(lambda r: r.client == address)
+
+        def has_no_hello():
+            sock = self.tunnel(f"{host}:{self.origin.port}")
+            address = "%s:%d" % sock.getsockname()
+            sock.close()
+            self.weir.wait_record(lambda r: r.client == address)
+
+        visitors = {"distrust": distrusts, "stop": stops_in_its_handshake, "no hello": has_no_hello}
+        for how in ENDS:
+            visitors[f"nothing, {how}"] = lambda how=how: self.enter(host).leave(how)
+        for name, action in visitors.items():
+            with self.subTest(client=name):
+                action()
+                self.assertEqual(visit.received, before)
+                client = self.enter(host)
+                self.assertIs(self.visit_of(client.ask()), visit)
+                client.leave()
+                before = visit.received
+        self.assertEqual([v for v in self.origin.visits if v.sni == host], [visit])
+
+    def test_expired_meanwhile(self):
+        """A certificate that was good when the connection was opened is looked at again."""
+        host = "expiring.origin.test"
+        lifetime = 5 if harness.SANITIZED else 2
+        until = time.time() + lifetime
+        server = self.expiring
+        server.tls_context = server.told(origins.server_context(
+            self.authority.issue("expiring", [host], days=(-1, lifetime / 86400))))
+        visit = self.pooled(host, origin=server)
+        self.assert_reused(visit, host, origin=server)
+        received = visit.received
+        wait_for("the certificate to expire", lambda: time.time() > until + 1)
+        client = self.enter(host, origin=server)
+        answer = self.get(client.sock, "/secret")
+        self.assertEqual(answer.status, 502)
+        self.assertIn("error=tls_certificate_error", answer.get("proxy-status"))
+        self.assertEqual(visit.received, received)
+        self.assertEqual(server.requests_for("/secret"), [])
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.expiring = cls.new_origin()
+
+
+def with_fields(fields):
+    return b"GET %s HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
+
+
+def answered(start, fields, body=b"ok"):
+    return start + b"\r\n" + fields + b"\r\n" + body
+
+
+LENGTH = b"Content-Length: 2\r\n"
+CHALLENGE = b"HTTP/1.1 401 Unauthorized"
+
+# The request (%s: its target), its answer, and whether a usual exchange may follow.
+UNCLEAN = {
+    "POST with a body": (b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", OK, True),
+    "PUT with a body": (b"PUT %s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", OK, True),
+    "GET with a body": (b"GET %s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", OK, True),
+    "a chunked body": (b"POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       b"3\r\nabc\r\n0\r\n\r\n", OK, True),
+    "an empty chunked body": (b"GET %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              b"0\r\n\r\n", OK, True),
+    "the client's close": (with_fields(b"Connection: close\r\n"), OK, True),
+    "a close in a list": (with_fields(b"Connection: x-one , CLOSE\r\n"), OK, True),
+    "HTTP/1.0 request": (b"GET %s HTTP/1.0\r\nHost: a\r\n\r\n", OK, True),
+    "HTTP/1.0 keep-alive request": (b"GET %s HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+                                    OK, True),
+    "the server's close": (GET, answered(b"HTTP/1.1 200 OK", LENGTH + b"Connection: close\r\n"),
+                           True),
+    "HTTP/1.0 response": (GET, answered(b"HTTP/1.0 200 OK", LENGTH), True),
+    "HTTP/1.0 keep-alive response": (
+        GET, answered(b"HTTP/1.0 200 OK", LENGTH + b"Connection: keep-alive\r\n"), True),
+    "a response until the end": (GET, answered(b"HTTP/1.1 200 OK", b""), False),
+    "chunked and something else": (GET, answered(
+        b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked, gzip\r\n", b"anything"), False),
+    "Content-Length and chunked": (GET, answered(
+        b"HTTP/1.1 200 OK", LENGTH + b"Transfer-Encoding: chunked\r\n", b"2\r\nok\r\n0\r\n\r\n"),
+                                   False),
+    "two lengths": (GET, answered(b"HTTP/1.1 200 OK", LENGTH + b"Content-Length: 3\r\n", b"oka"),
+                    False),
+    "a broken head": (GET, b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok", False),
+    "Upgrade refused": (with_fields(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), OK, True),
+    "Upgrade done": (with_fields(b"Connection: Upgrade\r\nUpgrade: any\r\n"),
+                     answered(b"HTTP/1.1 101 Switching Protocols",
+                              b"Connection: Upgrade\r\nUpgrade: any\r\n", b""), False),
+    "NTLM": (with_fields(b"Authorization: NTLM TlRMTVNTUAAB\r\n"), OK, True),
+    "Negotiate": (with_fields(b"authorization:  negotiate YII=\r\n"), OK, True),
+    "Negotiate asked for": (GET, answered(CHALLENGE, LENGTH + b"WWW-Authenticate: Negotiate\r\n"),
+                            True),
+    "NTLM asked for": (GET, answered(CHALLENGE, LENGTH + b"www-authenticate: ntlm TlRMTQ==\r\n"),
+                       True),
+    "Negotiate asked for in a list": (GET, answered(
+        CHALLENGE, LENGTH + b'WWW-Authenticate: Basic realm="a", Negotiate\r\n'), True),
+    "Negotiate asked for in the second field": (GET, answered(
+        CHALLENGE, LENGTH + b'WWW-Authenticate: Basic realm="a"\r\n'
+        b"WWW-Authenticate: Negotiate\r\n"), True),
+    "a byte behind the response": (GET, OK + b"x", False),
+    "a response too many": (GET, OK + OK, False),
+    "an empty line behind the request": (GET + b"\r\n", OK, True),
+    "CONNECT": (b"CONNECT %s:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n", True),
+    "not HTTP": (b"HELO %s\r\n", None, False),
+}
+
+CLEAN = {
+    "nothing special": (GET, OK),
+    "no content": (GET, b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "not modified": (GET, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"),
+    "chunked": (GET, answered(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked\r\n",
+                              b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n")),
+    "not found": (GET, answered(b"HTTP/1.1 404 Not Found", LENGTH)),
+    "hints before": (GET, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK),
+    "HEAD": (b"HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n", answered(b"HTTP/1.1 200 OK", LENGTH, b"")),
+    "DELETE": (b"DELETE %s HTTP/1.1\r\nHost: a\r\n\r\n", OK),
+    "POST of nothing": (b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", OK),
+    "Basic": (with_fields(b"Authorization: Basic bmVnb3RpYXRlOm50bG0=\r\n"), OK),
+    "Basic asked for": (GET, answered(
+        CHALLENGE, LENGTH + b'WWW-Authenticate: Basic realm="ntlm"\r\n')),
+    "keep-alive": (with_fields(b"Connection: keep-alive\r\n"),
+                   answered(b"HTTP/1.1 200 OK", LENGTH + b"Connection: Keep-Alive\r\n")),
+}
+
+
+class Clean(ReuseCase):
+    def visit(self, host, request, answer, more=False):
+        """A usual exchange, this one, and, where `more`, a third; then the client leaves."""
+        client = self.enter(host)
+        visit = self.visit_of(client.ask())
+        target = self.new_target()
+        request = request.replace(b"%s", target.encode())
+        if request.startswith(b"CONNECT "):
+            target += ":443"
+        self.origin.answers[target] = answer
+        client.sock.sendall(request)
+        client.expect_bytes(answer or request)
+        if more:
+            client.ask()
+        client.leave()
+        return visit
+
+    def test_unclean(self):
+        """What is not plain enough leaves a connection that nobody else gets, also when all is
+        plain again afterwards."""
+        for name, (request, answer, goes_on) in UNCLEAN.items():
+            for more in (False, True)[:1 + goes_on]:
+                with self.subTest(row=name, more=more):
+                    host = self.new_host()
+                    self.assert_own(self.visit(host, request, answer, more), host)
+
+    def test_clean(self):
+        """What is plain does not: the table above is not right for nothing."""
+        for name, (request, answer) in CLEAN.items():
+            with self.subTest(row=name):
+                host = self.new_host()
+                self.assert_reused(self.visit(host, request, answer), host)
+
+    def test_pieces(self):
+        """Requests and responses in pieces, and pipelined ones, are as clean as others."""
+        for name in ("request", "response", "pipelined"):
+            with self.subTest(row=name):
+                host, targets = self.new_host(), [self.new_target(), self.new_target()]
+                client = self.enter(host)
+                if name == "request":
+                    for byte in get(targets[0]):
+                        client.sock.sendall(bytes([byte]))
+                    targets.pop()
+                elif name == "response":
+                    self.origin.answers[targets[0]] = self.trickle
+                    client.sock.sendall(get(targets[0]))
+                    targets.pop()
+                else:
+                    client.sock.sendall(get(targets[0]) + get(targets[1]))
+                for target in targets:
+                    client.expect(target)
+                client.leave()
+                self.assert_reused(self.visit_of(targets[0]), host)
+
+    @staticmethod
+    def trickle(visit, request):
+        body = f"GET {request.target} ".encode()
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body):
+            visit.sock.sendall(bytes([byte]))
+
+    def test_left_in_the_middle(self):
+        """A client that leaves while something is under way takes the connection with it."""
+        half = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhalf"
+        silence = threading.Event()
+        self.addCleanup(silence.set)
+        rows = {
+            "request": (lambda target: get(target)[:-1], None, b""),
+            "first byte": (lambda target: b"G", None, b""),
+            "body": (lambda target: b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc" %
+                     target.encode(), None, b""),
+            "response": (get, half, half),
+            "chunks": (get, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+                       b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"),
+            "hints": (get, b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+            "no answer": (get, lambda visit, request: None, b""),
+            "one of two answers": (lambda target: get(target) + get("/silent"), None, b""),
+        }
+        self.origin.answers["/silent"] = lambda visit, request: None
+        for name, (request, answer, seen) in rows.items():
+            for how in ENDS:
+                with self.subTest(row=name, how=how):
+                    host, target = self.new_host(), self.new_target()
+                    client = self.enter(host)
+                    visit = self.visit_of(client.ask())
+                    if answer:
+                        self.origin.answers[target] = answer
+                    data = request(target)
+                    client.sock.sendall(data)
+                    wait_for("the request", lambda: visit.received.endswith(data))
+                    client.expect_bytes(seen)
+                    if name == "one of two answers":
+                        client.expect(target)
+                    client.leave(how)
+                    self.assert_own(visit, host)
+
+    def test_no_exchange(self):
+        """A connection over which nothing was asked is not kept."""
+        host = self.new_host()
+        self.enter(host).leave()
+        [visit] = [v for v in self.origin.visits if v.sni == host]
+        self.assert_own(visit, host)
+
+    def test_ended_or_spoken_on(self):
+        """A server that has ended, or says something nobody asked for, before the client leaves or
+        after."""
+        def notify(visit):
+            visits.send_close_notify(visit.sock)
+
+        def speak(visit):
+            visit.sock.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+        def half(visit):
+            socket.socket.shutdown(visit.sock, socket.SHUT_WR)
+
+        for action in (notify, speak, half):
+            with self.subTest(when="after", what=action.__name__):
+                host = self.new_host()
+                visit = self.pooled(host)
+                visit.order(action)
+                self.assertTrue(visit.ended.wait(harness.WAIT_S))
+                self.assert_own(visit, host)
+            with self.subTest(when="before", what=action.__name__):
+                host = self.new_host()
+                client = self.enter(host)
+                visit = self.visit_of(client.ask())
+                visit.order(action)
+                if action is speak:
+                    client.expect_bytes(b"HTTP/1.1 408 ")
+                else:
+                    self.assertEqual(client.rest()[0], b"")
+                client.leave()
+                self.assert_own(visit, host)
+
+
+class Keys(ReuseCase):
+    CONFIG = {**ReuseCase.CONFIG, "intercept": {"rules": [
+        rule("not read", "tunnel", sni=["tunnelled.origin.test"]),
+        rule("turned away", "refuse", sni=["refused.origin.test"])]}}
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.other = cls.new_origin()
+        cls.modern = cls.new_origin(alpn=("h2", "http/1.1"))
+
+    def test_others(self):
+        """Who wants anything else has a connection of its own; who wants the same, the first one."""
+        host, both = self.new_host(), ("h2", "http/1.1")
+        rsa = {"maximum": ssl.TLSVersion.TLSv1_2, "ciphers": "ECDHE-RSA-AES128-GCM-SHA256"}
+        # What the first has, and what is other at the next.
+        rows = {
+            "server name": ({}, {"sni": "other.origin.test"}),
+            "no server name": ({}, {"sni": ""}),
+            "a server name": ({"sni": ""}, {"sni": host}),
+            "port": ({}, {"origin": self.other}),
+            "no ALPN": ({}, {"alpn": ()}),
+            "ALPN": ({"alpn": ()}, {"alpn": ("http/1.1",)}),
+            "more ALPN": ({}, {"alpn": both}),
+            "ALPN's order": ({"alpn": ("http/1.1", "http/1.0")},
+                             {"alpn": ("http/1.0", "http/1.1")}),
+            "ALPN's borders": ({"alpn": ("http/1.1", "ab", "c")},
+                               {"alpn": ("http/1.1", "a", "bc")}),
+            "leaf": ({}, rsa),
+        }
+        for name, (first, other) in rows.items():
+            with self.subTest(other=name):
+                visit = self.pooled(host, **first)
+                with self.subTest(row="other"):
+                    client = self.enter(host, **{**first, **other})
+                    target = client.ask()
+                    self.assertNotIn(visit, self.origin.requests_for(target))
+                    client.leave()
+                self.assert_reused(visit, host, **first)
+                self.origin.close_connections()
+                self.other.close_connections()
+                for each in self.origin.visits + self.other.visits:
+                    self.assertTrue(each.ended.wait(harness.WAIT_S))
+
+    def test_target(self):
+        """The same server name and address, but another host was asked for."""
+        name, one, two = self.new_host(), self.new_host(), self.new_host()
+        visit = self.pooled(one, sni=name)
+        other = self.assert_own(visit, two, sni=name)
+        self.assertEqual(other.sni, name)
+        self.assert_reused(visit, one, sni=name)
+        self.assert_reused(other, two, sni=name)
+        self.assert_own(visit, "127.0.0.1", sni=name)
+
+    def test_choice_of_two(self):
+        """Of h2 and http/1.1 the server chose the latter."""
+        host, both = self.new_host(), ("h2", "http/1.1")
+        self.assert_reused(self.pooled(host, alpn=both), host, alpn=both)
+
+    def test_h2(self):
+        """HTTP/2 is nobody else's; HTTP/1.1 of the same server is shared beside it."""
+        host, both = self.new_host(), ("h2", "http/1.1")
+        for _ in range(3):
+            client = self.enter(host, self.modern, alpn=both)
+            self.assertEqual(client.sock.selected_alpn_protocol(), "h2")
+            h2 = h2_client.Client(client.sock, host)
+            stream = h2.request("/")
+            h2.read_until(lambda stream=stream: stream in h2.ended)
+            self.assertEqual(h2.statuses[stream], h2_client.STATUS_200)
+            client.leave()
+        self.assertEqual([visit.alpn for visit in self.modern.visits], ["h2"] * 3)
+        visit = self.pooled(host, origin=self.modern)
+        self.assertEqual(visit.alpn, "http/1.1")
+        self.assert_reused(visit, host, origin=self.modern)
+
+    def test_decided_otherwise(self):
+        """While something is kept for the target: who is not intercepted after all has a connection
+        of its own, or none."""
+        host = self.new_host()
+        visit = self.pooled(host)
+        with self.subTest(what="tunnelled"):
+            client = self.enter(host, sni="tunnelled.origin.test", ca=self.authority.certificate)
+            tunnelled = self.visit_of(client.ask())
+            self.assertIsNot(tunnelled, visit)
+            client.leave()
+            self.assertTrue(tunnelled.ended.wait(harness.WAIT_S))
+        with self.subTest(what="refused"):
+            count = len(self.origin.visits)
+            client = self.enter(host, sni="refused.origin.test")
+            self.assertEqual(self.get(client.sock, "/").status, 403)
+            client.leave()
+            self.assertEqual(len(self.origin.visits), count)
+        for data in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x00not TLS"):
+            with self.subTest(what="in clear", data=data):
+                sock = self.tunnel(f"{host}:{self.origin.port}")
+                sock.sendall(data)
+                self.assertEqual(origins.Reader(sock).exactly(len(data)), data)
+                sock.close()
+        self.assert_reused(visit, host)
+
+    def test_server_that_speaks_first(self):
+        """While something is kept for the target, a client that says nothing has a connection to it
+        after half a second, and gets what the server says."""
+        host = self.new_host()
+        visit = self.pooled(host)
+        with self.subTest(server="silent"):
+            count = self.origin.accepted
+            sock = self.tunnel(f"{host}:{self.origin.port}")
+            wait_for("a connection", lambda: self.origin.accepted > count)
+            tls = self.keep(harness.client_context(self.weir.ca, ["http/1.1"]).wrap_socket(
+                sock, server_hostname=host))
+            self.assertEqual(self.get(tls, "/late").status, 200)
+            self.assertEqual(self.origin.accepted, count + 1)
+            Client(self, self.weir, tls).leave()
+        with self.subTest(server="greets"):
+            self.addCleanup(setattr, self.origin, "greeting", b"")
+            self.origin.greeting = b"220 hello\r\n"
+            sock = self.tunnel(f"{host}:{self.origin.port}")
+            began = time.monotonic()
+            self.assertEqual(origins.Reader(sock).exactly(11), b"220 hello\r\n")
+            self.assertLess(time.monotonic() - began, 5)
+            sock.sendall(b"QUIT\r\n")
+            self.assertEqual(origins.Reader(sock).exactly(6), b"QUIT\r\n")
+            sock.close()
+            self.origin.greeting = b""
+        self.assert_reused(visit, host)
+
+
+class Requests(ReuseCase):
+    """What the first request must be to go over a connection that was another's."""
+
+    def keep_one(self):
+        self.host = self.new_host()
+        self.kept = self.pooled(self.host)
+        self.before = self.kept.received
+        return self.enter(self.host)
+
+    def own_visit(self):
+        """That of the client that did not fit."""
+        return wait_for("a connection of its own", lambda: next(
+            (v for v in self.origin.visits if v.sni == self.host and v is not self.kept), None))
+
+    def assert_untouched(self, sent):
+        """The client's bytes, all of them and no more, came over its own connection; the one kept
+        knows nothing of them and serves the next, who comes before the client has left."""
+        own = self.own_visit()
+        self.assertEqual(own.received, sent)
+        self.assertEqual(self.kept.received, self.before)
+        self.assert_reused(self.kept, self.host)
+
+    def test_not_fitting(self):
+        rows = {
+            "POST": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+            "POST of nothing": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+            "PATCH": b"PATCH %s HTTP/1.1\r\nHost: a\r\n\r\n",
+            "unknown method": b"FETCH %s HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET with a body": b"GET %s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+            "chunked PUT": b"PUT %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           b"3\r\nabc\r\n0\r\n\r\n",
+            "NTLM": with_fields(b"Authorization: NTLM TlRMTVNTUAAB\r\n"),
+            "Negotiate": with_fields(b"Authorization: negotiate YII=\r\n"),
+            "an empty line behind": GET + b"\r\n",
+            "an empty line before": b"\r\n" + GET,
+            "HTTP/1.0": b"GET %s HTTP/1.0\r\nHost: a\r\n\r\n",
+            "a field that is wrong": with_fields(b"Broken : a\r\n"),
+            "bare line ends": b"GET %s HTTP/1.1\nHost: a\r\n\r\n",
+        }
+        for name, request in rows.items():
+            with self.subTest(row=name):
+                client = self.keep_one()
+                target = self.new_target()
+                self.origin.answers[target] = OK
+                request = request.replace(b"%s", target.encode())
+                client.sock.sendall(request)
+                if name == "bare line ends":  # to this origin no request line
+                    self.assertTrue(wait_for("the bytes", lambda: self.own_visit().received))
+                else:
+                    client.expect_bytes(OK)
+                self.assert_untouched(request)
+                self.assertIsNone(client.leave().server_reused)
+
+    def test_fitting(self):
+        """What may be sent twice goes over the connection that is there, and arrives as it was."""
+        rows = {name: b"%b %%s HTTP/1.1\r\nHost: a\r\n\r\n" % name.encode()
+                for name in ("HEAD", "OPTIONS", "PUT", "DELETE", "TRACE")}
+        rows |= {
+            "odd but right": b"GET %s HTTP/1.1\r\nhOsT:a\r\nX-Odd: \t \xe4\r\nEmpty:\r\n\r\n",
+            "Basic": with_fields(b"Authorization: Basic bmVnb3RpYXRlOm50bG0=\r\n"),
+            "its last": with_fields(b"Connection: close\r\n"),
+            "many fields": with_fields(b"".join(b"X-%d: %s\r\n" % (i, b"x" * 90)
+                                                for i in range(100))),
+        }
+        for name, request in rows.items():
+            with self.subTest(row=name):
+                client = self.keep_one()
+                target = self.new_target()
+                request = request.replace(b"%s", target.encode())
+                client.sock.sendall(request)
+                method = request.split(b" ")[0].decode()
+                client.expect(target, method)
+                self.assertEqual(self.kept.received, self.before + request)
+                self.assertIs(client.leave().server_reused, True)
+
+    def test_in_pieces(self):
+        """A head that comes byte by byte, without pause; then another request, with a body."""
+        client = self.keep_one()
+        target = self.new_target()
+        request = get(target)
+        for byte in request:
+            client.sock.sendall(bytes([byte]))
+        client.expect(target)
+        self.assertEqual(self.kept.received, self.before + request)
+        client.ask(method="POST", body=b"abc")
+        self.assertEqual(len(self.kept.requests), 3)
+        client.leave()
+        self.assert_own(self.kept, self.host)
+
+    def test_long_head(self):
+        """Longer than any buffer: it arrives as it was, over whichever connection."""
+        for size in (20_000, 60_000):
+            with self.subTest(size=size):
+                client = self.keep_one()
+                target = self.new_target()
+                request = get(target, f"X-Long: {'x' * size}\r\n")
+                client.sock.sendall(request)
+                client.expect(target)
+                self.assertTrue(self.visit_of(target).received.endswith(request))
+                client.leave()
+
+    def test_pipelined(self):
+        """Two requests at once."""
+        client = self.keep_one()
+        targets = [self.new_target(), self.new_target()]
+        sent = get(targets[0]) + get(targets[1])
+        client.sock.sendall(sent)
+        for target in targets:
+            client.expect(target)
+        self.assert_untouched(sent)
+
+    def test_upgrade(self):
+        """What comes behind a change of protocol goes both ways."""
+        client = self.keep_one()
+        target = self.new_target()
+        switching = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                     b"Upgrade: any\r\n\r\n")
+        self.origin.answers[target] = switching
+        sent = get(target, "Connection: Upgrade\r\nUpgrade: any\r\n")
+        client.sock.sendall(sent)
+        client.expect_bytes(switching)
+        for data in (b"\x00any\r\n\r\n", b"\xff" * 100_000):
+            client.sock.sendall(data)
+            client.expect_bytes(data)
+            sent += data
+        self.assert_untouched(sent)
+
+    def test_not_http(self):
+        """Bytes of another protocol arrive as they are."""
+        for data in (b"HELO origin\r\n", b"\x16\x03\x01\x00\x05hello", b"\x00\x00\x00\x00"):
+            with self.subTest(data=data):
+                client = self.keep_one()
+                client.sock.sendall(data)
+                client.expect_bytes(data)
+                self.assert_untouched(data)
+
+    def test_a_pause(self):
+        """The beginning of a head, and then nothing: after half a second it is on its way."""
+        for part in (b"G", b"GET "):
+            with self.subTest(part=part):
+                client = self.keep_one()
+                target = self.new_target()
+                request = get(target)
+                client.sock.sendall(part)
+                own = self.own_visit()
+                wait_for("the beginning", lambda own=own, part=part: own.received == part)
+                client.sock.sendall(request[len(part):])
+                client.expect(target)
+                self.assert_untouched(request)
+
+    def test_left_unasked(self):
+        """A client that leaves in the middle of its head: the server gets nothing whole of it, and
+        the connection that was kept is there for the next."""
+        for how in ENDS:
+            with self.subTest(how=how):
+                client = self.keep_one()
+                client.sock.sendall(get("/never")[:-2])
+                client.leave(how)
+                self.assertEqual(self.kept.received, self.before)
+                self.assertEqual(self.origin.requests_for("/never"), [])
+                self.assert_reused(self.kept, self.host)
+
+
+class Ends(ReuseCase):
+    """Servers that end connections while nobody uses them, or just when somebody does."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.leaving = [cls.new_origin() for _ in ENDS]
+        cls.changed = cls.new_origin()
+        cls.upgraded = cls.new_origin()
+
+    def ends_at(self, target, how, times=1, after=b"", origin=None):
+        """The origin ends the connection when `target` is asked for, after these bytes."""
+        left = [times]
+
+        def answer(visit, request):
+            if left[0] == 0:
+                return visits.Origin.reply(visit, request)
+            left[0] -= 1
+            if after:
+                visit.sock.sendall(after)
+            return how
+        (origin or self.origin).answers[target] = answer
+
+    def test_sent_again(self):
+        """No answer on a connection that was taken over: the request comes once more, over a new
+        one, as it was, and that one is kept."""
+        for how in ENDS:
+            with self.subTest(how=how):
+                host, target = self.new_host(), self.new_target()
+                visit = self.pooled(host)
+                self.ends_at(target, how)
+                client = self.enter(host)
+                client.ask(target)
+                first, second = self.origin.requests_for(target)
+                self.assertIs(first, visit)
+                self.assertEqual(second.received, get(target))
+                more = client.ask()
+                client.leave()
+                self.assertIs(self.visit_of(more), second)
+                self.assert_reused(second, host)
+
+    def test_sent_again_once(self):
+        """A server that never answers is asked twice, and its client sees what it would have seen
+        without all this."""
+        for how in ENDS:
+            with self.subTest(how=how):
+                host, target, alone = self.new_host(), self.new_target(), self.new_target()
+                self.ends_at(alone, how, times=9)
+                self.ends_at(target, how, times=9)
+                client = self.enter(host)
+                client.sock.sendall(get(alone))
+                expected = client.rest()
+                client.leave()
+                self.assertEqual(len(self.origin.requests_for(alone)), 1)
+                self.pooled(host)
+                client = self.enter(host)
+                client.sock.sendall(get(target))
+                self.assertEqual(client.rest(), expected)
+                client.leave()
+                self.assertEqual(len(self.origin.requests_for(target)), 2)
+
+    def test_not_sent_again(self):
+        """An answer that had begun, a request that is not the first, or that may not come twice."""
+        for how in ENDS:
+            for begun in (b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"):
+                with self.subTest(how=how, begun=begun):
+                    host, target = self.new_host(), self.new_target()
+                    visit = self.pooled(host)
+                    self.ends_at(target, how, after=begun)
+                    client = self.enter(host)
+                    client.sock.sendall(get(target))
+                    if how != "reset":  # else it may overtake the bytes
+                        client.expect_bytes(begun)
+                    self.assertLessEqual(len(client.rest()[0]), len(begun))
+                    client.leave()
+                    self.assertIs(self.visit_of(target), visit)
+            for name, request in (
+                    ("second", get("%s")), ("POST", b"POST %s HTTP/1.1\r\nHost: a\r\n"
+                                            b"Content-Length: 1\r\n\r\na")):
+                with self.subTest(how=how, request=name):
+                    host, target = self.new_host(), self.new_target()
+                    self.pooled(host)
+                    self.ends_at(target, how)
+                    client = self.enter(host)
+                    if name == "second":
+                        client.ask()
+                    client.sock.sendall(request.replace(b"%s", target.encode()))
+                    self.assertEqual(client.rest()[0], b"")
+                    client.leave()
+                    self.assertEqual(len(self.origin.requests_for(target)), 1)
+
+    def test_ended_while_idle(self):
+        """It has ended, and weir knows or is about to learn: the next client is served."""
+        for how in ENDS:
+            with self.subTest(how=how, when="before"):
+                host = self.new_host()
+                visit = self.pooled(host)
+                visit.order(lambda _, how=how: how)
+                self.assertTrue(visit.ended.wait(harness.WAIT_S))
+                self.assert_own(visit, host)
+            with self.subTest(how=how, when="just now"):
+                for _ in range(8):
+                    host = self.new_host()
+                    visit = self.pooled(host)
+                    visit.order(lambda _, how=how: how)
+                    client = self.enter(host)
+                    client.ask()
+                    client.leave()
+
+    def test_ended_at_once(self):
+        """A server that ends every connection behind its answer, and says nothing of that."""
+        self.addCleanup(setattr, self.origin, "after", self.origin.after)
+        for how in ENDS:
+            with self.subTest(how=how):
+                self.origin.after = lambda how=how: how
+                host = self.new_host()
+                for _ in range(8):
+                    client = self.enter(host)
+                    client.ask()
+                    client.leave("fin")
+
+    def test_ended_after_a_while(self):
+        """A server that ends connections 30 ms after its last answer, and clients that come about
+        then."""
+        self.addCleanup(setattr, self.origin, "idle_s", None)
+        self.origin.idle_s = 0.03
+        chance = random.Random(1)
+        host = self.new_host()
+        for _ in range(20):
+            client = self.enter(host)
+            client.ask()
+            client.leave()
+            time.sleep(chance.uniform(0, 0.06))  # the load
+
+    def test_ended_before_the_request(self):
+        """Between the handshake of the client that took it over and its first request."""
+        for how in ENDS:
+            for method, body in (("GET", b""), ("POST", b"abc")):
+                with self.subTest(how=how, method=method, wait=True):
+                    host = self.new_host()
+                    visit = self.pooled(host)
+                    client = self.enter(host)
+                    visit.order(lambda _, how=how: how)
+                    own = wait_for("a new connection", lambda host=host, visit=visit: next(
+                        (v for v in self.origin.visits if v.sni == host and v is not visit), None))
+                    self.assertIs(self.visit_of(client.ask(method=method, body=body)), own)
+                    client.leave()
+                with self.subTest(how=how, method=method, wait=False):
+                    host = self.new_host()
+                    visit = self.pooled(host)
+                    client = self.enter(host)
+                    visit.order(lambda _, how=how: how)
+                    client.ask(method=method, body=body)
+                    client.leave()
+
+    def test_server_gone(self):
+        """Nobody is there any more when the request is to be sent again."""
+        for how, server in zip(ENDS, self.leaving):
+            with self.subTest(how=how):
+                host = self.new_host()
+                self.pooled(host, origin=server)
+                self.ends_at("/gone", how, origin=server)
+                client = self.enter(host, origin=server)
+                server.stop_listening()
+                answer = self.get(client.sock, "/gone")
+                self.assertEqual(answer.status, 502)
+                self.assertIn("error=connection_refused", answer.get("proxy-status"))
+                self.assertIn(b"<html", answer.body.lower())
+                self.assertEqual(len(server.requests_for("/gone")), 1)
+                client.leave()
+
+    def test_server_changed(self):
+        """Somebody else is there when the request is to be sent again: he does not get it."""
+        server, host = self.changed, self.new_host()
+        self.pooled(host, origin=server)
+        self.ends_at("/secret", "fin", origin=server)
+        client = self.enter(host, origin=server)
+        server.tls_context = server.told(origins.server_context(
+            certs.self_signed(self.folder, "impostor", [host])))
+        answer = self.get(client.sock, "/secret")
+        self.assertEqual(answer.status, 502)
+        self.assertIn("error=tls_certificate_error", answer.get("proxy-status"))
+        self.assertEqual(len(server.requests_for("/secret")), 1)
+        self.assertGreater(server.accepted, 1)
+
+    def test_protocol_changed(self):
+        """The server speaks HTTP/2 when the request is to be sent again, to a client that was
+        promised HTTP/1.1: it gets its answer, or is told; HTTP/2 does not get HTTP/1.1."""
+        server, host, both = self.upgraded, self.new_host(), ("h2", "http/1.1")
+        self.pooled(host, origin=server, alpn=both)
+        self.ends_at("/again", "fin", origin=server)
+        client = self.enter(host, origin=server, alpn=both)
+        self.assertEqual(client.sock.selected_alpn_protocol(), "http/1.1")
+        server.tls_context = server.told(origins.server_context(self.certificate, both))
+        self.assertIn(self.get(client.sock, "/again").status, (200, 502))
+        for visit in server.visits:
+            if visit.alpn == "h2":
+                self.assertEqual(visit.received, b"")
+        self.assertGreater(server.accepted, 1)
+
+
+class Limits(ReuseCase):
+    """Settings, reloads and the end: each has a weir of its own."""
+
+    START_WEIR = False
+
+    def start(self, **upstream):
+        weir = self.new_weir(self._testMethodName, {
+            **self.CONFIG, "upstream": upstream, "drain": {"grace": "20s"}})
+        self.addCleanup(weir.kill)
+        self.weir = weir.start()
+        self.addCleanup(setattr, self, "weir", None)
+
+    def test_none_kept(self):
+        """upstream.idle_connections: 0."""
+        self.start(idle_connections=0)
+        host = self.new_host()
+        visit = self.pooled(host)
+        self.assertTrue(visit.ended.wait(harness.WAIT_S))
+        self.assert_own(visit, host)
+        self.weir.stop()
+
+    def test_two_kept(self):
+        """upstream.idle_connections: 2: the one that has waited longest makes room."""
+        self.start(idle_connections=2)
+        hosts = [self.new_host() for _ in range(3)]
+        first, *others = [self.pooled(host) for host in hosts]
+        self.assertTrue(first.ended.wait(harness.WAIT_S))
+        self.assertEqual(first.end, "close_notify")
+        for host, visit in zip(hosts[1:], others):
+            self.assert_reused(visit, host)
+        self.weir.stop()
+
+    def test_timeout(self):
+        """upstream.idle_timeout: so long, counted from the last use, and no longer."""
+        self.start(idle_timeout="1s")
+        host = self.new_host()
+        visit = self.pooled(host)
+        self.assert_reused(visit, host)
+        since = time.monotonic()
+        self.assertTrue(visit.ended.wait(harness.WAIT_S))
+        self.assertTrue(0.7 < time.monotonic() - since < 3, time.monotonic() - since)
+        self.assertEqual(visit.end, "close_notify")
+        self.assert_own(visit, host)
+        self.weir.stop()
+
+    def test_reload(self):
+        """SIGHUP ends the idle ones; one that was in use then is not kept either."""
+        self.start()
+        idle, used = self.new_host(), self.new_host()
+        visit = self.pooled(idle)
+        client = self.enter(used)
+        client.ask()
+        self.weir.signal(signal.SIGHUP)
+        self.assertTrue(visit.ended.wait(harness.WAIT_S))
+        self.assertEqual(visit.end, "close_notify")
+        other = self.visit_of(client.ask())
+        client.leave()
+        self.assert_own(other, used)
+        self.assertTrue(other.ended.wait(harness.WAIT_S))
+        self.assert_reused(self.assert_own(visit, idle), idle)
+        self.weir.stop()
+
+    def test_taken_before_a_reload(self):
+        """SIGHUP between the handshake and the first request: the client is served."""
+        for method, body in (("GET", b""), ("POST", b"abc")):
+            with self.subTest(method=method):
+                if not self.weir:
+                    self.start()
+                count = self.weir.stderr().count("configuration reloaded")
+                host = self.new_host()
+                visit = self.pooled(host)
+                client = self.enter(host)
+                self.weir.signal(signal.SIGHUP)
+                wait_for("the reload", lambda count=count: self.weir.stderr().count(
+                    "configuration reloaded") > count)
+                client.ask(method=method, body=body)
+                client.leave()
+                self.assertTrue(visit.ended.wait(harness.WAIT_S))
+                self.assert_own(visit, host)
+        self.weir.stop()
+
+    def test_end(self):
+        """SIGTERM while connections idle, are in use and were just taken over: the idle ones end
+        with TLS's own end, the others serve on, and nothing holds weir up."""
+        self.start()
+        hosts = [self.new_host() for _ in range(3)]
+        idle, _, taken = [self.pooled(host) for host in hosts]
+        self.assertIsNone(idle.end)
+        client, waiting = self.enter(hosts[1]), self.enter(hosts[2])
+        client.ask()
+        began = time.monotonic()
+        self.weir.signal(signal.SIGTERM)
+        self.assertTrue(idle.ended.wait(harness.WAIT_S))
+        self.assertEqual(idle.end, "close_notify")
+        waiting.sock.sendall(get("/last"))
+        answer = harness.read_answer(waiting.reader)
+        self.assertEqual((answer.status, answer.body), (200, b"GET /last "))
+        for each in (client, waiting):
+            each.leave()
+        self.assertTrue(taken.ended.wait(harness.WAIT_S))
+        self.weir.stop()
+        self.assertLess(time.monotonic() - began, 10)
+
+
+class Told(ReuseCase):
+    """detect.header in what goes over connections that were another's."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        context = harness.client_context(None, ["http/1.1"])
+        signature = test_verdicts.signature_of(test_verdicts.facts(context)["request_fingerprint"])
+        database = test_verdicts.write_database(
+            os.path.join(cls.folder, "database"),
+            [f"{test_verdicts.ANY_FIREFOX}|{signature}|:0:0|2026-11-22",
+             f"{test_verdicts.ANY_CHROME}|303:1,2,3:*:*:*:*:*|:0:0|2026-11-22"])
+        cls.CONFIG = {**ReuseCase.CONFIG,
+                      "detect": {"databases": [database], "header": "Weir-Verdict"},
+                      "intercept": {"rules": [rule("no interception", "refuse",
+                                                   verdict=["intercepted"],
+                                                   host=["guarded.origin.test"])]}}
+
+    FIREFOX = f"User-Agent: {test_verdicts.FIREFOX}\r\n"
+    CHROME = f"User-Agent: {test_verdicts.CHROME}\r\n"
+
+    def check_told(self, request, agent, verdict):
+        """It has the field, once, and is else as it was sent."""
+        lines = request.head.decode().split("\r\n")
+        found = [line for line in lines if line.lower().startswith("weir-verdict:")]
+        self.assertEqual(len(found), 1, lines)
+        self.assertTrue(found[0].partition(":")[2].strip().startswith(verdict), found)
+        lines.remove(found[0])
+        self.assertEqual("\r\n".join(lines) + "\r\n\r\n", get(request.target, agent).decode())
+
+    def test_field(self):
+        """Each request tells of its own client, whoever opened the connection."""
+        host = self.new_host()
+        for agent, verdict in ((self.FIREFOX, "genuine"), (self.CHROME, "intercepted"),
+                               (self.FIREFOX, "genuine")):
+            client = self.enter(host)
+            for _ in range(2):
+                client.ask(fields=agent)
+                visit = self.origin.visits[-1]
+                self.check_told(visit.requests[-1], agent, verdict)
+            client.leave()
+        self.assertEqual(len(visit.requests), 6)
+
+    def test_field_sent_again(self):
+        """The request that is sent twice has it twice."""
+        host, target = self.new_host(), self.new_target()
+        seen = []
+
+        def ends_once(visit, request):
+            seen.append(request)
+            return "fin" if len(seen) == 1 else visits.Origin.reply(visit, request)
+        self.origin.answers[target] = ends_once
+        self.pooled(host)
+        client = self.enter(host)
+        client.ask(target, fields=self.CHROME)
+        self.assertEqual(len(seen), 2)
+        for request in seen:
+            self.check_told(request, self.CHROME, "intercepted")
+        self.assertEqual(seen[0].head, seen[1].head)
+        client.ask(fields=self.CHROME)
+        self.check_told(self.origin.visits[-1].requests[-1], self.CHROME, "intercepted")
+
+    def test_forged(self):
+        """Who sends the field itself is refused on such a connection, too: the server sees nothing."""
+        host = self.new_host()
+        visit = self.pooled(host)
+        before = visit.received
+        client = self.enter(host)
+        client.sock.sendall(get("/forged", "Weir-Verdict: genuine\r\n"))
+        self.assertRegex(client.rest()[0], b"^(HTTP/1.1 4|$)")
+        self.assertEqual(visit.received, before)
+        self.assertEqual(self.origin.requests_for("/forged"), [])
+
+    def test_refused(self):
+        """A rule that asks for what only the first request shows: nothing of it reaches the server,
+        and the next client is served."""
+        host = "guarded.origin.test"
+        first = self.enter(host)
+        visit = self.visit_of(first.ask(fields=self.FIREFOX))
+        first.leave()
+        before = visit.received
+        client = self.enter(host)
+        client.sock.sendall(get("/refused", self.CHROME))
+        answer = harness.read_answer(client.reader)
+        self.assertEqual(answer.status, 403)
+        self.assertIn(b"refuses", answer.body)
+        record = client.leave()
+        self.assertEqual((record.decision, record.rule), ("refuse", "no interception"))
+        self.assertEqual(visit.received, before)
+        self.assertEqual(self.origin.requests_for("/refused"), [])
+        last = self.enter(host)
+        self.visit_of(last.ask(fields=self.FIREFOX))
+
+
+class ToldProxy(proxies.HttpProxy):
+    """One that has a PROXY protocol header before everything else."""
+
+    def __init__(self):
+        self.headers = []
+        super().__init__()
+
+    def _begin(self, sock):
+        header = b""
+        while not header.endswith(b"\r\n"):
+            header += sock.recv(1)
+        self.headers.append(header)
+        return super()._begin(sock)
+
+
+class Ways(ReuseCase):
+    """The same server by different ways: each way has its own. Which way, the client's address
+    decides."""
+
+    BY = {"127.0.0.2": "clear", "127.0.0.3": "tls", "127.0.0.4": "socks", "127.0.0.5": "told"}
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.clear = proxies.HttpProxy()
+        cls.tls_proxy = proxies.HttpProxy(origins.server_context(
+            cls.authority.issue("proxy", ["proxy.test"])))
+        cls.socks = proxies.SocksProxy()
+        cls.told = ToldProxy()
+        cls.proxy = {"clear": cls.clear, "tls": cls.tls_proxy, "socks": cls.socks, "told": cls.told}
+        for server in cls.proxy.values():
+            cls.addClassCleanup(server.close)
+        schemes = {"tls": "https", "socks": "socks5"}
+        rows = [{"name": name, "url": f"{schemes.get(name, 'http')}://proxy.test:{server.port}"}
+                for name, server in cls.proxy.items()]
+        rows[-1]["send_proxy_protocol"] = "v1"
+        cls.CONFIG = {
+            **ReuseCase.CONFIG, "upstream": {"proxies": rows},
+            "intercept": {"rules": [rule(name, "intercept", client=[source], via=[name])
+                                    for source, name in cls.BY.items()]}}
+
+    def test_ways(self):
+        """Behind a proxy it is shared, but not with who comes by another way, or directly."""
+        host = self.new_host()
+        shared = {None: "direct", **{s: n for s, n in self.BY.items() if n != "told"}}
+        found = {}
+        for self.source, name in shared.items():
+            with self.subTest(way=name):
+                visit = self.pooled(host)
+                self.assertNotIn(visit, found.values())
+                found[name] = visit
+                client = self.enter(host)
+                self.assertIs(self.visit_of(client.ask()), visit)
+                record = client.leave()
+                self.assertIs(record.server_reused, True)
+                self.assertEqual(record.upstream, None if name == "direct" else name)
+                if name != "direct":
+                    self.assertEqual(len(self.proxy[name].targets), 1)
+                    self.assertEqual(record.dialled, f"127.0.0.1:{self.proxy[name].port}")
+        for self.source, name in shared.items():
+            with self.subTest(way=name, again=True):
+                self.assert_reused(found[name], host)
+
+    def test_proxy_ends(self):
+        """A proxy that ends a connection that idles, or takes the request with it."""
+        for self.source, name in list(self.BY.items())[:3]:
+            with self.subTest(way=name):
+                host, target = self.new_host(), self.new_target()
+                visit = self.pooled(host)
+                self.proxy[name].close_connections()
+                self.assertTrue(visit.ended.wait(harness.WAIT_S))
+                visit = self.assert_own(visit, host)
+                times = []
+
+                def ends_once(visit, request, times=times):
+                    times.append(1)
+                    return "fin" if len(times) == 1 else visits.Origin.reply(visit, request)
+                self.origin.answers[target] = ends_once
+                client = self.enter(host)
+                client.ask(target)
+                self.assertIs(self.origin.requests_for(target)[0], visit)
+                self.assertEqual(len(times), 2)
+                client.leave()
+
+    def test_told_proxy(self):
+        """A connection that told the proxy who its client is serves nobody else."""
+        self.source, host = "127.0.0.5", self.new_host()
+        for count in range(1, 4):
+            client = self.enter(host)
+            port = client.address.rpartition(":")[2]
+            self.assertEqual(len(self.visit_of(client.ask()).requests), 1)
+            self.assertEqual(len(self.told.headers), count)
+            self.assertIn(f"PROXY TCP4 127.0.0.5 127.0.0.1 {port} ".encode(),
+                          self.told.headers[-1])
+            self.assertIsNone(client.leave().server_reused)
+
+
+class ToldServer(ReuseCase):
+    CONFIG = {**ReuseCase.CONFIG, "listeners": [{"send_proxy_protocol": "v1"}]}
+
+    def test_never(self):
+        """A connection that told the server who its client is serves nobody else."""
+        host = self.new_host()
+        for _ in range(3):
+            client = self.enter(host)
+            port = client.address.rpartition(":")[2]
+            visit = self.visit_of(client.ask())
+            self.assertIn(f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} ".encode(), visit.header)
+            self.assertEqual(len(visit.requests), 1)
+            self.assertIsNone(client.leave().server_reused)
+
+
+class Storm(ReuseCase):
+    ONE_AFTER_THE_OTHER = 50
+    AT_ONCE = 20
+
+    def visit_once(self, host, chance):
+        """A client of any kind: each answer is its own, or it raises."""
+        client = self.enter(host)
+        kind = chance.choice(("GET", "GET", "GET", "POST", "twice", "pipelined", "abort", "nothing"))
+        body = bytes(chance.randrange(256) for _ in range(chance.choice((1, 1000))))
+        if kind == "GET":
+            client.ask()
+        elif kind == "POST":
+            client.ask(method="POST", body=body)
+        elif kind == "twice":
+            client.ask()
+            client.ask(method=chance.choice(("GET", "POST", "HEAD")))
+        elif kind == "pipelined":
+            targets = [self.new_target(), self.new_target()]
+            client.sock.sendall(b"".join(get(target) for target in targets))
+            for target in targets:
+                client.expect(target)
+        elif kind == "abort":
+            data = get(self.new_target())
+            client.sock.sendall(data[:chance.randrange(1, len(data) + 1)])
+        visits.close(client.sock, chance.choice(ENDS))
+        return client
+
+    def new_target(self):
+        with self.lock:
+            return super().new_target()
+
+    def storm(self, host, seed):
+        chance = random.Random(seed)
+        for _ in range(self.ONE_AFTER_THE_OTHER):
+            self.visit_once(host, chance)
+        errors = []
+
+        def run(number):
+            try:
+                self.visit_once(host, random.Random(f"{seed} {number}"))
+            except Exception as error:  # any is a failure, in whichever thread
+                errors.append(repr(error))
+        threads = [threading.Thread(target=run, args=(n,)) for n in range(self.AT_ONCE)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(errors, [])
+
+    def setUp(self):
+        super().setUp()
+        self.lock = threading.Lock()
+
+    def test_own_answers(self):
+        """Clients of all kinds, one behind the other and at once: nobody gets another's bytes."""
+        host, clients = self.new_host(), self.ONE_AFTER_THE_OTHER + self.AT_ONCE
+        with self.subTest(seed=1):
+            self.storm(host, 1)
+            wait_for("all sessions to end", lambda: sum(
+                1 for r in self.weir.records() if r.kind == "tunnel") >= clients)
+            reused = [r for r in self.weir.records() if r.kind == "tunnel" and r.server_reused]
+            self.assertGreater(len(reused), clients // 5)
+            self.assertLess(self.origin.accepted, clients)
+
+    def test_own_answers_of_a_rude_server(self):
+        """The same with a server that ends every fifth connection behind its answer. Requests that
+        follow on the same connection may find it ended; first ones may not."""
+        chance = random.Random(2)
+        self.addCleanup(setattr, self.origin, "after", self.origin.after)
+        self.origin.after = lambda: chance.choice((*ENDS, *[None] * 12))
+        host = self.new_host()
+        for number in range(self.ONE_AFTER_THE_OTHER):
+            with self.subTest(client=number):
+                client = self.enter(host)
+                client.ask(method=chance.choice(("GET", "GET", "HEAD", "POST")))
+                visits.close(client.sock, chance.choice(ENDS))
+
+
+if __name__ == "__main__":
+    harness.main()
