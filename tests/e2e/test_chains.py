@@ -26,6 +26,7 @@ class ChainsCase(harness.WeirCase):
     clear.origin.test is intercepted through the proxy `clear`, t-clear.origin.test tunnelled."""
 
     LIMITS = {"connect_timeout": "2s", "handshake_timeout": "2s"}
+    UPSTREAM = {}
 
     @classmethod
     def prepare(cls):
@@ -48,6 +49,7 @@ class ChainsCase(harness.WeirCase):
             "intercept": {"rules": cls.rules()},
             "limits": cls.LIMITS,
         }
+        cls.CONFIG["upstream"].update(cls.UPSTREAM)
 
     @classmethod
     def proxy_row(cls, kind, **more):
@@ -237,7 +239,9 @@ class Through(ChainsCase):
 
 
 class Faults(ChainsCase):
-    """Lists of two: the first of them fails."""
+    """Lists of two: the first of them fails. Nothing is kept: each visit tries them."""
+
+    UPSTREAM = {"idle_connections": 0}
 
     @classmethod
     def rules(cls):

@@ -24,8 +24,11 @@ class Idle(harness.WeirCase):
     """Each test has a weir of its own: what one has kept for reuse would hide the next one's growth."""
 
     START_WEIR = False
-    CONFIG = {"intercept": {"rules": [
-        harness.rule("passed by", "tunnel", host=["tunnel.origin.test"])]}}
+    CONFIG = {
+        "intercept": {"rules": [
+            harness.rule("passed by", "tunnel", host=["tunnel.origin.test"])]},
+        "upstream": {"idle_connections": 0},  # each has its own server connection, and takes it along
+    }
 
     @classmethod
     def prepare(cls):
