@@ -83,6 +83,7 @@ bool reuse_take(struct session *s)
         take_confirmed(s, (struct idle_key){span_make(talk->visit, sizeof(talk->visit)), hash});
     if (!s->server) {
         s->upstream = NULL;
+        talk->visit_known = false; /* it may be dialled another way */
         return false;
     }
     talk->dialled = s->server->peer;
@@ -141,6 +142,7 @@ static enum step dial_own(struct session *s)
 
     talk->wants_own = true;
     talk->was_recalled = true;
+    talk->visit_known = false;
     talk->first_scan = (struct h1_scan){0};
     s->upstream = NULL;
     s->tls->was_taken = false;
@@ -262,6 +264,7 @@ enum step reuse_timed_out(struct session *s)
 
 static enum step send_again(struct session *s)
 {
+    s->worker->stats.sent_again++;
     pipe_fini(&s->up);
     pipe_fini(&s->down);
     reading_forget(s);

@@ -175,13 +175,13 @@ static void tell_totals(const struct session_worker *w)
 
     log_write(LOG_DEBUG,
               "worker=%u ended: sessions=%" PRIu64 " requests=%" PRIu64 " dialled=%" PRIu64
-              " taken_over=%" PRIu64 " enters=%" PRIu64 " submitted=%" PRIu64 " completed=%" PRIu64
-              " received=%" PRIu64 " sent=%" PRIu64 " spliced=%" PRIu64 " copied_out=%" PRIu64
-              " without_buffer=%" PRIu64 " received_privately=%" PRIu64,
+              " taken_over=%" PRIu64 " sent_again=%" PRIu64 " enters=%" PRIu64 " submitted=%" PRIu64
+              " completed=%" PRIu64 " received=%" PRIu64 " sent=%" PRIu64 " spliced=%" PRIu64
+              " copied_out=%" PRIu64 " without_buffer=%" PRIu64 " received_privately=%" PRIu64,
               w->engine.index, w->stats.sessions, w->stats.requests, engine->dialled,
-              w->stats.taken_over, ring->enters, ring->sqes, ring->cqes, ring->recv_bytes,
-              ring->send_bytes, engine->spliced_bytes, engine->parked_bytes, engine->starved,
-              engine->private_receives);
+              w->stats.taken_over, w->stats.sent_again, ring->enters, ring->sqes, ring->cqes,
+              ring->recv_bytes, ring->send_bytes, engine->spliced_bytes, engine->parked_bytes,
+              engine->starved, engine->private_receives);
 }
 
 bool session_worker_fini(struct session_worker *w)

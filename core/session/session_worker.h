@@ -35,7 +35,8 @@ struct session_shared {
 struct session_stats {
     uint64_t sessions;
     uint64_t requests;
-    uint64_t taken_over; /* connections to servers, from one client to the next */
+    uint64_t taken_over; /* connections to servers, from one client by the next */
+    uint64_t sent_again; /* requests, since such a connection ended without an answer */
     uint64_t closed[CLOSE_REASON_COUNT];
 };
 

@@ -768,6 +768,8 @@ static void count_run(struct world *world, struct world_result *result)
     result->heap_failures += sim_heap_failures();
     result->sessions += w->stats.sessions;
     result->requests += w->stats.requests;
+    result->taken_over += w->stats.taken_over;
+    result->sent_again += w->stats.sent_again;
     result->log_lines += world->log_lines;
     result->spliced_bytes += w->engine.stats.spliced_bytes;
     result->parked_bytes += w->engine.stats.parked_bytes;

@@ -222,6 +222,8 @@ struct world_result {
     uint64_t private_receives;
     uint64_t accept_pauses;
     uint64_t recalls;
+    uint64_t taken_over;
+    uint64_t sent_again;
     uint64_t server_resumptions;
     uint64_t client_resumptions;
     uint64_t leaf_hits;

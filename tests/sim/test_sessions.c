@@ -145,6 +145,8 @@ static void report(const struct world_result *r)
            (unsigned long long)r->leaf_hits, (unsigned long long)r->recalls,
            (unsigned long long)r->server_resumptions, (unsigned long long)r->client_resumptions,
            (unsigned long long)(r->virtual_ns / 1000000000u));
+    printf("server connections taken over %llu, requests sent again %llu\n",
+           (unsigned long long)r->taken_over, (unsigned long long)r->sent_again);
     for (int i = 1; i < CLOSE_REASON_COUNT; i++) {
         printf("  %-20s %llu\n", close_reason_name((enum close_reason)i),
                (unsigned long long)r->closed[i]);
