@@ -2,6 +2,7 @@
 """What the tests of shared server connections have in common: clients whose end in the log is waited
 for, and the question over which of the origin's connections a request came."""
 import socket
+import threading
 import time
 
 import access_log
@@ -64,6 +65,7 @@ class Log:
         self.path = path
         self.offset = 0
         self.records = {}  # by client and kind
+        self.lock = threading.Lock()
 
     def wait(self, client, kind):
         deadline = time.monotonic() + harness.WAIT_S
@@ -73,16 +75,23 @@ class Log:
             self.read() or time.sleep(0.002)
         return self.records[client, kind]
 
+    def forget(self, client):
+        """Another one may have had this address."""
+        self.read()
+        for kind in ("request", "tunnel"):
+            self.records.pop((client, kind), None)
+
     def read(self):
         """False: there is nothing new."""
-        with open(self.path, encoding="utf-8") as log:
-            log.seek(self.offset)
-            text = log.read()
-        whole = text[:text.rfind("\n") + 1]
-        self.offset += len(whole.encode())
-        for line in whole.splitlines():
-            record = access_log.Record(line)
-            self.records[record.client, record.kind] = record
+        with self.lock:
+            with open(self.path, encoding="utf-8") as log:
+                log.seek(self.offset)
+                text = log.read()
+            whole = text[:text.rfind("\n") + 1]
+            self.offset += len(whole.encode())
+            for line in whole.splitlines():
+                record = access_log.Record(line)
+                self.records[record.client, record.kind] = record
         return bool(whole)
 
 
@@ -115,10 +124,14 @@ class ReuseCase(harness.WeirCase):
         return f"/{next(self.numbers)}"
 
     def dial(self, weir=None, timeout=harness.WAIT_S, listener=None):
-        if not self.source:
-            return super().dial(weir, timeout, listener)
-        return self.keep(socket.create_connection(
-            ("127.0.0.1", (weir or self.weir).port), timeout, (self.source, 0)))
+        weir = weir or self.weir
+        if self.source:
+            sock = self.keep(socket.create_connection(("127.0.0.1", weir.port), timeout,
+                                                      (self.source, 0)))
+        else:
+            sock = super().dial(weir, timeout, listener)
+        self.log_of(weir).forget("%s:%d" % sock.getsockname())
+        return sock
 
     def enter(self, host, origin=None, sni=None, alpn=("http/1.1",), weir=None, ca=None,
               maximum=None, ciphers=None):

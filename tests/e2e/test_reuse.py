@@ -180,6 +180,9 @@ UNCLEAN = {
                        b"3\r\nabc\r\n0\r\n\r\n", OK, True),
     "an empty chunked body": (b"GET %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
                               b"0\r\n\r\n", OK, True),
+    "HEAD": (b"HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n", answered(b"HTTP/1.1 200 OK", LENGTH, b""),
+             True),
+    "DELETE": (b"DELETE %s HTTP/1.1\r\nHost: a\r\n\r\n", OK, True),
     "the client's close": (with_fields(b"Connection: close\r\n"), OK, True),
     "a close in a list": (with_fields(b"Connection: x-one , CLOSE\r\n"), OK, True),
     "HTTP/1.0 request": (b"GET %s HTTP/1.0\r\nHost: a\r\n\r\n", OK, True),
@@ -230,8 +233,6 @@ CLEAN = {
                               b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n")),
     "not found": (GET, answered(b"HTTP/1.1 404 Not Found", LENGTH)),
     "hints before": (GET, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK),
-    "HEAD": (b"HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n", answered(b"HTTP/1.1 200 OK", LENGTH, b"")),
-    "DELETE": (b"DELETE %s HTTP/1.1\r\nHost: a\r\n\r\n", OK),
     "Basic": (with_fields(b"Authorization: Basic bmVnb3RpYXRlOm50bG0=\r\n"), OK),
     "Basic asked for": (GET, answered(
         CHALLENGE, LENGTH + b'WWW-Authenticate: Basic realm="ntlm"\r\n')),
@@ -652,6 +653,22 @@ class Requests(ReuseCase):
                 client.expect(target)
                 self.assert_untouched(request)
 
+    def test_body_later(self):
+        """A head that promises a body, which has not begun."""
+        for fields in ("Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n",
+                       "Content-Length: 3\r\nExpect: 100-continue\r\n"):
+            with self.subTest(fields=fields):
+                client = self.keep_one()
+                target = self.new_target()
+                request = get(target, fields)
+                body = b"3\r\nabc\r\n0\r\n\r\n" if "chunked" in fields else b"abc"
+                client.sock.sendall(request)
+                own = self.own_visit()
+                wait_for("the head", lambda own=own, request=request: own.received == request)
+                client.sock.sendall(body)
+                client.expect(target, body=b"abc")
+                self.assert_untouched(request + body)
+
     def test_left_unasked(self):
         """A client that leaves in the middle of its head: the server gets nothing whole of it, and
         the connection that was kept is there for the next."""
@@ -821,6 +838,22 @@ class Ends(ReuseCase):
                     client.ask(method=method, body=body)
                     client.leave()
 
+    def test_spoken_on_before_the_request(self):
+        """A server that says something unasked between handshake and first request: nobody gets
+        that for an answer, then or later."""
+        for stray in (OK, b"HTTP/1.1 408 Request Timeout\r\nContent-Le", b"\r\n"):
+            with self.subTest(stray=stray):
+                host = self.new_host()
+                visit = self.pooled(host)
+                client = self.enter(host)
+                visit.order(lambda visit, stray=stray: visit.sock.sendall(stray))
+                own = wait_for("a new connection", lambda host=host, visit=visit: next(
+                    (v for v in self.origin.visits if v.sni == host and v is not visit), None))
+                self.assertIs(self.visit_of(client.ask(method="POST", body=b"abc")), own)
+                client.leave()
+                self.assert_own(visit, host)
+                self.assertEqual(len(visit.requests), 1)
+
     def test_server_gone(self):
         """Nobody is there any more when the request is to be sent again."""
         for how, server in zip(ENDS, self.leaving):
@@ -872,9 +905,9 @@ class Limits(ReuseCase):
 
     START_WEIR = False
 
-    def start(self, **upstream):
+    def start(self, delay="0s", **upstream):
         weir = self.new_weir(self._testMethodName, {
-            **self.CONFIG, "upstream": upstream, "drain": {"grace": "20s"}})
+            **self.CONFIG, "upstream": upstream, "drain": {"delay": delay, "grace": "20s"}})
         self.addCleanup(weir.kill)
         self.weir = weir.start()
         self.addCleanup(setattr, self, "weir", None)
@@ -946,6 +979,20 @@ class Limits(ReuseCase):
                 client.leave()
                 self.assertTrue(visit.ended.wait(harness.WAIT_S))
                 self.assert_own(visit, host)
+        self.weir.stop()
+
+    def test_told_to_go(self):
+        """drain.delay: clients are still served then, and leave nothing behind."""
+        self.start(delay="1s")
+        host = self.new_host()
+        visit = self.pooled(host)
+        self.weir.signal(signal.SIGTERM)
+        self.assertTrue(visit.ended.wait(harness.WAIT_S))
+        self.assertEqual(visit.end, "close_notify")
+        other = self.pooled(host)
+        self.assert_own(other, host)
+        self.assertTrue(other.ended.wait(harness.WAIT_S))
+        self.assertEqual(self.weir.process.wait(harness.WAIT_S), harness.EXIT_OK)
         self.weir.stop()
 
     def test_end(self):
