@@ -13,7 +13,7 @@ HTTP, TUNNEL, OPEN, MINT = "http", "tunnel", "open", "mint"
 class Peer:
     """`ways` says for each way that the proxy has which port of its template it is; `fixed` are
     those where it is asked as the origin is. One that ends a connection behind each request without
-    a word of it is asked with "Connection: close", else its clients would see errors: not `keeps`.
+    a word of it is asked over a new one each time, else its clients would see errors: not `keeps`.
     `user` is what it becomes when it is started as root; its folder is then that one's."""
 
     def __init__(self, name, title, package, template, command, ways, *, fixed=(), keeps=True,
