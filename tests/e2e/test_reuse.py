@@ -354,7 +354,10 @@ class Clean(ReuseCase):
         def half(visit):
             socket.socket.shutdown(visit.sock, socket.SHUT_WR)
 
-        for action in (notify, speak, half):
+        def begin_a_record(visit):
+            socket.socket.send(visit.sock, b"\x17\x03\x03")
+
+        for action in (notify, speak, half, begin_a_record):
             with self.subTest(when="after", what=action.__name__):
                 host = self.new_host()
                 visit = self.pooled(host)
@@ -368,6 +371,10 @@ class Clean(ReuseCase):
                 visit.order(action)
                 if action is speak:
                     client.expect_bytes(b"HTTP/1.1 408 ")
+                elif action is begin_a_record:
+                    done = threading.Event()
+                    visit.order(lambda _, done=done: done.set())
+                    self.assertTrue(done.wait(harness.WAIT_S))
                 else:
                     self.assertEqual(client.rest()[0], b"")
                 client.leave()
