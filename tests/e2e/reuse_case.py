@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of shared server connections have in common: clients whose end in the log is waited
-for, and the question over which of the origin's connections a request came."""
+"""What the tests of shared server connections have in common: clients whose end in the log is
+waited for, and the question over which of the origin's connections a request came."""
 import socket
 import threading
 import time
@@ -58,8 +58,8 @@ class Client:
 
 
 class Log:
-    """The access log as it grows. Hundreds of lines are waited for here, so it looks often and reads
-    nothing twice."""
+    """The access log as it grows. Hundreds of lines are waited for here, so it looks often and
+    reads nothing twice."""
 
     def __init__(self, path):
         self.path = path

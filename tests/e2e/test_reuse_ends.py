@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server connections that outlive their sessions, and end: by servers that do it when they like, by
-settings, reloads and weir's own end. What goes over them meanwhile, and that nobody gets another's."""
+settings, reloads and weir's own end. What goes over them, and that nobody gets another's."""
 import os
 import random
 import signal
@@ -417,7 +417,7 @@ class Told(ReuseCase):
         self.check_told(self.origin.visits[-1].requests[-1], self.CHROME, "intercepted")
 
     def test_forged(self):
-        """Who sends the field himself is refused on such a connection, too: nothing of it is sent."""
+        """Who sends the field himself is refused on such a connection, too: nothing is sent."""
         host = self.new_host()
         visit = self.pooled(host)
         before = visit.received
