@@ -325,6 +325,10 @@ static void answer(void *context)
     if (wire_is_over(s->wire)) {
         return;
     }
+    if (x->may_repeat && s->wire->in.len) {
+        world_fail(s->world, x->visit, "more came behind request %u, which may have to be repeated",
+                   x->id);
+    }
     if (s->world->is_kind && x->answer != ANSWER_NONE && x->answer != ANSWER_SILENCE) {
         x->may_repeat = false;
     }
@@ -858,6 +862,10 @@ static int on_dial(void *context, struct sim_peer *peer, const struct sim_peer_o
     }
     if (server->is_bad && world_chance(world, 30)) {
         return world_chance(world, 50) ? -ECONNREFUSED : SIM_HANG;
+    }
+    if (world->refuses && server->way == WAY_DIRECT && server->port == 443 && !server->visit &&
+        world_chance(world, 30)) {
+        return -ECONNREFUSED;
     }
     s = calloc(1, sizeof(*s));
     ASSERT(s && conn_count < COUNT_OF(conns));

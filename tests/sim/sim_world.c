@@ -820,7 +820,8 @@ static void plan(struct world *world)
     world->is_crowded = world_chance(world, 12);
     world->edits = world->seed % 3 == 0;
     world->revisits = !world->is_crowded && world_chance(world, 25);
-    world->usual_host = (uint8_t)world_below(world, 4);
+    world->refuses = world->revisits && world_chance(world, 10);
+    world->usual_host = (uint8_t)world_below(world, SIM_HOST_FLIPS + 1);
     world->usual_tls = (uint8_t)world_below(world, CLIENT_TLS_KINDS);
     world->way =
         world_chance(world, 40) ? (enum way_kind)world_below(world, WAY_COUNT) : WAY_DIRECT;

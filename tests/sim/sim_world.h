@@ -202,6 +202,7 @@ struct world {
     bool is_hungry;        /* memory runs out now and then */
     bool edits;            /* heads get the field with the verdict */
     bool revisits;         /* most visits are alike, one behind the other */
+    bool refuses;          /* servers take some connections only */
     uint8_t usual_host;    /* of those */
     uint8_t usual_tls;
     uint64_t log_lines;
