@@ -87,7 +87,8 @@ static struct load_plan make_plan(const struct run *run, const struct spot *spot
 
     if (spot->one->profile == LOAD_HOSTS) {
         plan.host_cap = spot->point->amount;
-        plan.trial = spot->number; /* the hosts are the same in each round */
+        plan.trial = spot->number;        /* the hosts are the same in each round */
+        plan.closer = LOAD_ORIGIN_CLOSES; /* the proxy's ports in TIME-WAIT would grow, too */
     } else {
         plan.connections = spot->point->amount;
         plan.opens_first = true;

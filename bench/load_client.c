@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     REQUEST_MAX = 1024,
@@ -20,6 +21,9 @@ enum {
     TICKETS_MAX = 2 * LOAD_CONNECTIONS_MAX,
     IDLE_WARM_UP = 64, /* connections that come and go before memory is looked at */
     IDLE_AT_ONCE = 64, /* that open at the same time */
+    /* Those that ended wait for the peer's end beside the ones that are used. */
+    CONNS_MAX = 2 * LOAD_CONNECTIONS_MAX,
+    SOURCES = 64, /* addresses that connections come from, in turn */
     MIX_MEDIUM_BYTES = 64 * 1024,
 };
 
@@ -29,6 +33,7 @@ enum {
 #define SETTLE_NS     (300 * NS_PER_MS)
 #define IDLE_LIMIT_NS (60 * NS_PER_S)
 #define MEET_NS       (200 * NS_PER_US)
+#define FIRST_SOURCE  0x7f010001U /* 127.1.0.1 */
 
 enum lane_step {
     LANE_FREE,       /* nothing to do; there may be a connection */
@@ -51,8 +56,7 @@ struct lane {
     struct timer timer;
     enum lane_step step;
     bool is_slow;
-    bool closes;    /* behind this request: says so, and the origin closes. The ports of whoever
-                       closes first are in TIME-WAIT, and those of a server never run out. */
+    bool is_last;   /* of its connection, this request */
     bool is_upload; /* this request */
     bool is_pausing;
     int64_t intended_ns, sent_ns;
@@ -81,6 +85,7 @@ struct client {
     uint64_t waiting_first, waiting_end;
     int64_t window_start_ns;
     uint64_t host_count;
+    bool has_sources; /* chooses where its connections come from */
     uint64_t random;
     unsigned answered; /* ever */
     unsigned failed;   /* ever */
@@ -165,13 +170,13 @@ static uint64_t choose_bytes(struct lane *lane)
     case LOAD_NEW:
     case LOAD_RESUMED:
     case LOAD_HOSTS:
-        lane->closes = true;
+        lane->is_last = true;
         return plan->body_bytes;
     case LOAD_SLOW:
         return lane->is_slow ? LOAD_SLOW_BYTES : plan->body_bytes;
     case LOAD_MIX: {
         uint32_t dice = next_random(lane->client) % 20;
-        lane->closes = dice < 2;
+        lane->is_last = dice < 2;
         lane->is_upload = dice == 2;
         return dice >= 2 && dice < 5 ? MIX_MEDIUM_BYTES : plan->body_bytes;
     }
@@ -220,7 +225,9 @@ static void say_request(struct lane *lane)
                     authority);
     }
     text_printf(&words, "User-Agent: weir-bench/%s\r\nAccept: */*\r\n%s\r\n", WEIR_VERSION,
-                lane->closes ? "Connection: close\r\n" : "");
+                lane->is_last && lane->client->plan->closer == LOAD_ORIGIN_CLOSES
+                    ? "Connection: close\r\n"
+                    : "");
     lane->asked = bytes;
     lane->at = 0;
     lane->piece_at = 0;
@@ -289,6 +296,14 @@ static void say_connect(struct lane *lane)
 
 /* ---- what is heard ---- */
 
+/* Whoever does not close within a second is not waited for. */
+static void end_connection(struct lane *lane)
+{
+    timer_clear(&lane->client->worker.timers, &lane->timer);
+    load_stream_close(&lane->stream, CONN_CLOSE_FLUSH);
+    lane_free(lane);
+}
+
 static void answered(struct lane *lane)
 {
     struct client *c = lane->client;
@@ -316,20 +331,14 @@ static void answered(struct lane *lane)
         lane->step = LANE_FREE;
         return;
     }
-    if (lane->closes) {
+    if (!lane->is_last) {
+        lane_free(lane);
+    } else if (c->plan->closer == LOAD_CLIENT_CLOSES) {
+        end_connection(lane);
+    } else {
         lane->step = LANE_ENDING;
         timer_set(&c->worker.timers, &lane->timer, clock_monotonic_ns() + ENDING_NS);
-        return;
     }
-    lane_free(lane);
-}
-
-/* Whoever does not close within a second is not waited for. */
-static void end_connection(struct lane *lane)
-{
-    timer_clear(&lane->client->worker.timers, &lane->timer);
-    load_stream_close(&lane->stream, CONN_CLOSE_FLUSH);
-    lane_free(lane);
 }
 
 static void read_tunnel(struct lane *lane)
@@ -389,7 +398,7 @@ static void read_answer(struct lane *lane)
         fail(lane, true, "an upload was answered before it was sent");
         return;
     }
-    lane->closes = lane->closes || !head.keep_alive; /* HTTP/1.0 */
+    lane->is_last = lane->is_last || !head.keep_alive; /* HTTP/1.0 */
     load_stream_consume(&lane->stream, head.len);
     lane->step = LANE_BODY;
 }
@@ -409,6 +418,11 @@ static void read_body(struct lane *lane)
             if (!lane->is_upload && lane->at != lane->asked) {
                 fail(lane, true, "a body of %llu bytes came as one of %llu",
                      (unsigned long long)lane->asked, (unsigned long long)lane->at);
+                return;
+            }
+            if (load_stream_queue(&lane->stream)->len) {
+                fail(lane, true, "%zu bytes came behind a body",
+                     load_stream_queue(&lane->stream)->len);
                 return;
             }
             lane->at = lane->is_upload ? 0 : lane->at;
@@ -439,6 +453,22 @@ static void read_body(struct lane *lane)
 
 /* ---- a lane ---- */
 
+/* The ports of connections that we end are in TIME-WAIT, for a second at least. Half of those that
+ * an address has are soon found; so there are many addresses, in turn, if we may choose them. */
+static bool choose_source(struct client *c, const struct address *to, struct address *source)
+{
+    if (load_modes[c->plan->mode].is_transparent) {
+        *source = c->plan->source;
+        return true;
+    }
+    if (!c->has_sources || to->u.any.sa_family != AF_INET) {
+        return false;
+    }
+    *source = (struct address){.u.v4 = {.sin_family = AF_INET}, .len = sizeof(source->u.v4)};
+    source->u.v4.sin_addr.s_addr = htonl(FIRST_SOURCE + (uint32_t)(c->result->dialled % SOURCES));
+    return true;
+}
+
 static void connect_lane(struct lane *lane)
 {
     struct client *c = lane->client;
@@ -448,10 +478,13 @@ static void connect_lane(struct lane *lane)
     const struct address *address = !is_straight    ? &plan->proxy
                                     : mode->has_tls ? &plan->origin_tls
                                                     : &plan->origin;
-    const struct address *source = mode->is_transparent ? &plan->source : NULL;
+    struct address source;
+    bool has_source = choose_source(c, address, &source);
     int error = 0;
-    struct conn *conn = conn_dial(&c->worker, address, source, &lane->actor, &error);
+    struct conn *conn =
+        conn_dial(&c->worker, address, has_source ? &source : NULL, &lane->actor, &error);
 
+    c->result->dialled++;
     choose_host(lane);
     lane->step = LANE_CONNECTING;
     lane->sent_ns = clock_monotonic_ns();
@@ -467,7 +500,7 @@ static void begin_request(struct lane *lane, int64_t intended_ns)
 {
     lane->intended_ns = intended_ns;
     lane->sent_ns = 0;
-    lane->closes = false;
+    lane->is_last = false;
     if (!lane->stream.conn) {
         connect_lane(lane);
         return;
@@ -780,6 +813,19 @@ static void run_idle(struct client *c)
     (void)meet(c, LOAD_MEET_END);
 }
 
+/* As ring_set_source() needs it. */
+static bool may_choose_sources(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    bool may = fd >= 0 && setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return may;
+}
+
 static bool client_init(struct client *c, const struct load_plan *plan,
                         struct load_meeting *meetings, struct load_result *result, char *error,
                         size_t error_cap)
@@ -788,6 +834,8 @@ static bool client_init(struct client *c, const struct load_plan *plan,
     c->meetings = meetings;
     c->result = result;
     c->random = plan->seed;
+    c->has_sources = plan->closer == LOAD_CLIENT_CLOSES && may_choose_sources();
+    result->has_one_source = !c->has_sources;
     c->free_end = &c->free_lanes;
     c->pace.start_ns = INT64_MAX / 2; /* nothing is due before the start */
     c->host_count = plan->fills ? 0 : plan->host_cap;
@@ -797,7 +845,7 @@ static bool client_init(struct client *c, const struct load_plan *plan,
             return false;
         }
     }
-    if (load_worker_init(&c->worker, plan->connections * 2 + 64, NULL, error, error_cap) < 0) {
+    if (load_worker_init(&c->worker, CONNS_MAX, NULL, error, error_cap) < 0) {
         return false;
     }
     c->lanes = calloc(plan->connections, sizeof(*c->lanes));

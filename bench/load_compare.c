@@ -23,6 +23,7 @@ static json_t *load(const char *path, FILE *err)
 {
     json_error_t fault;
     json_t *results = json_load_file(path, 0, &fault);
+    json_t *configuration;
     const char *schema = json_string_value(json_object_get(results, "schema"));
 
     if (!results) {
@@ -38,6 +39,10 @@ static json_t *load(const char *path, FILE *err)
                 path, LOAD_JSON_SCHEMA);
         json_decref(results);
         return NULL;
+    }
+    configuration = json_object_get(results, "configuration");
+    if (!json_object_get(configuration, "closes")) { /* earlier results */
+        json_object_set_new(configuration, "closes", json_string(load_closers[LOAD_ORIGIN_CLOSES]));
     }
     return results;
 }

@@ -247,7 +247,8 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
     } else {
         fputs("closed loop", out);
     }
-    fprintf(out, ", %u rounds of %g s.</p>\n", options->rounds, options->window_ms / 1000.0);
+    fprintf(out, ", %u rounds of %g s; the %s closes.</p>\n", options->rounds,
+            options->window_ms / 1000.0, load_closers[options->closer]);
     load_results_write_warnings(results, out);
     if (results->case_count) {
         write_table(results, out);

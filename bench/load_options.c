@@ -16,6 +16,7 @@ enum value_kind {
     VALUE_MODES,
     VALUE_PROFILES,
     VALUE_VARIANTS,
+    VALUE_CLOSER,
     VALUE_WORKERS,
     VALUE_PORTS,
     VALUE_REQUIRE,
@@ -72,6 +73,9 @@ static const struct option_row rows[] = {
      "requests a second, however many connections there are (4000)"},
     {"poisson", NULL, VALUE_FLAG, ON_RUN, AT(is_poisson), 0,
      "with --rate: random times, as of many clients, and not regular ones"},
+    {"closes", "WHO", VALUE_CLOSER, ON_RUN, 0, 0,
+     "client or origin: who ends a connection that served its one request; for\n"
+     "the origin that request says Connection: close (client)"},
     {"seconds", "N", VALUE_SECONDS, ON_RUN | ON_GROW, 0, 0, "that a trial is measured, as 0.5 (2)"},
     {"warm-up-ms", "N", VALUE_NUMBER, ON_RUN | ON_GROW, AT(warm_up_ms), 60000,
      "before that; over the first half connections begin one by one (500)"},
@@ -382,6 +386,18 @@ static bool take_workers(struct parse *p, const struct option_row *row, const ch
     }
 }
 
+static bool take_closer(struct parse *p, const char *value)
+{
+    for (int i = 0; i < LOAD_CLOSER_COUNT; i++) {
+        if (strcmp(value, load_closers[i]) == 0) {
+            p->options->closer = (enum load_closer)i;
+            return true;
+        }
+    }
+    fputs("weir bench: --closes: client or origin expected\n", p->err);
+    return false;
+}
+
 static bool take_require(struct parse *p, const struct option_row *row, const char *value,
                          struct load_require *require)
 {
@@ -425,6 +441,8 @@ static bool take_value(struct parse *p, const struct option_row *row, const char
         return take_list(p, row, value, profile_name, options->has_profile);
     case VALUE_VARIANTS:
         return take_list(p, row, value, variant_name, options->has_variant);
+    case VALUE_CLOSER:
+        return take_closer(p, value);
     case VALUE_WORKERS:
         return take_workers(p, row, value);
     case VALUE_PORTS:

@@ -32,6 +32,7 @@ struct load_options {
     unsigned clients, origins; /* processes; the clients share the connections and the rate */
     unsigned rate_hz;          /* 0: closed loop */
     bool is_poisson;
+    enum load_closer closer;
     unsigned window_ms, warm_up_ms, rounds;
     unsigned small_bytes, bulk_kib;
     struct load_ports ports;

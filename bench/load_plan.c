@@ -23,6 +23,11 @@ const struct load_mode_row load_modes[LOAD_MODE_COUNT] = {
                               .is_transparent = true},
 };
 
+const char *const load_closers[LOAD_CLOSER_COUNT] = {
+    [LOAD_CLIENT_CLOSES] = "client",
+    [LOAD_ORIGIN_CLOSES] = "origin",
+};
+
 const char *const load_variants[LOAD_VARIANT_COUNT] = {
     [LOAD_PLAIN] = "plain",
     [LOAD_LOGS] = "logs",
@@ -97,6 +102,8 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     into->idle_count += from->idle_count;
     into->out_of_ports |= from->out_of_ports;
     into->out_of_descriptors |= from->out_of_descriptors;
+    into->has_one_source |= from->has_one_source;
+    into->dialled += from->dialled;
     if (!into->first_error[0]) {
         memcpy(into->first_error, from->first_error, sizeof(into->first_error));
     }

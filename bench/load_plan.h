@@ -42,6 +42,14 @@ enum load_profile {
     LOAD_PROFILE_COUNT,
 };
 
+/* Who ends a connection that has served its one request. The port of whoever closes first is in
+ * TIME-WAIT. */
+enum load_closer {
+    LOAD_CLIENT_CLOSES, /* without a word, as soon as the answer is whole */
+    LOAD_ORIGIN_CLOSES, /* the request says Connection: close, and the client awaits the end */
+    LOAD_CLOSER_COUNT,
+};
+
 /* What a weir is, beside its number of workers: plain is with detection and without a log. */
 enum load_variant {
     LOAD_PLAIN,
@@ -63,6 +71,7 @@ struct load_profile_row {
     const char *what;
 };
 extern const struct load_mode_row load_modes[LOAD_MODE_COUNT];
+extern const char *const load_closers[LOAD_CLOSER_COUNT];
 extern const char *const load_variants[LOAD_VARIANT_COUNT];
 extern const struct load_profile_row load_profiles[LOAD_PROFILE_COUNT];
 
@@ -88,6 +97,7 @@ enum {
 struct load_plan {
     enum load_mode mode;
     enum load_profile profile;
+    enum load_closer closer;
     enum load_variant variant; /* of weir */
     unsigned workers;          /* of weir */
     unsigned clients;          /* processes that share the connections and the rate */
@@ -169,6 +179,8 @@ struct load_result {
 
     uint64_t idle_count;
     bool out_of_ports, out_of_descriptors;
+    bool has_one_source; /* all connections are from one address */
+    uint64_t dialled;    /* of the whole trial, warm-up and all */
     char first_error[LOAD_ERROR_MAX];
 
     struct histogram latency;     /* from the intended time, ns */

@@ -16,6 +16,7 @@
 #define OTHERS_MAX      0.1  /* of one core */
 #define LATE_US_MAX     1000 /* of an open loop */
 #define RATE_MISSED_MAX 0.02
+#define PORTS_SHARE_MAX 0.48 /* dialled in a second: the kernel tries half of them first */
 
 const double load_curve_shares[LOAD_CURVE_POINTS] = {0.01, 0.1,  0.25,  0.5,    0.75,   0.9,
                                                      0.95, 0.99, 0.999, 0.9999, 0.99999};
@@ -192,6 +193,19 @@ static void warn_of_busy(struct load_results *results)
     }
 }
 
+/* That the kernel chooses from. 0: not known. */
+static unsigned count_ports(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    unsigned first, last;
+    bool is_known = file && fscanf(file, "%u %u", &first, &last) == 2 && last >= first;
+
+    if (file) {
+        fclose(file);
+    }
+    return is_known ? last - first + 1 : 0;
+}
+
 static void warn_of_case(struct load_results *results, const struct load_case *one)
 {
     char name[LOAD_CASE_NAME_MAX];
@@ -200,6 +214,7 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     double late_us = load_case_spread(one, FIGURE_LATE_P99_US).median;
     double rate_hz = load_case_spread(one, FIGURE_RATE_HZ).median;
     double dropped = load_case_spread(one, FIGURE_DROPPED).max;
+    double ports_max = PORTS_SHARE_MAX * count_ports();
 
     load_case_name(one, name);
     if (mismatches > 0) {
@@ -226,6 +241,17 @@ static void warn_of_case(struct load_results *results, const struct load_case *o
     }
     if (one->out_of_ports) {
         load_results_add_warning(results, "%s: the client ran out of ports", name);
+    }
+    if (results->options->closer == LOAD_CLIENT_CLOSES && one->dialled_hz > ports_max &&
+        ports_max > 0 &&
+        (one->has_one_source || (load_modes[one->mode].has_proxy && one->mode != LOAD_FORWARD))) {
+        load_results_add_warning(
+            results,
+            "%s: %.0f connections a second were ended by the client: %s are "
+            "in TIME-WAIT for a second each, and above %.0f a second the "
+            "kernel's search for free ones may be in the figures",
+            name, one->dialled_hz,
+            one->has_one_source ? "its ports" : "the proxy's ports to the origin", ports_max);
     }
     if (one->out_of_descriptors) {
         load_results_add_warning(results, "%s: the client ran out of descriptors: raise ulimit -n",
@@ -365,7 +391,8 @@ static void print_circumstances(const struct load_results *results, FILE *out)
     } else {
         fputs("closed loop, ", out);
     }
-    fprintf(out, "%u rounds of %g s\n\n", options->rounds, options->window_ms / 1000.0);
+    fprintf(out, "%u rounds of %g s; the %s closes\n\n", options->rounds,
+            options->window_ms / 1000.0, load_closers[options->closer]);
 }
 
 struct column {

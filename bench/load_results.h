@@ -33,6 +33,8 @@ struct load_case {
     unsigned slot_count;
     double throughput_hz[LOAD_SLOTS_MAX]; /* tenths of a second, mean of the rounds */
     bool out_of_ports, out_of_descriptors;
+    bool has_one_source; /* as in load_result */
+    double dialled_hz;   /* new connections a second, warm-up and all, in the round that had most */
     char first_error[LOAD_ERROR_MAX];
 };
 

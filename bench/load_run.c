@@ -117,6 +117,7 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
     struct load_plan plan = {
         .mode = one->mode,
         .profile = one->profile,
+        .closer = o->closer,
         .variant = one->variant,
         .workers = one->workers,
         .clients = o->clients,
@@ -292,6 +293,7 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
 static void keep(struct run *run, struct load_case *one)
 {
     const struct load_result *result = &run->processes.result;
+    double trial_s = (run->options->warm_up_ms + run->options->window_ms) / 1000.0;
 
     if (one->profile != LOAD_IDLE) {
         histogram_merge(&one->latency, &result->latency);
@@ -303,6 +305,8 @@ static void keep(struct run *run, struct load_case *one)
     }
     one->out_of_ports |= result->out_of_ports;
     one->out_of_descriptors |= result->out_of_descriptors;
+    one->has_one_source |= result->has_one_source;
+    one->dialled_hz = fmax(one->dialled_hz, (double)result->dialled / trial_s);
     if (!one->first_error[0]) {
         memcpy(one->first_error, result->first_error, sizeof(one->first_error));
     }

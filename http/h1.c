@@ -722,13 +722,30 @@ bool http_is_idempotent(struct span method)
            span_equal(method, SPAN_LITERAL("OPTIONS")) || span_equal(method, SPAN_LITERAL("TRACE"));
 }
 
+/* A value may ask for several ways (RFC 9110 11.6.1). Their parameters have commas, too; one of
+ * them taken for such a way does no harm. */
+static bool names_connection_scheme(struct span value)
+{
+    while (value.len) {
+        size_t comma = span_find(value, ',');
+
+        if (span_equal_nocase(span_sub(value, 0, 4), SPAN_LITERAL("NTLM")) ||
+            span_equal_nocase(span_sub(value, 0, 9), SPAN_LITERAL("Negotiate"))) {
+            return true;
+        }
+        value = span_skip(value, comma < value.len ? comma + 1 : value.len);
+        while (value.len && (value.data[0] == ' ' || value.data[0] == '\t')) {
+            value = span_skip(value, 1);
+        }
+    }
+    return false;
+}
+
 bool http_binds_connection(const struct http_head *head, struct span name)
 {
     for (size_t i = 0; i < head->field_count; i++) {
-        struct span value = head->fields[i].value;
         if (span_equal_nocase(head->fields[i].name, name) &&
-            (span_equal_nocase(span_sub(value, 0, 4), SPAN_LITERAL("NTLM")) ||
-             span_equal_nocase(span_sub(value, 0, 9), SPAN_LITERAL("Negotiate")))) {
+            names_connection_scheme(head->fields[i].value)) {
             return true;
         }
     }

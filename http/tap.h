@@ -78,10 +78,11 @@ bool http_tap_first_is_settled(const struct http_tap *tap);
 bool http_tap_is_idle(const struct http_tap *tap);
 /*
  * Could requests of another client follow on the server's connection? Of HTTP/1.1 alone, with an
- * exchange behind it and nothing under way; where both sides keep the connection; where no request
- * had a body or asked for an upgrade (a server that answers without reading the one, or does the
- * other late, takes what is left for the next request); where no field authenticates the connection
- * instead of a request (RFC 4559 6), and nothing stood between the messages.
+ * exchange behind it and nothing under way; where both sides keep the connection and all requests
+ * were GET without a body or an upgrade (a server that answers without reading the one, does the
+ * other late, or has its own idea of a method's response would leave something for the next
+ * client); where no field authenticates the connection instead of a request (RFC 4559 6), and
+ * nothing stood between the messages.
  */
 bool http_tap_is_reusable(const struct http_tap *tap);
 /* After a 101, or blind: what follows is not HTTP any more. */

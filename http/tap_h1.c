@@ -121,6 +121,7 @@ static const char *take_request(struct http_tap *tap, const struct http_head *he
     h1->last = open;
     h1->count++;
     h1->is_spent |= head->framing != HTTP_NO_BODY ||
+                    !span_equal(head->method, SPAN_LITERAL("GET")) ||
                     http_find_field(head, SPAN_LITERAL("Upgrade")) ||
                     spends_connection(head, SPAN_LITERAL("Authorization"));
     begin_body(h1, HTTP_TAP_CLIENT, head);

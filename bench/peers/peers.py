@@ -13,7 +13,7 @@ HTTP, TUNNEL, OPEN, MINT = "http", "tunnel", "open", "mint"
 class Peer:
     """`ways` says for each way that the proxy has which port of its template it is; `fixed` are
     those where it is asked as the origin is. One that ends a connection behind each request without
-    a word of it is asked with "Connection: close", else its clients would see errors: not `keeps`.
+    a word of it is asked over a new one each time, else its clients would see errors: not `keeps`.
     `user` is what it becomes when it is started as root; its folder is then that one's."""
 
     def __init__(self, name, title, package, template, command, ways, *, fixed=(), keeps=True,
@@ -38,8 +38,9 @@ PEERS = {peer.name: peer for peer in (
     Peer("weir", "weir", None, "weir.yaml", ["@WEIR@", "run", "--config", "@CONFIG@"],
          {HTTP: "HTTP_PORT", TUNNEL: "HTTP_PORT", OPEN: "HTTP_PORT", MINT: "HTTP_PORT"},
          version=["@WEIR@", "version"],
-         note="reads CONNECT, looks names up and judges each ClientHello; each connection that it "
-              "intercepts has one to the server, with a handshake of its own"),
+         note="reads CONNECT, looks names up and judges each ClientHello; a connection to the "
+              "server is taken over by the next client of the same host, but where the client "
+              "said Connection: close, which goes on to the server"),
     Peer("haproxy", "HAProxy", "haproxy", "haproxy.cfg", ["haproxy", "-db", "-f", "@CONFIG@"],
          {HTTP: "HTTP_PORT", TUNNEL: "TUNNEL_PORT", OPEN: "TLS_PORT", MINT: "MINT_PORT"},
          fixed=(HTTP, TUNNEL, OPEN, MINT), version=["haproxy", "-v"],

@@ -245,7 +245,8 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
                "--cores", ",".join(str(place.cores[i]) for i in (0, 1, 1)),
                "--connections", str(connections),
                "--ports", place.ports, "--ca-dir", place.path("origin-ca"),
-               "--modes", row.mode, "--profiles", profile, "--host", row.host,
+               "--modes", row.mode, "--profiles", profile, "--closes", row.closes,
+               "--host", row.host,
                "--proxy", f"127.0.0.1:{running.ports[peer.ways[row.way]]}",
                "--proxy-pid", str(running.process.pid),
                "--proxy-ca", place.path("proxy-ca", "weir-ca-cert.pem")]

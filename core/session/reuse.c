@@ -83,6 +83,7 @@ bool reuse_take(struct session *s)
         take_confirmed(s, (struct idle_key){span_make(talk->visit, sizeof(talk->visit)), hash});
     if (!s->server) {
         s->upstream = NULL;
+        talk->visit_known = false; /* it may be dialled another way */
         return false;
     }
     talk->dialled = s->server->peer;
@@ -121,7 +122,7 @@ bool reuse_may_leave(const struct session *s)
         return false;
     }
     if (s->relaying) {
-        return s->down.end == PIPE_FLOWS && s->tap && http_tap_is_reusable(s->tap);
+        return s->tap && http_tap_is_reusable(s->tap);
     }
     return s->tls->was_taken; /* nothing of this session went over it */
 }
@@ -141,6 +142,7 @@ static enum step dial_own(struct session *s)
 
     talk->wants_own = true;
     talk->was_recalled = true;
+    talk->visit_known = false;
     talk->first_scan = (struct h1_scan){0};
     s->upstream = NULL;
     s->tls->was_taken = false;
@@ -150,26 +152,35 @@ static enum step dial_own(struct session *s)
     return STEP_DIAL;
 }
 
-static enum step go_own_way(struct session *s)
+static enum step drop_server(struct session *s)
 {
-    if (reuse_may_leave(s)) {
-        reuse_leave(s);
-    } else {
-        conn_close(s->server, CONN_CLOSE_NOW);
-        s->server = NULL;
-    }
+    conn_close(s->server, CONN_CLOSE_NOW);
+    s->server = NULL;
     return dial_own(s);
 }
 
-/* Tickets may come late; anything else does not come unasked. */
-static bool server_is_there(struct session *s)
+static enum step go_own_way(struct session *s)
+{
+    if (!reuse_may_leave(s)) {
+        return drop_server(s);
+    }
+    reuse_leave(s);
+    return dial_own(s);
+}
+
+/* Tickets may come late; anything else does not come unasked, and nobody could tell any more whose
+ * answer it is. */
+static bool server_is_silent(struct session *s)
 {
     struct conn *server = s->server;
+    uint8_t *scratch = s->worker->engine.scratch;
 
-    return !server->error && !server->eof &&
-           (server->rx.len == 0 || (tls_engine_read(server->tls, s->worker->engine.scratch,
-                                                    TLS_RECORD_PLAINTEXT_MAX) == 0 &&
-                                    tls_engine_status(server->tls) == TLS_OPEN));
+    if (server->rx.len && tls_engine_read(server->tls, scratch, TLS_RECORD_PLAINTEXT_MAX) > 0) {
+        return false;
+    }
+    return !server->error && !server->eof && server->rx.len == 0 &&
+           tls_engine_status(server->tls) == TLS_OPEN &&
+           !tls_engine_has_partial_record(server->tls);
 }
 
 /* Whole, and nothing else; it may be sent twice, and leaves the connection as it found it. */
@@ -230,8 +241,8 @@ enum step step_reuse(struct session *s)
     struct session_talk *talk = s->talk;
     enum step step;
 
-    if (!server_is_there(s)) {
-        return go_own_way(s);
+    if (!server_is_silent(s)) {
+        return drop_server(s);
     }
     if (!talk_hold_request(s)) {
         return session_end(s, CLOSE_NO_MEMORY);
@@ -268,9 +279,7 @@ static enum step send_again(struct session *s)
     reading_forget(s);
     s->relaying = false;
     s->leave_ns = 0;
-    conn_close(s->server, CONN_CLOSE_NOW);
-    s->server = NULL;
-    return dial_own(s);
+    return drop_server(s);
 }
 
 enum step reuse_await_answer(struct session *s)

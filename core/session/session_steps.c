@@ -207,7 +207,9 @@ static void recall_visit(struct session *s)
     struct session_talk *talk = s->talk;
     struct leaf_visit seen;
 
-    talk_digest_visit(s);
+    if (!talk->visit_known) {
+        talk_digest_visit(s);
+    }
     if (talk->leaf) {
         return; /* the client has it already */
     }
@@ -298,6 +300,7 @@ static enum step server_is_open(struct session *s)
     struct tls_info info;
     uint8_t digest[LEAF_DIGEST_LEN];
 
+    ASSERT(s->tls);
     note_tls(s, &s->tls->server, s->server->tls);
     tls_engine_read_info(s->server->tls, &info);
     digest_sha256(digest, tls_engine_peer_certificate(s->server->tls));

@@ -23,6 +23,7 @@ FIELDS = {
     "server_tls": ("server_tls", "version"),
     "server_cipher": ("server_tls", "cipher"),
     "server_resumed": ("server_tls", "resumed"),
+    "server_reused": ("server_reused",),
     "client_tls": ("client_tls", "version"),
     "client_cipher": ("client_tls", "cipher"),
     "client_resumed": ("client_tls", "resumed"),

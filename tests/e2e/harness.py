@@ -386,6 +386,7 @@ class WeirCase(unittest.TestCase):
     # Idle server connections that weir may keep at the end of a test; origins that the test closes
     # take theirs with them, so the default is none.
     DESCRIPTOR_SLACK = 0
+    QUIET_S = 0.3  # for so long the count of descriptors stays the same before a test begins
 
     @classmethod
     def setUpClass(cls):
@@ -453,7 +454,7 @@ class WeirCase(unittest.TestCase):
                         + self.weir.stderr()[-4000:])
         for server in self._servers():
             server.errors.clear()
-        self.descriptors_before = wait_stable(self.weir.descriptors)
+        self.descriptors_before = wait_stable(self.weir.descriptors, self.QUIET_S)
         self.addCleanup(self._check_weir)  # first in, so last of all cleanups
 
     def _servers(self):

@@ -43,6 +43,8 @@ class LyingProxy:
     def __init__(self, spoil=lambda data, at: data):
         self.spoil = spoil
         self.heads = []
+        self.clients = set()  # their addresses
+        self.ends = []  # whose came, in their order, by connection
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -50,9 +52,10 @@ class LyingProxy:
     def serve(self):
         while True:
             try:
-                client, _ = self.listener.accept()
+                client, (address, _) = self.listener.accept()
             except OSError:
                 return
+            self.clients.add(address)
             threading.Thread(target=self.relay, args=(client,), daemon=True).start()
 
     def relay(self, client):
@@ -64,12 +67,19 @@ class LyingProxy:
             port = int(re.search(rb"^\S+ http://[^:]+:(\d+)", head).group(1))
             with socket.create_connection(("127.0.0.1", port)) as server:
                 server.sendall(re.sub(rb"http://[^/]+", b"", head, count=1))
-                threading.Thread(target=self.copy, args=(client, server, None),
-                                 daemon=True).start()
-                self.copy(server, client, self.spoil)
+                self.join(client, server)
+
+    def join(self, client, server):
+        ends = []
+        self.ends.append(ends)
+        other = threading.Thread(target=self.copy, daemon=True,
+                                 args=(client, server, None, lambda: ends.append("client")))
+        other.start()
+        self.copy(server, client, self.spoil, lambda: ends.append("origin"))
+        other.join(harness.WAIT_S)
 
     @staticmethod
-    def copy(source, sink, change):
+    def copy(source, sink, change, ended):
         at = 0
         try:
             while data := source.recv(65536):
@@ -77,6 +87,7 @@ class LyingProxy:
                     data = re.sub(rb"http://[^/]+/", b"/", data)
                 sink.sendall(change(data, at) if change else data)
                 at += len(data)
+            ended()
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -97,9 +108,31 @@ class FixedProxy(LyingProxy):
             port = int(re.search(rb"(?m)^Host: localhost:(\d+)", head).group(1))
             with socket.create_connection(("127.0.0.1", port)) as server:
                 server.sendall(head)
-                threading.Thread(target=self.copy, args=(client, server, None),
-                                 daemon=True).start()
-                self.copy(server, client, self.spoil)
+                self.join(client, server)
+
+
+class BlindProxy(LyingProxy):
+    """Joins each connection with one to a port of loopback, and keeps what its client said last."""
+
+    def __init__(self, port):
+        self.port = port
+        self.last = []
+        super().__init__()
+
+    def relay(self, client):
+        with client, socket.create_connection(("127.0.0.1", self.port)) as server:
+            self.join(client, server)
+
+    def copy(self, source, sink, change, ended):
+        if change is None:  # towards the origin
+            def change(data, _at):
+                seen[:] = [data]
+                return data
+            seen = [b""]
+            super().copy(source, sink, change, ended)
+            self.last += seen
+        else:
+            super().copy(source, sink, change, ended)
 
 
 class Page(HTMLParser):
@@ -174,6 +207,8 @@ class Load(Case):
         self.assertEqual((results["schema"], results["commit"]), ("weir-load/1", "abc"))
         self.assertEqual(set(results["machine"]), {"cpu", "kernel", "cores", "memory_mib"})
         self.assertEqual(results["configuration"]["connections"], 4)
+        self.assertEqual(results["configuration"]["closes"], "client")
+        self.assertIn("; the client closes\n", out)
         self.assertIn(f"{len(cases)}/{len(cases)} ", err)
         self.assertRegex(out, r"\Aweir \S+ takes for forward/small \d.* us of CPU a request")
         for mode, profile in cases:
@@ -418,6 +453,69 @@ class Load(Case):
                              "forward", "--connections", "2", "--bytes", "5000", *arguments,
                              code=code)
 
+    def check_ends(self, proxy, closes, others):
+        """Whose end the proxy saw first: all but this share, and those that the trial's end finds
+        open, which are ended by the client in any case."""
+        firsts = [ends[0] for ends in list(proxy.ends) if len(ends) == 2]
+        self.assertLess(10, len(firsts))
+        different = len([first for first in firsts if first != closes])
+        self.assertLessEqual(different, 2 + others * len(firsts), (different, len(firsts)))
+
+    def test_closes(self):
+        """Who ends a connection of one request: the client without a word, or the origin when it
+        is asked to; kept ones are not ended."""
+        for closes in ("client", "origin"):
+            for profile in ("new", "hosts"):
+                proxy = LyingProxy()
+                results, out, _ = self.run_proxy(
+                    proxy, "--profiles", profile, "--html", "page.html",
+                    *(() if closes == "client" else ("--closes", closes)))
+                self.check_case(results["cases"][1])
+                self.assertEqual(results["configuration"]["closes"], closes)
+                self.assertIn(f"; the {closes} closes\n", out)
+                with open(os.path.join(self.folder, "page.html"), encoding="utf-8") as file:
+                    self.assertIn(f"; the {closes} closes.</p>", file.read())
+                self.assertEqual({b"Connection: close" in head for head in proxy.heads},
+                                 {closes == "origin"})
+                self.check_ends(proxy, closes, 0)
+        proxy = LyingProxy()
+        self.run_proxy(proxy, "--profiles", "small", "--closes", "origin")
+        self.assertEqual([head for head in proxy.heads if b"Connection: close" in head], [])
+        self.assertLessEqual(len(proxy.heads), 4)
+
+    def test_closes_tls(self):
+        """A client's close_notify is the last that it says, before its end."""
+        port, ca, _ = self.start_origin()
+        for closes in ("client", "origin"):
+            proxy = BlindProxy(port)
+            self.addCleanup(proxy.close)
+            results, _, _ = self.run_json("--proxy", proxy.address, "--fixed", "--alone",
+                                          "--proxy-ca", ca, "--modes", "intercept", "--profiles",
+                                          "new,resumed", "--connections", "2", "--closes", closes)
+            for one in results["cases"]:
+                self.assertEqual(one["figures"]["errors"]["median"], 0, one)
+            self.assertLess(0.5, results["cases"][1]["figures"]["resumed"]["median"])
+            # Whoever gets a close_notify ends, too, and may be seen before the one who said it.
+            self.check_ends(proxy, closes, 0.4)
+            if closes == "client":
+                # An alert in TLS 1.3: two bytes, its type and a tag (RFC 8446 5.2).
+                others = [data for data in proxy.last if data[-24:-19] != b"\x17\x03\x03\x00\x13"]
+                self.assertLess(20, len(proxy.last))
+                self.assertLessEqual(len(others), 6, len(proxy.last))  # as the trials end
+
+    def test_closes_sources(self):
+        """Clients that end their connections have many addresses, so that ports do not run out."""
+        with socket.socket() as probe:
+            try:
+                probe.setsockopt(socket.SOL_IP, 19, 1)  # IP_TRANSPARENT
+            except PermissionError:
+                self.skipTest("choosing where connections come from needs CAP_NET_ADMIN")
+        for closes, least in (("client", 20), ("origin", 1)):
+            proxy = LyingProxy()
+            self.run_proxy(proxy, "--profiles", "new", "--closes", closes)
+            self.assertLessEqual(least, len(proxy.clients))
+            self.assertEqual(proxy.clients == {"127.0.0.1"}, closes == "origin")
+
     def test_other_proxy(self):
         results, _, _ = self.run_proxy(LyingProxy(), "--profiles", "small")
         self.check_case(results["cases"][1])
@@ -440,18 +538,23 @@ class Load(Case):
         _, err = self.bench("run", "--fixed", code=64)
         self.assertIn("--fixed need --proxy ADDRESS", err)
 
-    def test_fixed_tls(self):
-        """Without CONNECT the client begins with TLS: the origin itself is such a proxy."""
+    def start_origin(self):
+        """Its port for HTTPS, the file of its authority, and its process."""
         origin = subprocess.Popen([harness.BINARY, "bench", "origin", "--ca-dir", "fixed-ca"],
                                   cwd=self.folder, stdout=subprocess.PIPE)
         self.addCleanup(origin.stdout.close)
         self.addCleanup(origin.wait)
         self.addCleanup(origin.kill)
-        address = f"127.0.0.1:{json.loads(origin.stdout.readline())['https']}"
+        port = json.loads(origin.stdout.readline())["https"]
         ca = os.path.join(self.folder, "fixed-ca", "weir-ca-cert.pem")
         harness.wait_for("the origin's authority", lambda: os.path.exists(ca))
+        return port, ca, origin.pid
+
+    def test_fixed_tls(self):
+        """Without CONNECT the client begins with TLS: the origin itself is such a proxy."""
+        port, ca, pid = self.start_origin()
         results, _, _ = self.run_json(
-            "--proxy", address, "--proxy-pid", str(origin.pid), "--fixed", "--proxy-ca", ca,
+            "--proxy", f"127.0.0.1:{port}", "--proxy-pid", str(pid), "--fixed", "--proxy-ca", ca,
             "--cores", "0,0,0", "--modes", "intercept", "--profiles", "small,new,hosts")
         cases = [one for one in results["cases"] if one["mode"] == "intercept"]
         self.assertEqual([one["profile"] for one in cases], ["small", "new", "hosts"])
@@ -464,13 +567,21 @@ class Load(Case):
         def flip(data, at):
             return data[:-1] + bytes([data[-1] ^ 1]) if at + len(data) > 2000 else data
 
-        for spoil in (flip, lambda data, at: data[:-1]):
-            results, out, err = self.run_proxy(LyingProxy(spoil), "--profiles", "new", code=65)
+        def add(data, at):
+            return data + b"x" if at + len(data) > 5000 else data
+
+        # What is short is only known when it ends: the origin has to.
+        for spoil, closes in ((flip, "client"), (lambda data, at: data[:-1], "origin"),
+                              (add, "client")):
+            results, out, err = self.run_proxy(LyingProxy(spoil), "--profiles", "new", "--closes",
+                                               closes, code=65)
             self.assertIn("a body came as another one than was sent", err)
             self.assertIn("With care:", out)
             forward = results["cases"][1]
+            self.assertEqual("came behind" in forward["first_error"], spoil == add)
             self.assertLess(0, forward["figures"]["mismatches"]["median"])
-            self.assertRegex(forward["first_error"], "a body is not what was sent|a body ended")
+            self.assertRegex(forward["first_error"], "a body is not what was sent|a body ended|"
+                             "1 bytes came behind a body")
 
     def test_bad_proxies(self):
         """What is no proxy, or nobody, makes errors, not answers."""
@@ -517,6 +628,23 @@ class Load(Case):
         self.assertRegex(out, r"\Abetter: 1 figures better, 0 worse")
         _, err = self.bench("compare", before, "absent", code=78)
         self.assertIn("absent", err)
+
+    def test_compare_closes(self):
+        """Another end of connections is told; results from before there was a choice had the
+        origin's."""
+        results, _, _ = self.run_json("--modes", "forward", "--profiles", "small", "--alone")
+        before = os.path.join(self.folder, "results.json")
+        results["configuration"]["closes"] = "origin"
+        origin = self.write("origin.json", json.dumps(results).encode())
+        del results["configuration"]["closes"]
+        earlier = self.write("earlier.json", json.dumps(results).encode())
+        for after, differs in ((before, False), (origin, True), (earlier, True)):
+            for one, other in ((before, after), (after, before)):
+                out, err = self.bench("compare", one, other)
+                self.assertEqual("the configuration differs: closes\n" in err, differs, err)
+                self.assertEqual("is not the same" in out, differs)
+        _, err = self.bench("compare", origin, earlier)
+        self.assertEqual(err, "")
 
     def begin(self, *arguments):
         """A run of its own, in its first trial: itself, and its children in their order."""

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 import harness
 from tools_case import Case
@@ -19,6 +20,7 @@ sys.path.insert(0, FOLDER)
 import peers  # noqa: E402
 import rows  # noqa: E402
 import table  # noqa: E402
+import trials  # noqa: E402
 from rows import Bound, Measure  # noqa: E402
 
 RUN = os.path.join(FOLDER, "run")
@@ -65,6 +67,23 @@ class Templates(unittest.TestCase):
             for measure in row.measures:
                 for bound in measure.bounds:
                     self.assertLessEqual(set(bound.peers), set(row.peers), row.name)
+
+
+    def test_closes(self):
+        """Clients that say Connection: close have a row that is else as another, and tunnels."""
+        place = unittest.mock.Mock(weir="weir", cores=[1, 0], ports="1,2,3")
+        for row in rows.ROWS.values():
+            peer = peers.PEERS["weir"]
+            running = unittest.mock.Mock(peer=peer, ports=dict.fromkeys(peer.ways.values(), 1))
+            arguments = unittest.mock.Mock(seconds=1, connections=64)
+            command = trials.load_command(place, running, row, arguments, None, None)
+            self.assertEqual(command[command.index("--closes") + 1],
+                             "origin" if row.name in ("open-new-close", "tunnel-new") else "client")
+        one, other = rows.ROWS["open-new"], rows.ROWS["open-new-close"]
+        self.assertEqual((one.peers, one.mode, one.profile, one.host),
+                         (other.peers, other.mode, other.profile, other.host))
+        self.assertEqual([vars(bound) for bound in one.measures[0].bounds],
+                         [vars(bound) for bound in other.measures[0].bounds])
 
 
 class Table(unittest.TestCase):

@@ -411,6 +411,48 @@ static void own_memory(void **state)
     fclose(file);
 }
 
+/* ---- why not to trust it ---- */
+
+/* Ports that clients' ends leave in TIME-WAIT are short for whoever dials one address as often. */
+static void short_ports_are_told(void **state)
+{
+    static const struct {
+        enum load_closer closer;
+        enum load_mode mode;
+        bool has_one_source;
+        double dialled_hz;
+        const char *whose; /* null: nothing is told */
+    } rows[] = {
+        {LOAD_CLIENT_CLOSES, LOAD_CONNECT, false, 1e6, "the proxy's ports to the origin"},
+        {LOAD_CLIENT_CLOSES, LOAD_CONNECT, true, 1e6, "its ports"},
+        {LOAD_CLIENT_CLOSES, LOAD_DIRECT, true, 1e6, "its ports"},
+        {LOAD_CLIENT_CLOSES, LOAD_DIRECT, false, 1e6, NULL},
+        {LOAD_CLIENT_CLOSES, LOAD_FORWARD, false, 1e6, NULL},
+        {LOAD_CLIENT_CLOSES, LOAD_CONNECT, false, 100, NULL},
+        {LOAD_ORIGIN_CLOSES, LOAD_CONNECT, true, 1e6, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static struct load_case one;
+        struct load_options options = {.closer = rows[i].closer, .proxy = "another"};
+        struct load_results results = {.options = &options, .cases = &one, .case_count = 1};
+        const char *told = NULL;
+
+        make_case(&one, 0, rows[i].mode, LOAD_PLAIN, 1, 10);
+        one.has_one_source = rows[i].has_one_source;
+        one.dialled_hz = rows[i].dialled_hz;
+        load_results_warn(&results);
+        for (size_t w = 0; w < results.warning_count; w++) {
+            told = strstr(results.warnings[w], "TIME-WAIT") ? results.warnings[w] : told;
+        }
+        assert_int_equal(told != NULL, rows[i].whose != NULL);
+        if (told && !strstr(told, rows[i].whose)) {
+            fail_msg("%s", told);
+        }
+    }
+}
+
 /* ---- the command line ---- */
 
 struct parsed {
@@ -457,6 +499,7 @@ static void good_options(void **state)
     assert_int_equal(p.options.workers_len, 1);
     assert_int_equal(p.options.clients, 1);
     assert_int_equal(p.options.origins, 1);
+    assert_int_equal(p.options.closer, LOAD_CLIENT_CLOSES);
     assert_false(load_options_need_network(&p.options));
     free(p.err);
     p = parse(LOAD_VERB_RUN, "--workers 1,2,64 --variants logs,blind --modes transparent-tls");
@@ -467,8 +510,9 @@ static void good_options(void **state)
     assert_false(p.options.has_variant[LOAD_PLAIN]);
     assert_true(load_options_need_network(&p.options));
     free(p.err);
-    p = parse(LOAD_VERB_RUN, "--clients 64 --origins 64 --connections 64");
+    p = parse(LOAD_VERB_RUN, "--clients 64 --origins 64 --connections 64 --closes origin");
     assert_int_equal(p.status, -1);
+    assert_int_equal(p.options.closer, LOAD_ORIGIN_CLOSES);
     assert_int_equal(p.options.clients, 64);
     assert_int_equal(p.options.origins, 64);
     free(p.err);
@@ -507,6 +551,9 @@ static void bad_options(void **state)
         {LOAD_VERB_RUN, "--origins 65", "--origins: a number from 1 to 64 expected\n"},
         {LOAD_VERB_RUN, "--clients 17", "--clients N needs N --connections and --idle-connections"},
         {LOAD_VERB_RUN, "--clients 2 --idle-connections 1", "--clients N needs N --connections"},
+        {LOAD_VERB_RUN, "--closes proxy", "--closes: client or origin expected\n"},
+        {LOAD_VERB_RUN, "--closes", "--closes needs a value\n"},
+        {LOAD_VERB_GROW, "--closes client", "unknown option \"--closes\""},
         {LOAD_VERB_GROW, "--clients 2", "unknown option \"--clients\""},
         {LOAD_VERB_RUN, "--workers 0", "--workers: at most 8 numbers from 1 to 64 with commas"},
         {LOAD_VERB_RUN, "--workers 65", "--workers: at most"},
@@ -602,6 +649,9 @@ static void json_has_its_schema(void **state)
     assert_string_equal(json_string_value(json_object_get(results, "proxy")), "weir <&>");
     assert_true(json_is_object(json_object_get(results, "machine")));
     assert_true(json_is_object(json_object_get(results, "configuration")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(results, "configuration"), "closes")),
+        "client");
     assert_true(json_is_null(json_object_get(results, "max_rate_hz")));
     one = json_array_get(json_object_get(results, "cases"), 0);
     assert_string_equal(json_string_value(json_object_get(one, "mode")), "forward");
@@ -692,6 +742,7 @@ int main(void)
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),
         cmocka_unit_test(own_memory),
+        cmocka_unit_test(short_ports_are_told),
         cmocka_unit_test(good_options),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(json_has_its_schema),

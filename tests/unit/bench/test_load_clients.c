@@ -68,6 +68,7 @@ static void parts_are_in_turn(void **state)
 static void count(struct load_result *result, unsigned i)
 {
     result->live_units++;
+    result->dialled++;
     result->units++;
     result->connections += i % 2;
     result->resumed += i % 3;
@@ -79,6 +80,7 @@ static void count(struct load_result *result, unsigned i)
     result->idle_count++;
     result->out_of_ports |= i == 100;
     result->out_of_descriptors |= i == 200;
+    result->has_one_source |= i == 300;
     histogram_add(&result->latency, (int64_t)i * NS_PER_US);
     histogram_add(&result->uncorrected, (int64_t)i * 300);
     histogram_add(&result->late, i);
