@@ -438,7 +438,8 @@ static bool ends_instead(struct server_conn *s, struct exchange *x)
 {
     static const char beginning[] = "HTTP/1.1 200 Fine\r\nX-Id: ";
 
-    if (!s->world->revisits || !x->may_repeat || world_chance(s->world, 70)) {
+    if (!s->world->revisits || !x->may_repeat || s->wire->fin_wanted ||
+        world_chance(s->world, 70)) {
         return false;
     }
     if (world_chance(s->world, 30)) {
