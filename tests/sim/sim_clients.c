@@ -38,21 +38,6 @@ static size_t some_length(struct world *world)
     }
 }
 
-/* After which anybody may go on with the server's connection. */
-static void plan_simple_exchange(struct visit *v, struct exchange *x)
-{
-    static const char *const seldom[] = {"HEAD", "HEAD", "MARK", "PUT"};
-    struct world *world = world_of(v);
-
-    *x = (struct exchange){.visit = v, .id = ++world->next_id};
-    x->method = world_chance(world, 75) ? "GET" : seldom[world_below(world, COUNT_OF(seldom))];
-    x->answer =
-        (enum answer_kind[]){ANSWER_LENGTH, ANSWER_CHUNKED, ANSWER_EMPTY}[world_below(world, 3)];
-    x->down_len = some_length(world);
-    x->interims = world_chance(world, 15) ? 1 : 0;
-    x->delay_ns = world_chance(world, 50) ? 0 : (int64_t)world_below(world, 300 * NS_PER_MS);
-}
-
 static void plan_exchange(struct visit *v, struct exchange *x)
 {
     static const char *const methods[] = {"GET", "GET", "GET", "HEAD", "POST", "PUT"};
@@ -99,7 +84,7 @@ static void plan_exchanges(struct visit *v)
 
     for (size_t i = 0; i < count; i++) {
         if (v->again && !world_chance(world, 10)) {
-            plan_simple_exchange(v, &v->exchanges[v->exchange_count++]);
+            exchange_plan_simple(v, &v->exchanges[v->exchange_count++], some_length(world));
         } else {
             plan_exchange(v, &v->exchanges[v->exchange_count++]);
         }
@@ -294,26 +279,6 @@ static const char *const odd_openings[] = {
     "CONNECT h0.test:443 HTTP/1.1\r\nHost: h0.test\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "CONNECT stall.test:443 HTTP/1.1\r\nHost: h0.test\r\n\r\n",
 };
-
-/* A proxy that fails is not always one that nobody minds. */
-static bool proxies_get_in_the_way(const struct visit *v)
-{
-    const struct world *world = world_of(v);
-
-    bool is_http = world->way == WAY_HTTP || world->way == WAY_HTTPS;
-
-    /* A target that takes for ever looks the same as a proxy that does. */
-    if ((world->bad_way || (is_http && v->kind == VISIT_FORWARD)) &&
-        (v->host->kind == HOST_HANGS || v->host->kind == HOST_SLOW_NAME)) {
-        return true;
-    }
-    /* The proxy falls silent with the target behind it. */
-    if (world->way != WAY_DIRECT && v->host->kind == HOST_TLS_STALLS) {
-        return true;
-    }
-    /* What it has taken as a request of plain HTTP is not always tried again. */
-    return v->kind == VISIT_FORWARD && (world->bad_way == WAY_HTTP || world->bad_way == WAY_HTTPS);
-}
 
 static void plan_odd(struct visit *v)
 {

@@ -89,3 +89,22 @@ size_t proxy_socks_len(const struct bytes *in, int step)
     }
     return in->len >= len ? len : 0;
 }
+
+bool proxies_get_in_the_way(const struct visit *v)
+{
+    const struct world *world = v->client->world;
+
+    bool is_http = world->way == WAY_HTTP || world->way == WAY_HTTPS;
+
+    /* A target that takes for ever looks the same as a proxy that does. */
+    if ((world->bad_way || (is_http && v->kind == VISIT_FORWARD)) &&
+        (v->host->kind == HOST_HANGS || v->host->kind == HOST_SLOW_NAME)) {
+        return true;
+    }
+    /* The proxy falls silent with the target behind it. */
+    if (world->way != WAY_DIRECT && v->host->kind == HOST_TLS_STALLS) {
+        return true;
+    }
+    /* What it has taken as a request of plain HTTP is not always tried again. */
+    return v->kind == VISIT_FORWARD && (world->bad_way == WAY_HTTP || world->bad_way == WAY_HTTPS);
+}

@@ -29,11 +29,9 @@ struct server_conn {
     bool answering;
     bool answered; /* to what was read last */
     bool raw;
-    bool takes_urls;            /* an HTTP proxy: requests come in absolute-form */
-    uint8_t socks_step;         /* messages of SOCKS that were answered */
-    struct exchange *last;      /* that came before the one being served; null: this is the first */
-    struct exchange *taken_for; /* the last one that came with another visit than those before */
-    bool is_spent;              /* nobody else's requests may follow */
+    bool takes_urls; /* an HTTP proxy: requests come in absolute-form */
+    struct past past;
+    uint8_t socks_step; /* messages of SOCKS that were answered */
 };
 
 static struct server servers[256];
@@ -179,11 +177,6 @@ static void idle_fin(void *context)
     }
 }
 
-static bool is_first_of_visit(const struct exchange *x)
-{
-    return x == x->visit->exchanges;
-}
-
 static bool is_last_of_visit(const struct exchange *x)
 {
     return x == &x->visit->exchanges[x->visit->exchange_count - 1];
@@ -195,12 +188,12 @@ static void end_between_visits(void *context)
     struct server_conn *s = context;
 
     if (wire_is_over(s->wire) || s->exchange || s->message.phase != MESSAGE_HEAD ||
-        s->wire->in.len || !s->last || !is_last_of_visit(s->last)) {
+        s->wire->in.len || !s->past.last || !is_last_of_visit(s->past.last)) {
         return;
     }
     if (world_chance(s->world, 30)) {
-        s->last->visit->strict = false; /* what is on its way to it is lost */
-        s->last->may_repeat = s->last == s->taken_for;
+        s->past.last->visit->strict = false; /* what is on its way to it is lost */
+        s->past.last->may_repeat = s->past.last == s->past.taken_for;
         wire_reset(s->wire);
     } else {
         wire_close(s->wire);
@@ -382,79 +375,6 @@ static void check_form(struct server_conn *s, const struct exchange *x)
     }
 }
 
-static bool may_be_repeated(const struct exchange *x)
-{
-    return strcmp(x->method, "GET") == 0 || is_head(x);
-}
-
-/* Inside TLS the requests of another client come only where nobody can tell the difference. */
-static void check_taken_over(const struct server_conn *s, const struct exchange *x)
-{
-    const struct visit *before = s->last->visit;
-    const struct visit *v = x->visit;
-
-    if (before->kind != VISIT_TLS || v->kind != VISIT_TLS) {
-        world_fail(s->world, v, "a connection with TLS went on without, or the other way round");
-    }
-    if (strcmp(before->target, v->target) != 0 || before->with_sni != v->with_sni ||
-        !world_alpn_is_same(before->tls_kind, v->tls_kind)) {
-        world_fail(s->world, v, "a connection to %s, SNI %d, TLS of kind %d, was taken over",
-                   before->target, before->with_sni, before->tls_kind);
-    }
-    if (s->is_spent) {
-        world_fail(s->world, v, "request %u came behind %u, which nobody may follow", x->id,
-                   s->last->id);
-    }
-    if (!is_first_of_visit(x) || !may_be_repeated(x) || x->answer == ANSWER_UPGRADE) {
-        world_fail(s->world, v, "request %u (%s) came over a connection that had served others",
-                   x->id, x->method);
-    }
-}
-
-/* What came twice was sent once more by weir, which it may do when the first to get it was a
- * server that may have been ending. */
-static void count_served(struct server_conn *s, struct exchange *x)
-{
-    bool taken_over = s->last && s->last->visit != x->visit && s->server->port == 443;
-
-    if (taken_over) {
-        check_taken_over(s, x);
-        s->taken_for = x;
-    }
-    if (++x->served > 1 &&
-        !(may_be_repeated(x) &&
-          (x->visit->kind == VISIT_FORWARD || (x->served == 2 && x->may_repeat && !s->last)))) {
-        world_fail(s->world, x->visit, "request %u (%s) was served %u times", x->id, x->method,
-                   x->served);
-    }
-    x->may_repeat = taken_over;
-    s->is_spent |= x->up_len || x->up_chunked || x->client_closes || x->server_closes ||
-                   x->answer == ANSWER_UPGRADE || x->answer == ANSWER_UNTIL_CLOSE ||
-                   x->answer >= ANSWER_GOOD_COUNT;
-}
-
-/* As servers do whose time for idle connections is up just when somebody else comes. */
-static bool ends_instead(struct server_conn *s, struct exchange *x)
-{
-    static const char beginning[] = "HTTP/1.1 200 Fine\r\nX-Id: ";
-
-    if (!s->world->revisits || !x->may_repeat || s->wire->fin_wanted ||
-        world_chance(s->world, 70)) {
-        return false;
-    }
-    if (world_chance(s->world, 30)) {
-        x->visit->strict = false;
-        x->may_repeat = !s->world->is_kind;
-        wire_send(s->wire, span_make(beginning, 1 + world_below(s->world, sizeof(beginning) - 1)));
-        wire_close(s->wire);
-    } else if (world_chance(s->world, 50)) {
-        wire_reset(s->wire);
-    } else {
-        wire_close(s->wire);
-    }
-    return true;
-}
-
 static void take_head(struct server_conn *s)
 {
     struct world *world = s->world;
@@ -475,11 +395,11 @@ static void take_head(struct server_conn *s)
     if (s->server->host->kind != HOST_RAW && x->visit->kind == VISIT_FORWARD) {
         check_form(s, x);
     }
-    count_served(s, x);
-    if (ends_instead(s, x)) {
+    past_add(world, &s->past, x, s->server->port == 443);
+    if (server_ends_instead(s->wire, x)) {
         return;
     }
-    s->exchange = s->last = x;
+    s->exchange = s->past.last = x;
     s->answered = false;
     s->message.pattern = x->id * 2;
     s->message.checks_body = true;
@@ -509,8 +429,8 @@ static bool is_raw_opening(struct server_conn *s)
     if (s->exchange || s->message.phase != MESSAGE_HEAD || !in->len || in->data[0] != 'R') {
         return false;
     }
-    if (s->last) {
-        world_fail(world, s->last->visit, "raw bytes came behind a request");
+    if (s->past.last) {
+        world_fail(world, s->past.last->visit, "raw bytes came behind a request");
     }
     if (in->len < 12) {
         return true;

@@ -314,14 +314,6 @@ void world_prepare(void)
     log_set_level(LOG_ERROR);
 }
 
-bool world_alpn_is_same(int one_kind, int other_kind)
-{
-    bool one_is_usual = one_kind != 2 && one_kind != 4;
-    bool other_is_usual = other_kind != 2 && other_kind != 4;
-
-    return one_kind == other_kind || (one_is_usual && other_is_usual);
-}
-
 void world_tidy(void)
 {
     static const char *const names[] = {"ca/weir-ca.pem",      "ca/weir-ca-cert.pem",
@@ -388,36 +380,6 @@ SSL *world_server_ssl(struct world *world, int certificate, bool flipped)
 
 /* ---- failures ---- */
 
-static void describe_visit(const struct visit *v)
-{
-    fprintf(stderr,
-            "  client %u visit %u: kind %d to %s (host kind %d), stage %d, strict %d, expects %d\n",
-            v->client->index, v->id, v->kind, v->target, v->host ? (int)v->host->kind : -1,
-            v->stage, v->strict, v->expect_status);
-    fprintf(stderr,
-            "    tls %d sni %d resumes %d raw %d end %d eager %d waits %d up %zu/%zu down %zu/%zu "
-            "stop %zu\n",
-            v->tls_kind, v->with_sni, v->resumes, v->raw_inside, v->end, v->eager, v->waits,
-            v->up_seen, v->up_len, v->down_seen, v->down_len, v->stop_at);
-    for (size_t i = 0; i < v->exchange_count; i++) {
-        const struct exchange *x = &v->exchanges[i];
-        fprintf(stderr,
-                "    %u: %s up %zu%s, answer %d of %zu, interims %u%s%s%s%s%s; served %u status %d "
-                "done %d\n",
-                x->id, x->method, x->up_len, x->up_chunked ? " chunked" : "", x->answer,
-                x->down_len, x->interims, x->expects ? ", expects" : "",
-                x->http10 ? ", http/1.0" : "", x->client_closes ? ", client closes" : "",
-                x->server_closes ? ", server closes" : "", x->early ? ", early" : "", x->served,
-                x->status, x->done);
-    }
-    if (v->wire) {
-        fprintf(stderr, "    wire: secure %d ended %d clean %d gone %d silent %d error %d tls %s\n",
-                v->wire->secure, v->wire->ended, v->wire->clean_end, v->wire->gone, v->wire->silent,
-                v->wire->error,
-                v->wire->tls_error ? ERR_reason_error_string(v->wire->tls_error) : "-");
-    }
-}
-
 static void describe_world(const struct world *world)
 {
     uint64_t count = world->log_lines < LAST_LINES ? world->log_lines : LAST_LINES;
@@ -441,7 +403,7 @@ void world_fail(struct world *world, const struct visit *v, const char *format, 
     va_end(arguments);
     fputc('\n', stderr);
     if (v) {
-        describe_visit(v);
+        visit_describe(v);
     }
     describe_world(world);
     abort();

@@ -263,6 +263,20 @@ void visit_check_strict(const struct visit *visit);
 #define SIM_SECRET         "user:pass:word"
 #define SIM_SECRET_ENCODED "Basic dXNlcjpwYXNzOndvcmQ="
 
+/* sim_visits.c */
+void visit_describe(const struct visit *visit);
+void exchange_plan_simple(struct visit *visit, struct exchange *exchange, size_t down_len);
+/* What came over a server's connection. */
+struct past {
+    struct exchange *last;      /* that came before the one being served; null: this is the first */
+    struct exchange *taken_for; /* the last one that came with another visit than those before */
+    bool is_spent;              /* nobody else's requests may follow */
+};
+/* A request has come, which must not be wrong there. */
+void past_add(struct world *world, struct past *past, struct exchange *exchange, bool is_secure);
+/* True: the server has ended instead of answering. */
+bool server_ends_instead(struct wire *wire, struct exchange *exchange);
+
 /* sim_servers.c */
 void servers_prepare(struct world *world);
 void servers_tidy(void);
@@ -270,6 +284,8 @@ void servers_tidy(void);
 /* sim_proxies.c */
 /* What belongs to the section `upstream`. */
 void proxies_write_config(struct text *text, const struct world *world, const char *secret_file);
+/* One that fails is not always one that nobody minds. */
+bool proxies_get_in_the_way(const struct visit *visit);
 /* By name or by one of its addresses. */
 bool host_is_at(const struct host *host, const char *name);
 /* "host:port" at the front of `text`, which is changed. Returns the port; 80 where there is none.
@@ -282,8 +298,6 @@ size_t proxy_socks_len(const struct bytes *in, int step);
 enum { CLIENT_TLS_KINDS = 5, CERTIFICATE_COUNT = 8 };
 SSL *world_client_ssl(struct visit *visit);
 SSL *world_server_ssl(struct world *world, int certificate, bool flipped);
-/* Do they offer the same protocols? */
-bool world_alpn_is_same(int one_kind, int other_kind);
 extern uint64_t world_resumed_by_servers, world_resumed_by_clients;
 
 static inline uint64_t world_below(struct world *world, uint64_t bound)
