@@ -545,6 +545,7 @@ static enum step step_client_tls(struct session *s)
         return step;
     }
     if (s->talk->error_mode) {
+        session_set_deadline(s, session_config(s)->limits.head_ms);
         return STEP_ERROR_PAGE;
     }
     if (!server_is_ready(s)) {

@@ -265,7 +265,7 @@ void visit_check_strict(const struct visit *visit);
 
 /* sim_visits.c */
 void visit_describe(const struct visit *visit);
-void exchange_plan_simple(struct visit *visit, struct exchange *exchange, size_t down_len);
+void exchange_plan_simple(struct visit *visit, struct exchange *x, size_t down_len);
 /* What came over a server's connection. */
 struct past {
     struct exchange *last;      /* that came before the one being served; null: this is the first */
@@ -273,9 +273,9 @@ struct past {
     bool is_spent;              /* nobody else's requests may follow */
 };
 /* A request has come, which must not be wrong there. */
-void past_add(struct world *world, struct past *past, struct exchange *exchange, bool is_secure);
+void past_add(struct world *world, struct past *past, struct exchange *x, bool is_secure);
 /* True: the server has ended instead of answering. */
-bool server_ends_instead(struct wire *wire, struct exchange *exchange);
+bool server_ends_instead(struct wire *wire, struct exchange *x);
 
 /* sim_servers.c */
 void servers_prepare(struct world *world);
