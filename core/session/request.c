@@ -85,6 +85,7 @@ enum step step_request(struct session *s)
     struct conn *client = s->client;
     size_t want = client->rx.len < BUF_HEAD_CAP ? client->rx.len : BUF_HEAD_CAP;
     struct span bytes = buf_queue_gather(&client->rx, bufs_of(s), want);
+    bool begins = s->request_scan.offset == 0;
     enum h1_result result;
     struct http_fault fault;
 
@@ -120,6 +121,9 @@ enum step step_request(struct session *s)
         /* Kept for this client by its authentication, and now gone. */
         conn_close(s->server, CONN_CLOSE_NOW);
         s->server = NULL;
+    }
+    if (begins && bytes.len && s->requests) {
+        session_set_deadline(s, session_config(s)->limits.head_ms); /* no longer between requests */
     }
     conn_receive(client, limits.head_bytes + 1);
     return STEP_WAIT;

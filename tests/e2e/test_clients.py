@@ -9,6 +9,7 @@ import json
 import os
 import re
 import ssl
+import time
 import unittest
 import urllib.request
 
@@ -291,6 +292,43 @@ class Fields(harness.WeirCase):
         answer = harness.read_answer(origins.Reader(sock))
         self.assertEqual(answer.body, origins.pattern(0, 3))
         self.assertEqual(self.secure.requests[-1].head, head)
+
+
+class Pauses(harness.WeirCase):
+    """The time between requests, and that of a head, which begins with its first byte."""
+
+    KEEPALIVE_S, HEAD_S = 1, 2
+    CONFIG = {"limits": {"keepalive_timeout": f"{KEEPALIVE_S}s", "head_timeout": f"{HEAD_S}s"}}
+
+    @classmethod
+    def prepare(cls):
+        cls.plain = origins.HttpOrigin()
+        cls.addClassCleanup(cls.plain.close)
+
+    def begin_second(self):
+        """The second head of a connection has begun just before the time between requests is over;
+        returns what is left of it."""
+        host = f"origin.test:{self.plain.port}"
+        head = f"GET http://{host}/bytes/5 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        sock = self.dial()
+        sock.sendall(head)
+        self.assertEqual(harness.read_answer(origins.Reader(sock)).status, 200)
+        time.sleep(self.KEEPALIVE_S * 0.7)
+        sock.sendall(head[:20])
+        return sock, head[20:]
+
+    def test_head_over_the_end_of_a_pause(self):
+        sock, rest = self.begin_second()
+        time.sleep(self.KEEPALIVE_S * 0.7)
+        sock.sendall(rest)
+        self.assertEqual(harness.read_answer(origins.Reader(sock)).status, 200)
+
+    def test_head_that_never_ends(self):
+        """It is answered 408 when its own time is over."""
+        begin = time.monotonic()
+        sock, _ = self.begin_second()
+        self.assertEqual(harness.read_answer(origins.Reader(sock)).status, 408)
+        self.assertGreater(time.monotonic() - begin, self.KEEPALIVE_S * 0.7 + self.HEAD_S * 0.9)
 
 
 class ManyCase(harness.WeirCase):
