@@ -136,18 +136,29 @@ static void secure_ends(struct secure *s, struct kit *kit)
     buf_cache_fini(&s->cache);
 }
 
+/* One that is idle, for so long at most. */
+static void idle_open(struct secure *s, struct kit *kit, int64_t idle_ns)
+{
+    open_pool(kit, idle_ns);
+    secure_open(s, kit);
+    idle_put(kit->worker.idle, key_a, s->peer.conn);
+}
+
+static void idle_ends(struct secure *s, struct kit *kit)
+{
+    secure_ends(s, kit);
+    assert_int_equal(idle_pool_count(kit->worker.idle), 0);
+    kit_close(kit);
+}
+
 static void test_time_is_up(void **state)
 {
     struct secure s;
     struct kit kit;
 
     (void)state;
-    open_pool(&kit, 20 * NS_PER_MS);
-    secure_open(&s, &kit);
-    idle_put(kit.worker.idle, key_a, s.peer.conn);
-    secure_ends(&s, &kit);
-    assert_int_equal(idle_pool_count(kit.worker.idle), 0);
-    kit_close(&kit);
+    idle_open(&s, &kit, 20 * NS_PER_MS);
+    idle_ends(&s, &kit);
 }
 
 /* Nobody asked: it is not to be trusted any more. */
@@ -157,13 +168,9 @@ static void test_server_speaks(void **state)
     struct kit kit;
 
     (void)state;
-    open_pool(&kit, 100 * NS_PER_S);
-    secure_open(&s, &kit);
-    idle_put(kit.worker.idle, key_a, s.peer.conn);
+    idle_open(&s, &kit, 100 * NS_PER_S);
     assert_true(tls_engine_write(s.server.engine, SPAN_LITERAL("HTTP/1.1 408 Slow\r\n")));
-    secure_ends(&s, &kit);
-    assert_int_equal(idle_pool_count(kit.worker.idle), 0);
-    kit_close(&kit);
+    idle_ends(&s, &kit);
 }
 
 static void test_server_ends(void **state)
@@ -172,13 +179,9 @@ static void test_server_ends(void **state)
     struct kit kit;
 
     (void)state;
-    open_pool(&kit, 100 * NS_PER_S);
-    secure_open(&s, &kit);
-    idle_put(kit.worker.idle, key_a, s.peer.conn);
+    idle_open(&s, &kit, 100 * NS_PER_S);
     assert_int_equal(shutdown(s.peer.fd, SHUT_WR), 0);
-    secure_ends(&s, &kit);
-    assert_int_equal(idle_pool_count(kit.worker.idle), 0);
-    kit_close(&kit);
+    idle_ends(&s, &kit);
 }
 
 /* The oldest makes room, and in the end all go. */
