@@ -46,9 +46,6 @@ void load_stream_close(struct load_stream *s, enum conn_close_how how)
     if (!s->conn) {
         return;
     }
-    if (s->conn->tls && how == CONN_CLOSE_FLUSH) {
-        tls_engine_shutdown(s->conn->tls);
-    }
     buf_queue_clear(&s->plain, &s->conn->worker->bufs);
     conn_close(s->conn, how);
     s->conn = NULL;

@@ -874,6 +874,9 @@ void conn_close(struct conn *c, enum conn_close_how how)
     bool can_flush;
 
     ASSERT(c->state <= CONN_OPEN);
+    if (c->tls && how == CONN_CLOSE_FLUSH) {
+        tls_engine_shutdown(c->tls); /* RFC 8446 6.1 */
+    }
     if (is_over(c) && how != CONN_CLOSE_RESET) {
         tls_engine_free(c->tls);
         conn_free(c);

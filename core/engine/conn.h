@@ -143,7 +143,8 @@ void conn_park(struct conn *conn);
 void conn_poll(struct conn *conn, bool in);
 
 enum conn_close_how {
-    CONN_CLOSE_FLUSH, /* send what is queued, FIN, wait a little for the peer's FIN */
+    CONN_CLOSE_FLUSH, /* close_notify with TLS, send what is queued, FIN, wait a little for the
+                         peer's */
     CONN_CLOSE_NOW,   /* FIN at once; RST if something queued is dropped, or there was an error */
     CONN_CLOSE_RESET, /* RST */
 };

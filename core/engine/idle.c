@@ -107,12 +107,8 @@ void idle_pool_set_limits(struct idle_pool *pool, uint32_t cap, int64_t idle_ns)
     pool->idle_ns = idle_ns;
 }
 
-/* TLS says that this was all (RFC 8446 6.1). */
 static void end_conn(struct conn *c)
 {
-    if (c->tls) {
-        tls_engine_shutdown(c->tls);
-    }
     conn_close(c, c->tls ? CONN_CLOSE_FLUSH : CONN_CLOSE_NOW);
 }
 

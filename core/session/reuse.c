@@ -57,7 +57,6 @@ static struct conn *take_confirmed(struct session *s, struct idle_key key)
                                talk_verifies_address(s))) {
             return c;
         }
-        tls_engine_shutdown(c->tls);
         conn_close(c, CONN_CLOSE_FLUSH);
     }
     return NULL;

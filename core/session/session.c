@@ -167,9 +167,6 @@ static void close_client(struct session *s, enum close_reason reason)
     default:
         break;
     }
-    if (how == CONN_CLOSE_FLUSH && s->client->tls) {
-        tls_engine_shutdown(s->client->tls);
-    }
     conn_close(s->client, how);
     s->client = NULL;
 }
@@ -192,9 +189,6 @@ static void close_server(struct session *s, enum close_reason reason)
         break;
     default:
         break;
-    }
-    if (how == CONN_CLOSE_FLUSH && s->server->tls) {
-        tls_engine_shutdown(s->server->tls);
     }
     conn_close(s->server, how);
     s->server = NULL;
