@@ -60,6 +60,10 @@ def open_new(name, title, closes):
 
 KEPT = 64  # connections
 
+# How much longer a trial at a given rate takes. Its 99th percentile is made of the few pauses that
+# the machine makes, of a millisecond each: of one or two it says nothing.
+RATED_TIMES = 3
+
 ROWS = {row.name: row for row in (
     Row("http-kept", "explicit HTTP, kept connections, 1 KiB", HTTP, "forward", "small",
         ["weir", "haproxy", "nginx", "squid", "tinyproxy", "mitmproxy"],

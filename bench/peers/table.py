@@ -24,21 +24,27 @@ def are_alike(one, other):
     return not ours or not theirs or max(ours, theirs) < ALIKE * min(ours, theirs)
 
 
+def can_compare(one, other, figure):
+    return one.get(figure) is not None and other.get(figure) is not None and are_alike(one, other)
+
+
 def pairs_of(proxies, peer):
-    """weir's and the peer's figure of each round whose two trials can be compared."""
+    """weir's and the peer's figure of each round in which both have one, and whether the two
+    trials can be compared."""
     none = {"rounds": [], "figures": []}
     ours, theirs = proxies.get("weir", none), proxies.get(peer, none)
-    return [(a, b) for a, b, one, other in zip(ours["rounds"], theirs["rounds"],
-                                               ours["figures"], theirs["figures"])
-            if are_alike(one, other)]
+    return [(a, b, are_alike(one, other))
+            for a, b, one, other in zip(ours["rounds"], theirs["rounds"],
+                                        ours["figures"], theirs["figures"])
+            if a is not None and b is not None]
 
 
 def ratio_of(proxies, peer):
-    """weir's figure through the peer's of the same round, the median of the rounds: a machine that
-    is slower for a while is so for both. None: no round has both, or the peer's is less than
-    nothing, which is noise."""
-    ratios = [ours / theirs for ours, theirs in pairs_of(proxies, peer)
-              if ours is not None and theirs is not None and theirs > 0]
+    """weir's figure through the peer's of the same round, the median of the rounds that count: a
+    machine that is slower for a while is so for both. None: no round has both, or the peer's is
+    less than nothing, which is noise."""
+    ratios = [ours / theirs for ours, theirs, counts in pairs_of(proxies, peer)
+              if counts and theirs > 0]
     return statistics.median(ratios) if ratios else None
 
 
@@ -143,10 +149,11 @@ def cautions(results):
             if slow:
                 out.append(f"{where}: did not reach the rate in {len(slow)} of "
                            f"{len(proxy['figures'])} rounds: its latencies are those of a queue")
-            lost = len(proxy["figures"]) - len(pairs_of(result["proxies"], name))
+            pairs = pairs_of(result["proxies"], name)
+            lost = sum(not counts for _, _, counts in pairs)
             if lost:
-                out.append(f"{where}: {lost} of {len(proxy['figures'])} rounds do not count: the "
-                           "cores were near each other for one trial and far for the other")
+                out.append(f"{where}: {lost} of {len(pairs)} rounds do not count: the cores were "
+                           "near each other for one trial and far for the other")
             disturbed += [(one["others_busy"], where) for one in proxy["figures"]
                           if one.get("others_busy", 0) > OTHERS_MAX]
     if disturbed:

@@ -14,10 +14,13 @@ import tempfile
 import time
 
 import peers
+from rows import RATED_TIMES
 
 START_S = 20
 STOP_S = 3
-HOSTS = 20000  # names that squid's file has: more than it serves in a window
+# Names that squid's file has for each time that a trial may be made (STEADY_TRIES_MAX in
+# bench/load_run.c): more than it serves in ten seconds.
+HOSTS, TRIES = 4000, 5
 NEW = 16  # connections at the same time, where they are new ones or few; bulk has four
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -127,7 +130,8 @@ class Place:
         # What peers read that are users of their own by then.
         self.write("origin-ca.pem", self.read("origin-ca", "weir-ca-cert.pem"))
         self.write("hosts", "127.0.0.1 localhost\n" + "".join(
-            f"127.0.0.1 h{number}-1.bench.test\n" for number in range(HOSTS)))
+            f"127.0.0.1 h{number}-{trial + 1}.bench.test\n"
+            for trial in range(TRIES) for number in range(HOSTS)))
         self.ports = ",".join(map(str, ports))
         self.values = {
             "WEIR": self.weir, "ORIGIN_HTTP": ports[0], "ORIGIN_HTTPS": ports[1],
@@ -241,7 +245,8 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
     peer = running.peer
     profile = "new" if row.profile == "small" and not peer.keeps else row.profile
     connections = arguments.connections if row.is_kept else NEW
-    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{arguments.seconds:g}",
+    seconds = arguments.seconds * (RATED_TIMES if rate_hz else 1)
+    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{seconds:g}",
                "--cores", ",".join(str(place.cores[i]) for i in (0, 1, 1)),
                "--connections", str(connections),
                "--ports", place.ports, "--ca-dir", place.path("origin-ca"),
