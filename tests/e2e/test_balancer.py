@@ -4,6 +4,7 @@ client is, /readyz tells HAProxy where connections may go, each weir in turn is 
 and killed under steady load, and TLS sessions go on at the other weir. Needs root; skipped
 without."""
 import base64
+import itertools
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ CLIENT = namespaces.end(1, 2)[4]
 BALANCER = namespaces.end(1, 1)[4]  # the side of the client
 WEIRS = [namespaces.end(link, 2)[4] for link in (3, 4)]
 NEXT_BALANCER = [namespaces.end(link, 1)[4] for link in (3, 4)]  # as each weir sees it
+FIRST_CLIENT_PORT = 10000  # below those that the kernel picks
 ORIGIN = [namespaces.end(link, 2)[4] for link in (5, 6)]  # where each weir finds the server
 
 HAPROXY = f"""
@@ -93,6 +95,7 @@ class Balancer(harness.WeirCase):
     def prepare(cls):
         cls.network = namespaces.network(namespaces.Balanced)
         cls.addClassCleanup(cls.network.close)
+        cls.client_ports = itertools.count(FIRST_CLIENT_PORT)
         secure = origins.server_context(cls.certificate)
         cls.clear, cls.secure = [
             cls.network.call(cls.network.server, steady.Origin, context, "0.0.0.0")
@@ -141,9 +144,10 @@ class Balancer(harness.WeirCase):
         os.replace(self.ticket_path + ".new", self.ticket_path)
 
     def dial(self, *_):
-        """A connection from the client to HAProxy."""
+        """A connection from the client to HAProxy. Its port names it in the logs, and nobody has it
+        again: the kernel picks anew every ten seconds, ports of connections that were reset, too."""
         return self.network.call(self.network.client, socket.create_connection, (BALANCER, PORT),
-                                 steady.TIMEOUT_S)
+                                 steady.TIMEOUT_S, (CLIENT, next(self.client_ports)))
 
     def wait_states(self, *states):
         harness.wait_for(f"{states}", lambda: self.haproxy.states() == list(states))
@@ -235,7 +239,7 @@ class Balancer(harness.WeirCase):
         for began, failed, client, *what in self.load.failures:
             _, after, other = [kill for kill in killed if kill[0] <= failed][-1]
             self.assertLessEqual(began, after, what)
-            self.assertNotIn(client, [None, *(record.client for record in other.records())])
+            self.assertNotIn(client, [None, *(record.client for record in other.records())], what)
         self.assertLessEqual(len(self.load.failures), 2 * len(self.load.threads))
         self.finish()
 
