@@ -39,6 +39,7 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_CLIENT_BUSY] = {"client_busy", "", 0},
     [FIGURE_LOAD_BUSY] = {"load_busy", "", 0},
     [FIGURE_OTHERS_BUSY] = {"others_busy", "", 0},
+    [FIGURE_STOLEN] = {"stolen", "", 0},
     [FIGURE_CORE_LATENCY_NS] = {"core_latency_ns", "ns", 0},
     [FIGURE_RESUMED] = {"resumed", "", 0},
     [FIGURE_LATE_P99_US] = {"late_p99_us", "us", 0},
@@ -156,6 +157,8 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
         ratio(most_ns(r->client_cpu_ns, plan->clients) / NS_PER_S, seconds);
     figures[FIGURE_LOAD_BUSY] = ratio(fullest_ns(plan, r) / NS_PER_S, seconds);
     figures[FIGURE_OTHERS_BUSY] = ratio(others_ns(plan, r) / NS_PER_S, seconds);
+    figures[FIGURE_STOLEN] =
+        r->cores_stolen_ns >= 0 ? ratio((double)r->cores_stolen_ns / NS_PER_S, seconds) : NAN;
     figures[FIGURE_RESUMED] = load_modes[plan->mode].has_tls && is_new
                                   ? ratio((double)r->resumed, (double)r->connections)
                                   : NAN;

@@ -97,6 +97,7 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     merge_ns(into->origin_cpu_ns, from->origin_cpu_ns, LOAD_ORIGINS_MAX);
     into->proxy_cpu_ns += from->proxy_cpu_ns;
     into->cores_cpu_ns += from->cores_cpu_ns;
+    into->cores_stolen_ns += from->cores_stolen_ns;
     into->proxy_idle_kib += from->proxy_idle_kib;
     into->proxy_kib += from->proxy_kib;
     into->idle_count += from->idle_count;

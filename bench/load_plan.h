@@ -173,9 +173,10 @@ struct load_result {
     /* The same, of the client that reads it; else zeros. */
     int64_t proxy_cpu_ns;                    /* growth; -1: not known */
     int64_t origin_cpu_ns[LOAD_ORIGINS_MAX]; /* -1: not known */
-    int64_t cores_cpu_ns;   /* of the trial's cores, whoever used them; -1: not known */
-    int64_t proxy_idle_kib; /* growth of memory by the idle connections */
-    int64_t proxy_kib;      /* memory at the end of the window; 0: not known */
+    int64_t cores_cpu_ns;    /* of the trial's cores, whoever used them; -1: not known */
+    int64_t cores_stolen_ns; /* what the host took of them away; -1: not known */
+    int64_t proxy_idle_kib;  /* growth of memory by the idle connections */
+    int64_t proxy_kib;       /* memory at the end of the window; 0: not known */
 
     uint64_t idle_count;
     bool out_of_ports, out_of_descriptors;

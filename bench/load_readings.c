@@ -5,17 +5,16 @@
 #include "core/base/clock.h"
 
 /* Of all the cores that the trial was given. */
-static int64_t read_cores(const struct load_plan *plan)
+static void read_cores(const struct load_plan *plan, struct load_readings *r)
 {
-    int64_t sum_ns = -1;
+    struct proc_core sum = {0};
+    bool known = false;
 
     for (int i = 0; i < plan->cores.count; i++) {
-        int64_t busy_ns = proc_core_busy_ns(plan->cores.list[i]);
-        if (busy_ns >= 0) {
-            sum_ns = (sum_ns < 0 ? 0 : sum_ns) + busy_ns;
-        }
+        known |= proc_add_core(plan->cores.list[i], &sum);
     }
-    return sum_ns;
+    r->cores_ns = known ? sum.busy_ns : -1;
+    r->cores_stolen_ns = known ? sum.stolen_ns : -1;
 }
 
 static int64_t read_process(pid_t pid)
@@ -33,7 +32,7 @@ struct load_readings load_readings_take(const struct load_plan *plan)
         for (unsigned i = 0; i < plan->origins; i++) {
             r.origin_ns[i] = read_process(plan->origin_pids[i]);
         }
-        r.cores_ns = read_cores(plan);
+        read_cores(plan, &r);
     }
     r.wall_ns = clock_monotonic_ns();
     return r;
@@ -54,6 +53,7 @@ void load_readings_store(const struct load_plan *plan, const struct load_reading
         result->origin_cpu_ns[i] = growth(from->origin_ns[i], to->origin_ns[i]);
     }
     result->cores_cpu_ns = growth(from->cores_ns, to->cores_ns);
+    result->cores_stolen_ns = growth(from->cores_stolen_ns, to->cores_stolen_ns);
 }
 
 bool load_readings_proxy(const struct load_plan *plan, struct proc_usage *usage)

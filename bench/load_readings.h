@@ -13,7 +13,8 @@ struct load_readings {
     int64_t own_ns, wall_ns;
     /* Of others; -1: not known. */
     int64_t proxy_ns, origin_ns[LOAD_ORIGINS_MAX];
-    int64_t cores_ns; /* busy, whoever used them */
+    int64_t cores_ns;        /* busy, whoever used them */
+    int64_t cores_stolen_ns; /* by the host */
 };
 
 struct load_readings load_readings_take(const struct load_plan *plan);

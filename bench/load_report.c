@@ -14,6 +14,7 @@
 
 #define BUSY_MAX        0.9  /* share of a core that a client may use */
 #define OTHERS_MAX      0.1  /* of one core */
+#define STOLEN_MAX      0.02 /* of one core; two of the kernel's ticks a second */
 #define LATE_US_MAX     1000 /* of an open loop */
 #define RATE_MISSED_MAX 0.02
 #define PORTS_SHARE_MAX 0.48 /* dialled in a second: the kernel tries half of them first */
@@ -144,6 +145,23 @@ static void warn_of_others(struct load_results *results)
         load_results_add_warning(results,
                                  "others used the cores of the trials, in one of them %.0f %% of a "
                                  "core: all figures are worse than they should be",
+                                 most * 100);
+    }
+}
+
+/* Pauses of a few milliseconds: a tail is made of them before a median is. */
+static void warn_of_stolen(struct load_results *results)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < results->case_count; i++) {
+        double stolen = load_case_spread(&results->cases[i], FIGURE_STOLEN).max;
+        most = stolen > most ? stolen : most;
+    }
+    if (most > STOLEN_MAX) {
+        load_results_add_warning(results,
+                                 "the host of this virtual machine took its cores away, in one "
+                                 "trial for %.0f %% of a core: the tails of latencies are its",
                                  most * 100);
     }
 }
@@ -297,6 +315,7 @@ void load_results_warn(struct load_results *results)
     }
     warn_of_workers(results);
     warn_of_others(results);
+    warn_of_stolen(results);
     warn_of_core_latency(results);
     warn_of_busy(results);
     for (size_t i = 0; i < results->case_count; i++) {

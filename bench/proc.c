@@ -163,27 +163,29 @@ bool proc_pin_to(const int *cores, int count)
     return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 
-int64_t proc_core_busy_ns(int core)
+bool proc_add_core(int core, struct proc_core *sum)
 {
+    const int64_t tick_ns = NS_PER_S / sysconf(_SC_CLK_TCK);
     FILE *file = fopen("/proc/stat", "re");
-    int64_t busy_ns = -1;
+    bool found = false;
     char line[256];
 
-    while (file && busy_ns < 0 && fgets(line, sizeof(line), file)) {
-        unsigned long long user, nice, system, idle, wait, irq, softirq;
+    while (file && !found && fgets(line, sizeof(line), file)) {
+        unsigned long long user, nice, system, idle, wait, irq, softirq, stolen;
         int number;
 
-        if (sscanf(line, "cpu%d %llu %llu %llu %llu %llu %llu %llu", &number, &user, &nice, &system,
-                   &idle, &wait, &irq, &softirq) == 8 &&
+        if (sscanf(line, "cpu%d %llu %llu %llu %llu %llu %llu %llu %llu", &number, &user, &nice,
+                   &system, &idle, &wait, &irq, &softirq, &stolen) == 9 &&
             number == core) {
-            busy_ns =
-                (int64_t)(user + nice + system + irq + softirq) * (NS_PER_S / sysconf(_SC_CLK_TCK));
+            sum->busy_ns += (int64_t)(user + nice + system + irq + softirq) * tick_ns;
+            sum->stolen_ns += (int64_t)stolen * tick_ns;
+            found = true;
         }
     }
     if (file) {
         fclose(file);
     }
-    return busy_ns;
+    return found;
 }
 
 int proc_cores(int *cores, int cap)

@@ -34,8 +34,13 @@ bool proc_read_usage(pid_t root, struct proc_usage *usage) MUST_CHECK;
 bool proc_pin(int core) MUST_CHECK;
 bool proc_pin_to(const int *cores, int count) MUST_CHECK;
 
-/* How long a core has been busy, whoever used it, ns; in steps of 10 ms. -1: not known. */
-int64_t proc_core_busy_ns(int core);
+/* Of one core since the machine began, ns; in steps of 10 ms. */
+struct proc_core {
+    int64_t busy_ns;   /* whoever used it */
+    int64_t stolen_ns; /* of a virtual machine: there was work, but the host let others run */
+};
+/* Adds what the core had. False: it is not known, and nothing was added. */
+bool proc_add_core(int core, struct proc_core *sum) MUST_CHECK;
 
 /* Cores that this process may use, at most `cap` of them. */
 int proc_cores(int *cores, int cap);

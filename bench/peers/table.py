@@ -131,13 +131,13 @@ def print_markdown(results):
     return "\n".join(out) + "\n"
 
 
-OTHERS_MAX = 0.10  # of one core
+OTHERS_MAX, STOLEN_MAX = 0.10, 0.02  # of one core, as in bench/load_report.c
 RATE_MIN = 0.98  # of the rate that was to be
 
 
 def cautions(results):
     """Why not to trust it, in sentences."""
-    out, disturbed = [], []
+    out, disturbed, stolen = [], [], []
     for result in results:
         for name, proxy in result["proxies"].items():
             where = f"{result['row']}, {title_of(name)}"
@@ -156,9 +156,16 @@ def cautions(results):
                            "near each other for one trial and far for the other")
             disturbed += [(one["others_busy"], where) for one in proxy["figures"]
                           if one.get("others_busy", 0) > OTHERS_MAX]
+            stolen += [(one["stolen"], where) for one in proxy["figures"]
+                       if one.get("stolen", 0) > STOLEN_MAX]
     if disturbed:
         busy, where = max(disturbed)
         out.append(f"others used more than {OTHERS_MAX * 100:.0f} % of a core in {len(disturbed)} "
                    f"trials, at most {busy * 100:.0f} % ({where}): figures are worse than they "
                    "should be")
+    if stolen:
+        most, where = max(stolen)
+        out.append(f"the host took more than {STOLEN_MAX * 100:.0f} % of a core away in "
+                   f"{len(stolen)} trials, at most {most * 100:.0f} % ({where}): the tails of "
+                   "latencies are its")
     return list(dict.fromkeys(out))

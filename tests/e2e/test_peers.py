@@ -197,7 +197,8 @@ class Table(unittest.TestCase):
     def result(self, **figures):
         proxies = {name: {"median": median, "lowest": median, "highest": median, "errors": errors,
                           "first_error": "it broke" if errors else None, "rounds": [median],
-                          "figures": [{"others_busy": 0.5, "rate_hz": 90, **figures}]}
+                          "figures": [{"others_busy": 0.5, "stolen": 0.04, "rate_hz": 90,
+                                       **figures}]}
                    for name, median, errors in (("weir", 5.0, 0), ("squid", 1234.0, 3),
                                                 ("nginx", None, 0))}
         return {"row": "r", "title": "the work", "unit": "us", "digits": 1,
@@ -219,8 +220,10 @@ class Table(unittest.TestCase):
         self.assertIn("r, squid *: up to 3 errors a round; the first: it broke", words)
         self.assertIn("r, weir: did not reach the rate in 1 of 1 rounds: its latencies are those "
                       "of a queue", words)
-        self.assertTrue(words[-1].startswith("others used more than 10 % of a core in 6 trials, "
+        self.assertTrue(words[-2].startswith("others used more than 10 % of a core in 6 trials, "
                                              "at most 50 % (r, "), words)
+        self.assertTrue(words[-1].startswith("the host took more than 2 % of a core away in 6 "
+                                             "trials, at most 4 % (r, "), words)
         far = self.result(core_latency_ns=180)
         far["proxies"]["weir"]["figures"][0]["core_latency_ns"] = 42
         self.assertIn("r, squid: 1 of 1 rounds do not count: the cores were near each other for "

@@ -199,11 +199,13 @@ static void figures_of_several(void **state)
     result.origin_cpu_ns[1] = NS_PER_S;
     result.proxy_cpu_ns = 10 * NS_PER_S;
     result.cores_cpu_ns = 27 * NS_PER_S;
+    result.cores_stolen_ns = NS_PER_S / 5;
     load_figures_take(&plan, &result, figures);
     assert_true(fabs(figures[FIGURE_CLIENT_BUSY] - 0.6) < 1e-9);
     assert_true(fabs(figures[FIGURE_ORIGIN_BUSY] - 0.2) < 1e-9);
     assert_true(fabs(figures[FIGURE_LOAD_BUSY] - 0.8) < 1e-9);
     assert_true(fabs(figures[FIGURE_OTHERS_BUSY] - 0.1) < 1e-9);
+    assert_true(fabs(figures[FIGURE_STOLEN] - 0.02) < 1e-9);
     for (int i = 0; i < 3; i++) {
         plan.client_cores[i] = plan.origin_cores[i] = -1; /* not pinned: each for itself */
     }
@@ -213,6 +215,9 @@ static void figures_of_several(void **state)
     load_figures_take(&plan, &result, figures);
     assert_true(fabs(figures[FIGURE_ORIGIN_BUSY] - 0.2) < 1e-9);
     assert_true(isnan(figures[FIGURE_OTHERS_BUSY]));
+    result.cores_stolen_ns = -1;
+    load_figures_take(&plan, &result, figures);
+    assert_true(isnan(figures[FIGURE_STOLEN]));
 }
 
 static struct load_case *make_case(struct load_case *cases, size_t index, enum load_mode mode,
@@ -380,6 +385,20 @@ static void own_usage(void **state)
     assert_false(proc_read_cpu(0x7ffffff0, &later));
 }
 
+/* Some core has been busy; one that there is not adds nothing. */
+static void core_usage(void **state)
+{
+    struct proc_core sum = {.busy_ns = 5, .stolen_ns = 7};
+    int core;
+
+    (void)state;
+    assert_false(proc_add_core(1 << 20, &sum));
+    assert_true(sum.busy_ns == 5 && sum.stolen_ns == 7);
+    assert_int_equal(proc_cores(&core, 1), 1);
+    assert_true(proc_add_core(core, &sum));
+    assert_true(sum.busy_ns > 5 && sum.stolen_ns >= 7);
+}
+
 /* What is written counts, pages of files do not: with whom they are shared changes by itself. */
 static void own_memory(void **state)
 {
@@ -450,6 +469,39 @@ static void short_ports_are_told(void **state)
         if (told && !strstr(told, rows[i].whose)) {
             fail_msg("%s", told);
         }
+    }
+}
+
+/* What others, or the host, had of the cores is told from some share on; not what is not known. */
+static void disturbances_are_told(void **state)
+{
+    static const struct {
+        enum load_figure figure;
+        double value;
+        const char *told; /* null: nothing */
+    } rows[] = {
+        {FIGURE_OTHERS_BUSY, 0.2, "one of them 20 % of a core"},
+        {FIGURE_OTHERS_BUSY, 0.1, NULL},
+        {FIGURE_STOLEN, 0.05, "one trial for 5 % of a core"},
+        {FIGURE_STOLEN, 0.02, NULL},
+        {FIGURE_STOLEN, NAN, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static struct load_case one;
+        struct load_options options = {.closer = LOAD_CLIENT_CLOSES, .proxy = "another"};
+        struct load_results results = {.options = &options, .cases = &one, .case_count = 1};
+        bool told = false;
+
+        make_case(&one, 0, LOAD_FORWARD, LOAD_PLAIN, 1, 10);
+        one.figures[0][rows[i].figure] = rows[i].value;
+        load_results_warn(&results);
+        for (size_t w = 0; w < results.warning_count; w++) {
+            told |=
+                strstr(results.warnings[w], rows[i].told ? rows[i].told : "% of a core") != NULL;
+        }
+        assert_int_equal(told, rows[i].told != NULL);
     }
 }
 
@@ -741,8 +793,10 @@ int main(void)
         cmocka_unit_test(spreads),
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),
+        cmocka_unit_test(core_usage),
         cmocka_unit_test(own_memory),
         cmocka_unit_test(short_ports_are_told),
+        cmocka_unit_test(disturbances_are_told),
         cmocka_unit_test(good_options),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(json_has_its_schema),

@@ -109,6 +109,7 @@ static void results_are_merged(void **state)
     results[0].proxy_cpu_ns = whole.proxy_cpu_ns = -1;
     results[0].origin_cpu_ns[1] = whole.origin_cpu_ns[1] = 70;
     results[0].cores_cpu_ns = whole.cores_cpu_ns = 80;
+    results[0].cores_stolen_ns = whole.cores_stolen_ns = 8;
     results[0].proxy_idle_kib = whole.proxy_idle_kib = -3;
     results[0].proxy_kib = whole.proxy_kib = 90;
     whole.phase = LOAD_ENDED;
