@@ -94,17 +94,21 @@ class TemplateFault(Exception):
     """A template that cannot be filled in: which line, and what is wrong."""
 
 
-def fill(text, values, with_logs, where="template"):
-    """The text with each @NAME@ replaced, and the lines of the other kind of logging left out."""
+MARKS = ("logs", "quiet", "polls")
+
+
+def fill(text, values, marks=(), where="template"):
+    """The text with each @NAME@ replaced; of lines behind one of MARKS only those of `marks`."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#"):
             lines.append(line)
             continue
-        left = "@quiet@" if with_logs else "@logs@"
-        if left in line:
+        found = {mark for mark in MARKS if f"@{mark}@" in line}
+        if found - set(marks):
             continue
-        line = line.replace("@logs@", "").replace("@quiet@", "")
+        for mark in found:
+            line = line.replace(f"@{mark}@", "")
 
         def value_of(match):
             if match[1] not in values:

@@ -22,15 +22,16 @@ class Row:
     """One piece of work, made through each of the peers in every round. `host` is what the client
     asks for. `rate_of`: not as fast as it goes, but at half of what this peer does then. `is_kept`:
     over kept connections, of which a busy worker has many. `closes`: who ends one that is not
-    kept; for the origin the client says "Connection: close"."""
+    kept; for the origin the client says "Connection: close". `polls`: proxies look for work before
+    they sleep."""
 
     def __init__(self, name, title, way, mode, profile, peers, measures, *, host="127.0.0.1",
-                 closes="client", rate_of=None, has_logs=True):
+                 closes="client", rate_of=None, polls=False, has_logs=True):
         self.name, self.title, self.way = name, title, way
         self.mode, self.profile, self.host, self.closes = mode, profile, host, closes
         self.is_kept = profile == "small"
         self.peers, self.measures = peers, measures
-        self.rate_of, self.has_logs = rate_of, has_logs
+        self.rate_of, self.polls, self.has_logs = rate_of, polls, has_logs
 
 
 def cpu(*bounds):
@@ -42,11 +43,6 @@ def gib(*bounds):
     return [Measure("gib_cpu_ms", "ms a GiB", bounds, 0)]
 
 
-def added(median_us):
-    return [Measure("added_p50_us", "us added, p50", [Bound(median_us)]),
-            Measure("added_p99_us", "us added, p99", [Bound(0.60, "haproxy")])]
-
-
 # Nobody has to look the address up where one is enough. A certificate needs a name.
 NAME = "localhost"
 
@@ -56,6 +52,14 @@ def open_new(name, title, closes):
                ["weir", "haproxy", "haproxy-own", "nginx", "squid", "squid-early", "sslsplit"],
                cpu(Bound(0.80, "haproxy", "nginx", best=True), Bound(0.15, "squid", "sslsplit")),
                host=NAME, closes=closes)
+
+
+def latency(name, title, way, mode, polls=False, **more):
+    return Row(name, f"latency added, {title}, half load", way, mode, "small",
+               ["weir", "haproxy"],
+               [Measure("added_p50_us", "us added, p50", [Bound(60)]),
+                Measure("added_p99_us", "us added, p99", [Bound(0.60, "haproxy")])],
+               rate_of="haproxy", polls=polls, has_logs=False, **more)
 
 
 KEPT = 64  # connections
@@ -89,10 +93,11 @@ ROWS = {row.name: row for row in (
     Row("idle", "idle tunnels: memory of the proxy's processes", TUNNEL, "connect", "idle",
         ["weir", "haproxy", "squid", "tinyproxy"],
         [Measure("idle_bytes", "bytes each", [Bound(1024)], 0)], has_logs=False),
-    Row("http-latency", "latency added, explicit HTTP, half load", HTTP, "forward", "small",
-        ["weir", "haproxy"], added(60), rate_of="haproxy", has_logs=False),
-    Row("open-latency", "latency added, intercepted, half load", OPEN, "intercept", "small",
-        ["weir", "haproxy"], added(60), host=NAME, rate_of="haproxy", has_logs=False),
+    latency("http-latency", "explicit HTTP", HTTP, "forward"),
+    latency("http-latency-poll", "explicit HTTP, busy polling", HTTP, "forward", polls=True),
+    latency("open-latency", "intercepted", OPEN, "intercept", host=NAME),
+    latency("open-latency-poll", "intercepted, busy polling", OPEN, "intercept", polls=True,
+            host=NAME),
 )}
 
 # With --logs: what its log may cost weir in this row, against itself without one.

@@ -190,7 +190,7 @@ class Place:
 class Running:
     """A peer in a new folder, with nothing of an earlier trial in it."""
 
-    def __init__(self, place, peer, with_logs):
+    def __init__(self, place, peer, marks):
         place.count += 1
         self.place, self.peer, self.process = place, peer, None
         self.folder = place.path(f"{place.count}-{peer.name}")
@@ -202,10 +202,10 @@ class Running:
         config = os.path.join(self.folder, peer.file)
         self.values = {**place.values, **self.ports, "FOLDER": self.folder, "CONFIG": config}
         with open(config, "w", encoding="utf-8") as file:
-            file.write(peers.fill(text, self.values, with_logs, peer.template))
+            file.write(peers.fill(text, self.values, marks, peer.template))
 
     def fill(self, words):
-        return [peers.fill(word, self.values, False).rstrip("\n") for word in words]
+        return [peers.fill(word, self.values).rstrip("\n") for word in words]
 
     def start(self):
         peer = self.peer
@@ -269,7 +269,8 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
 def make_trial(place, peer, row, arguments, rate_hz=None, with_logs=False, core_latency_ns=None):
     """Figures of one trial, name to number; "first_error" too; and the commands that made it. A core
     latency is one that does not change meanwhile, and is so if it soon can be; 0: whichever."""
-    with Running(place, peer, with_logs) as running:
+    marks = ["logs" if with_logs else "quiet"] + ["polls"] * row.polls
+    with Running(place, peer, marks) as running:
         out = os.path.join(running.folder, "trial.json")
         command = load_command(place, running, row, arguments, rate_hz, core_latency_ns)
         with subprocess.Popen(command + ["--json", out], stdout=subprocess.PIPE,

@@ -108,6 +108,7 @@ struct config {
     char *file; /* where it was read from; null: the embedded default */
 
     uint32_t workers; /* 0: one a core */
+    uint32_t busy_poll_us;
     struct config_listener *listeners;
     size_t listener_count;
 

@@ -37,6 +37,12 @@ enum {
 
     SLOT_BITS = 24,
     KIND_SHIFT = 56,
+
+    /* The mean of the waits moves by an eighth of each, and none counts more than four times
+     * busy_poll_ns: looking ends with the second long wait, and begins again behind some ten short
+     * ones. */
+    GAP_WEIGHT = 8,
+    GAP_MAX = 4,
 };
 
 #define STUCK_NS (10 * NS_PER_S) /* a kernel that takes no submission for that long is lost */
@@ -73,6 +79,7 @@ static void ring_enter(struct ring *ring, unsigned wait_count, int64_t wait_ns, 
 
     __atomic_store_n(ring->sq_ktail, ring->sq_tail, __ATOMIC_RELEASE);
     ring->stats.enters++;
+    ring->stats.sleeps += wait_count > 0;
     res = io_uring_enter2((unsigned)ring->enter_fd, sq_pending(ring), wait_count,
                           ring->enter_flags | flags | (timed ? IORING_ENTER_EXT_ARG : 0),
                           timed ? (void *)&wait : NULL, timed ? sizeof(wait) : _NSIG / 8);
@@ -443,6 +450,56 @@ static int ring_reap(struct ring *ring, struct ring_event *events, int cap)
     return count;
 }
 
+static bool has_work(const struct ring *ring)
+{
+    return (__atomic_load_n(ring->sq_kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+}
+
+/*
+ * Waits awake for at most limit_ns; returns how long. Nothing is in the completion queue before the
+ * kernel is entered, so what is looked at is the flag that says that it would pay.
+ */
+static int64_t ring_look(struct ring *ring, int64_t limit_ns)
+{
+    int64_t began_ns = clock_monotonic_ns();
+    int64_t now_ns = began_ns;
+
+    ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS);
+    while (cq_ready(ring) == 0 && now_ns - began_ns < limit_ns) {
+        if (has_work(ring)) {
+            ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS);
+        }
+        now_ns = clock_monotonic_ns();
+    }
+    return now_ns - began_ns;
+}
+
+/* Waits for a completion. Looking for it pays only if it comes soon; whether it will is judged by
+ * the waits of late, so that a worker with little work sleeps. */
+static void ring_wait(struct ring *ring, int64_t wait_ns)
+{
+    int64_t began_ns = ring->busy_poll_ns ? clock_monotonic_ns() : 0;
+    int64_t limit_ns = ring->busy_poll_ns;
+
+    if (wait_ns >= 0 && limit_ns > wait_ns) {
+        limit_ns = wait_ns;
+    }
+    if (limit_ns > 0 && ring->gap_ns < ring->busy_poll_ns) {
+        int64_t looked_ns = ring_look(ring, limit_ns);
+        if (wait_ns >= 0) {
+            wait_ns = wait_ns > looked_ns ? wait_ns - looked_ns : 0;
+        }
+    }
+    if (cq_ready(ring) == 0) {
+        ring_enter(ring, wait_ns != 0, wait_ns, IORING_ENTER_GETEVENTS);
+    }
+    if (ring->busy_poll_ns) {
+        int64_t gap_ns = clock_monotonic_ns() - began_ns;
+        int64_t most_ns = GAP_MAX * ring->busy_poll_ns;
+        ring->gap_ns += ((gap_ns < most_ns ? gap_ns : most_ns) - ring->gap_ns) / GAP_WEIGHT;
+    }
+}
+
 int ring_turn(struct ring *ring, int64_t wait_ns, struct ring_event *events, int cap)
 {
     bool overflowed = cq_overflowed(ring);
@@ -453,7 +510,7 @@ int ring_turn(struct ring *ring, int64_t wait_ns, struct ring_event *events, int
     if (wait_ns == 0 || overflowed || cq_ready(ring) > 0) {
         ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS);
     } else {
-        ring_enter(ring, 1, wait_ns, IORING_ENTER_GETEVENTS);
+        ring_wait(ring, wait_ns);
     }
     if (sq_pending(ring) > 0) {
         /* Short of memory, the kernel neither took everything nor waited: do not spin. */

@@ -72,6 +72,7 @@ struct ring_options {
         uint32_t count; /* buffers, a power of two */
         uint32_t size;  /* bytes each, a power of two */
     } group[RING_GROUP_COUNT];
+    int64_t busy_poll_ns;  /* ring_turn() looks that long before it sleeps; default 0 */
     bool without_recv_cap; /* tests: behave as on a kernel before 6.17 */
 };
 
@@ -79,6 +80,7 @@ extern const struct ring_options ring_options_default;
 
 struct ring_stats {
     uint64_t enters;        /* io_uring_enter calls */
+    uint64_t sleeps;        /* of these: those that could wait */
     uint64_t sqes;          /* operations submitted */
     uint64_t cqes;          /* completions seen */
     uint64_t sq_full;       /* submissions forced by a full queue */
@@ -122,7 +124,8 @@ uint32_t ring_group_count(const struct ring *ring, enum ring_group group);
 /*
  * One turn: submits what was started, waits up to wait_ns (0: not at all, negative: no limit) for
  * at least one completion, and stores up to `cap` events. Returns their number, 0 on time-out or
- * interruption. Buffers given back since the last turn are published first.
+ * interruption. Buffers given back since the last turn are published first. With busy_poll_ns the
+ * thread stays awake for that part of the wait, as long as events have come that fast of late.
  */
 int ring_turn(struct ring *ring, int64_t wait_ns, struct ring_event *events, int cap);
 

@@ -102,6 +102,9 @@ static int ring_setup_queues(struct ring *ring, const struct ring_options *optio
                      IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
             .cq_entries = options->cq_entries,
         };
+        if (options->busy_poll_ns) {
+            params.flags |= IORING_SETUP_TASKRUN_FLAG; /* what has come is told in sq_kflags */
+        }
         res = io_uring_queue_init_params(options->sq_entries, &ring->uring, &params);
         if (res != -ENOMEM || clock_monotonic_ns() >= give_up_ns) {
             break;
@@ -373,6 +376,7 @@ int ring_new(struct ring **made, const struct ring_options *options, struct buf_
     ring->wake_fd = eventfd(0, EFD_CLOEXEC);
     ring->accept_oneshot = kernel_accepts_wrongly();
     ring->now_ns = clock_monotonic_ns();
+    ring->busy_poll_ns = options->busy_poll_ns;
     ring->wall_ns = clock_wall_ns();
     if (ring->wake_fd < 0) {
         what = "eventfd";

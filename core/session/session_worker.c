@@ -42,6 +42,7 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
         .negative_ttl_s = config->dns.negative_ttl_s,
         .mark = config->transparent.mark,
     };
+    struct ring_options ring = options->ring ? *options->ring : ring_options_default;
     const struct worker_options engine = {
         .index = options->index,
         .conn_cap = options->conn_cap,
@@ -50,13 +51,15 @@ int session_worker_init(struct session_worker *w, const struct session_worker_op
         .idle_ns = config->upstream.idle_ms * NS_PER_MS,
         .buffer_high = config->limits.buffer_high_bytes,
         .buffer_low = config->limits.buffer_low_bytes,
-        .ring = options->ring,
+        .ring = &ring,
         .resolver = &resolver,
         .mark = config->transparent.mark,
         .own = options->own,
         .accepted = session_accept,
     };
     int result;
+
+    ring.busy_poll_ns = config->busy_poll_us * NS_PER_US;
 
     memset(w, 0, sizeof(*w));
     w->shared = options->shared;
@@ -175,13 +178,14 @@ static void tell_totals(const struct session_worker *w)
 
     log_write(LOG_DEBUG,
               "worker=%u ended: sessions=%" PRIu64 " requests=%" PRIu64 " dialled=%" PRIu64
-              " taken_over=%" PRIu64 " sent_again=%" PRIu64 " enters=%" PRIu64 " submitted=%" PRIu64
-              " completed=%" PRIu64 " received=%" PRIu64 " sent=%" PRIu64 " spliced=%" PRIu64
-              " copied_out=%" PRIu64 " without_buffer=%" PRIu64 " received_privately=%" PRIu64,
+              " taken_over=%" PRIu64 " sent_again=%" PRIu64 " enters=%" PRIu64 " slept=%" PRIu64
+              " submitted=%" PRIu64 " completed=%" PRIu64 " received=%" PRIu64 " sent=%" PRIu64
+              " spliced=%" PRIu64 " copied_out=%" PRIu64 " without_buffer=%" PRIu64
+              " received_privately=%" PRIu64,
               w->engine.index, w->stats.sessions, w->stats.requests, engine->dialled,
-              w->stats.taken_over, w->stats.sent_again, ring->enters, ring->sqes, ring->cqes,
-              ring->recv_bytes, ring->send_bytes, engine->spliced_bytes, engine->parked_bytes,
-              engine->starved, engine->private_receives);
+              w->stats.taken_over, w->stats.sent_again, ring->enters, ring->sleeps, ring->sqes,
+              ring->cqes, ring->recv_bytes, ring->send_bytes, engine->spliced_bytes,
+              engine->parked_bytes, engine->starved, engine->private_receives);
 }
 
 bool session_worker_fini(struct session_worker *w)

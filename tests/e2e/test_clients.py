@@ -365,6 +365,25 @@ class Many(ManyCase):
         self.assertLessEqual(self.origin.accepted, len(clients))
 
 
+class BusyPoll(ManyCase):
+    CONFIG = {"workers": 1, "busy_poll_us": 1000}
+
+    def cpu_s(self):
+        with open(f"/proc/{self.weir.process.pid}/stat", encoding="ascii") as stat:
+            user, system = stat.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def test_sleeps_without_work(self):
+        """Clients are served as ever, and once they pause so does the worker."""
+        clients = self.clients(20)
+        for _ in range(50):
+            self.ask_all(clients)
+        time.sleep(0.2)
+        before = self.cpu_s()
+        time.sleep(1)
+        self.assertLess(self.cpu_s() - before, 0.3)
+
+
 class FewAllowed(ManyCase):
     CONFIG = {"workers": 1, "limits": {"connections": 8}}
 

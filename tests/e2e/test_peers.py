@@ -31,18 +31,19 @@ RUN = os.path.join(FOLDER, "run")
 
 class Templates(unittest.TestCase):
     def test_fill(self):
-        text = "# @A@ is explained\na @A@ @B_PORT@\n  @logs@log @A@\n@quiet@no log\nlast\n"
+        text = ("# @A@ is explained\na @A@ @B_PORT@\n  @logs@log @A@\n@quiet@no log\n"
+                "@polls@busy\nlast\n")
         self.assertEqual(peers.port_names(text), ["B_PORT"])
         values = {"A": 1, "B_PORT": "two"}
-        self.assertEqual(peers.fill(text, values, True),
+        self.assertEqual(peers.fill(text, values, ["logs"]),
                          "# @A@ is explained\na 1 two\n  log 1\nlast\n")
-        self.assertEqual(peers.fill(text, values, False),
-                         "# @A@ is explained\na 1 two\nno log\nlast\n")
+        self.assertEqual(peers.fill(text, values, ["quiet", "polls"]),
+                         "# @A@ is explained\na 1 two\nno log\nbusy\nlast\n")
         with self.assertRaisesRegex(peers.TemplateFault, "f:2: nothing is called @B_PORT@; .* A$"):
-            peers.fill(text, {"A": 1}, False, "f")
+            peers.fill(text, {"A": 1}, [], "f")
 
     def test_every_template(self):
-        """With logs and without; what logs is in one of them alone."""
+        """With logs and without; what logs is in one of them alone. What polls has words for it."""
         values = dict.fromkeys(("FOLDER", "CONFIG", "WEIR", "ORIGIN_HTTP", "ORIGIN_HTTPS", "CA",
                                 "ORIGIN_DNS", "ORIGIN_CA", "CA_DIR", "LEAF", "LEAF_KEY", "HOSTS"),
                                "value")
@@ -52,11 +53,13 @@ class Templates(unittest.TestCase):
             self.assertLessEqual(set(peer.ways.values()), set(ports), peer.name)
             self.assertLessEqual(set(peer.fixed), set(peer.ways), peer.name)
             values.update(dict.fromkeys(ports, "1"))
-            with_logs, without = (peers.fill(text, values, logs, peer.template)
-                                  for logs in (True, False))
+            with_logs, without, polling = (peers.fill(text, values, [mark], peer.template)
+                                           for mark in peers.MARKS)
             self.assertNotEqual(with_logs, without, peer.name)
-            for words in [with_logs, without, *peer.command, *(peer.prepare or [])]:
-                filled = peers.fill(words, values, False)
+            self.assertEqual("busy" in polling.lower().replace("busy polling", ""),
+                             peer.name in ("weir", "haproxy", "haproxy-own"), peer.name)
+            for words in [with_logs, without, polling, *peer.command, *(peer.prepare or [])]:
+                filled = peers.fill(words, values)
                 code = [line for line in filled.splitlines() if not line.startswith("#")]
                 self.assertNotRegex("\n".join(code), "@[a-zA-Z_]+@", peer.name)
             self.assertTrue(text.startswith("# SPDX-License-Identifier"), peer.template)

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 static bool without_recv_cap; /* of the rings that fixture_open() makes */
+static int64_t busy_poll_ns;  /* the same */
 static char error_text[512];  /* of the last ring that was made */
 
 /* The smallest that the ring takes. */
@@ -38,6 +39,7 @@ static inline void fixture_open(struct fixture *f, const struct ring_options *ba
     int res;
 
     options.without_recv_cap = without_recv_cap;
+    options.busy_poll_ns = busy_poll_ns;
     buf_cache_init(&f->cache);
     res = ring_new(&f->ring, &options, &f->cache, error_text, sizeof(error_text));
     if (res < 0) {

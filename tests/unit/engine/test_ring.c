@@ -76,6 +76,55 @@ static void test_wake_from_another_thread(void **state)
     fixture_close(&f);
 }
 
+/* One turn of 5 ms without work; how often it entered the kernel. */
+static uint64_t quiet_turn(struct fixture *f)
+{
+    uint64_t before = ring_stats(f->ring)->enters;
+
+    assert_int_equal(ring_turn(f->ring, 5 * NS_PER_MS, &f->event, 1), 0);
+    return ring_stats(f->ring)->enters - before;
+}
+
+/* One turn that finds something at once. */
+static void quick_turn(struct fixture *f)
+{
+    ring_wake(f->ring);
+    assert_int_equal(ring_turn(f->ring, NS_PER_S, &f->event, 1), 1);
+}
+
+static void test_busy_poll(void **state)
+{
+    int64_t outer_ns = busy_poll_ns;
+    struct fixture f;
+    pthread_t thread;
+
+    (void)state;
+    /* What comes in that time is found awake, and time-outs stay what they are. */
+    busy_poll_ns = 10 * NS_PER_S;
+    fixture_open(&f, &tiny);
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, f.ring), 0);
+    assert_int_equal(ring_turn(f.ring, -1, &f.event, 1), 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(quiet_turn(&f), 2);
+    assert_int_equal(ring_stats(f.ring)->sleeps, 0);
+    fixture_close(&f);
+
+    /* Who has nothing to do sleeps, without a look, until there is work again. */
+    busy_poll_ns = 500 * NS_PER_US;
+    fixture_open(&f, &tiny);
+    for (int i = 0; i < 4; i++) {
+        (void)quiet_turn(&f);
+    }
+    assert_int_equal(quiet_turn(&f), 1);
+    assert_true(ring_stats(f.ring)->sleeps >= 4);
+    for (int i = 0; i < 40; i++) {
+        quick_turn(&f);
+    }
+    assert_int_equal(quiet_turn(&f), 2);
+    fixture_close(&f);
+    busy_poll_ns = outer_ns;
+}
+
 static void test_accept_and_connect(void **state)
 {
     const struct ring_owner edge = {(1U << 24) - 1, UINT32_MAX};
@@ -632,6 +681,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turn_waits_as_told),
         cmocka_unit_test(test_wake_from_another_thread),
+        cmocka_unit_test(test_busy_poll),
         cmocka_unit_test(test_accept_and_connect),
         cmocka_unit_test(test_own_ip),
         cmocka_unit_test(test_accept_out_of_descriptors),
@@ -651,5 +701,8 @@ int main(void)
     int failures = cmocka_run_group_tests_name("ring", tests, NULL, NULL);
 
     without_recv_cap = true;
-    return failures + cmocka_run_group_tests_name("ring, no receive cap", tests, NULL, NULL);
+    failures += cmocka_run_group_tests_name("ring, no receive cap", tests, NULL, NULL);
+    without_recv_cap = false;
+    busy_poll_ns = 200 * NS_PER_US;
+    return failures + cmocka_run_group_tests_name("ring, busy polling", tests, NULL, NULL);
 }
