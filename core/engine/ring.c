@@ -3,8 +3,9 @@
  * The real ring, on io_uring through liburing.
  *
  * One io_uring_enter a turn submits, waits and lets the kernel run its deferred half of the
- * completions (IORING_SETUP_DEFER_TASKRUN). liburing sets the ring up and fills queue entries; the
- * queues themselves are driven here, because its submit functions may enter twice or not at all.
+ * completions (IORING_SETUP_DEFER_TASKRUN); with busy_poll_ns there may be more. liburing sets the
+ * ring up and fills queue entries; the queues themselves are driven here, because its submit
+ * functions may enter twice or not at all.
  *
  * Receive buffers lie in two groups. A buffer belongs to the kernel from its publication to the
  * completion that names it, then to the taker of the event until it comes back through the buf
