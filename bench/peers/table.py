@@ -41,10 +41,10 @@ def pairs_of(proxies, peer):
 
 def ratio_of(proxies, peer):
     """weir's figure through the peer's of the same round, the median of the rounds that count: a
-    machine that is slower for a while is so for both. None: no round has both, or the peer's is
-    less than nothing, which is noise."""
+    machine that is slower for a while is so for both. None: no round has both. Of added latencies
+    one can be less than nothing, which is noise, whoever's it is."""
     ratios = [ours / theirs for ours, theirs, counts in pairs_of(proxies, peer)
-              if counts and theirs > 0]
+              if counts and ours > 0 and theirs > 0]
     return statistics.median(ratios) if ratios else None
 
 

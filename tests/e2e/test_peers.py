@@ -126,7 +126,7 @@ class Table(unittest.TestCase):
         rounds = {"weir": [8, 16, 8, 16, 16], "nginx": [10, 20, 10, 20, 10]}
         self.assertEqual(table.ratio_of(self.proxies(rounds), "nginx"), 0.8)
         self.assertEqual(self.judge(rounds, Bound(0.8, "nginx")), [("nginx", 0.8, True)])
-        rounds = {"weir": [1, None, 3, 9], "nginx": [None, 2, 10, -1]}
+        rounds = {"weir": [1, None, 3, 9, -2], "nginx": [None, 2, 10, -1, 4]}
         self.assertEqual(table.ratio_of(self.proxies(rounds), "nginx"), 0.3)
         self.assertIsNone(table.ratio_of(self.proxies(rounds), "squid"))
 
