@@ -132,15 +132,22 @@ void load_results_add_warning(struct load_results *results, const char *format, 
     va_end(arguments);
 }
 
-/* Who is interrupted works on in smaller pieces, and with cold caches: CPU times grow, too. */
-static void warn_of_others(struct load_results *results)
+/* The highest of all trials; 0: of none it is known. */
+static double highest_of(const struct load_results *results, enum load_figure figure)
 {
     double most = 0;
 
     for (size_t i = 0; i < results->case_count; i++) {
-        double others = load_case_spread(&results->cases[i], FIGURE_OTHERS_BUSY).max;
-        most = others > most ? others : most;
+        most = fmax(most, load_case_spread(&results->cases[i], figure).max); /* NAN: the other */
     }
+    return most;
+}
+
+/* Who is interrupted works on in smaller pieces, and with cold caches: CPU times grow, too. */
+static void warn_of_others(struct load_results *results)
+{
+    double most = highest_of(results, FIGURE_OTHERS_BUSY);
+
     if (most > OTHERS_MAX) {
         load_results_add_warning(results,
                                  "others used the cores of the trials, in one of them %.0f %% of a "
@@ -152,12 +159,8 @@ static void warn_of_others(struct load_results *results)
 /* Pauses of a few milliseconds: a tail is made of them before a median is. */
 static void warn_of_stolen(struct load_results *results)
 {
-    double most = 0;
+    double most = highest_of(results, FIGURE_STOLEN);
 
-    for (size_t i = 0; i < results->case_count; i++) {
-        double stolen = load_case_spread(&results->cases[i], FIGURE_STOLEN).max;
-        most = stolen > most ? stolen : most;
-    }
     if (most > STOLEN_MAX) {
         load_results_add_warning(results,
                                  "the host of this virtual machine took its cores away, in one "

@@ -135,9 +135,16 @@ OTHERS_MAX, STOLEN_MAX = 0.10, 0.02  # of one core, as in bench/load_report.c
 RATE_MIN = 0.98  # of the rate that was to be
 
 
+def trials_above(results, figure, limit):
+    """What it was in trials where it was more, and where."""
+    return [(one[figure], f"{result['row']}, {title_of(name)}")
+            for result in results for name, proxy in result["proxies"].items()
+            for one in proxy["figures"] if one.get(figure, 0) > limit]
+
+
 def cautions(results):
     """Why not to trust it, in sentences."""
-    out, disturbed, stolen = [], [], []
+    out = []
     for result in results:
         for name, proxy in result["proxies"].items():
             where = f"{result['row']}, {title_of(name)}"
@@ -154,15 +161,13 @@ def cautions(results):
             if lost:
                 out.append(f"{where}: {lost} of {len(pairs)} rounds do not count: the cores were "
                            "near each other for one trial and far for the other")
-            disturbed += [(one["others_busy"], where) for one in proxy["figures"]
-                          if one.get("others_busy", 0) > OTHERS_MAX]
-            stolen += [(one["stolen"], where) for one in proxy["figures"]
-                       if one.get("stolen", 0) > STOLEN_MAX]
+    disturbed = trials_above(results, "others_busy", OTHERS_MAX)
     if disturbed:
         busy, where = max(disturbed)
         out.append(f"others used more than {OTHERS_MAX * 100:.0f} % of a core in {len(disturbed)} "
                    f"trials, at most {busy * 100:.0f} % ({where}): figures are worse than they "
                    "should be")
+    stolen = trials_above(results, "stolen", STOLEN_MAX)
     if stolen:
         most, where = max(stolen)
         out.append(f"the host took more than {STOLEN_MAX * 100:.0f} % of a core away in "

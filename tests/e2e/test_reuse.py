@@ -334,7 +334,8 @@ class Clean(ReuseCase):
         """A connection over which nothing was asked is not kept."""
         host = self.new_host()
         self.enter(host).leave()
-        [visit] = [v for v in self.origin.visits if v.sni == host]
+        [visit] = wait_for("the origin's own handshake to end",  # the client's may be over before
+                           lambda: [v for v in self.origin.visits if v.sni == host])
         self.assert_own(visit, host)
 
     def test_ended_or_spoken_on(self):
