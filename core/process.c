@@ -39,13 +39,22 @@ static void describe_process(void)
 
 /* ---- worker threads ---- */
 
+/* Workers that share cores do not interrupt each other: who was woken waits until the other sleeps.
+ * Otherwise most wake-ups of a busy weir were an interrupt and a switch (sched(7), SCHED_BATCH). */
+static void share_cores(const struct thread *thread)
+{
+    const struct sched_param param = {.sched_priority = 0};
+
+    if (sched_setscheduler(0, SCHED_BATCH, &param) < 0) {
+        log_write(LOG_INFO, "worker=%u stays in its scheduling class: %s", thread->index,
+                  strerror(errno));
+    }
+}
+
 static void pin(const struct thread *thread)
 {
     cpu_set_t set;
 
-    if (thread->cpu < 0) {
-        return;
-    }
     CPU_ZERO(&set);
     CPU_SET((size_t)thread->cpu, &set);
     if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0) {
@@ -70,7 +79,11 @@ static void *run_thread(void *argument)
 
     snprintf(name, sizeof(name), "weir-%u", thread->index);
     prctl(PR_SET_NAME, name);
-    pin(thread);
+    if (thread->cpu >= 0) {
+        pin(thread);
+    } else {
+        share_cores(thread);
+    }
     result = session_worker_init(&thread->worker, &options, error, sizeof(error));
     if (result < 0) {
         log_write(LOG_ERROR, "%s", error);

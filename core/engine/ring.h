@@ -65,6 +65,9 @@ enum {
     RING_EVENTS_MAX = 256,            /* events of one turn */
 };
 
+/* As busy_poll_ns: never sleeps, however little there is to do. */
+#define RING_BUSY_POLL_ALWAYS (INT64_MAX / 4)
+
 struct ring_options {
     uint32_t sq_entries; /* power of two; default 1024 */
     uint32_t cq_entries; /* power of two; default 8192 */
@@ -81,6 +84,7 @@ extern const struct ring_options ring_options_default;
 struct ring_stats {
     uint64_t enters;        /* io_uring_enter calls */
     uint64_t sleeps;        /* of these: those that could wait */
+    uint64_t looked_ns;     /* what busy polling took of the waits */
     uint64_t sqes;          /* operations submitted */
     uint64_t cqes;          /* completions seen */
     uint64_t sq_full;       /* submissions forced by a full queue */

@@ -50,7 +50,7 @@ struct ring {
     int64_t now_ns;
     int64_t wall_ns;
     int64_t busy_poll_ns;
-    int64_t gap_ns; /* how long the waits of late took: a mean, 4 times busy_poll_ns at most */
+    int64_t gap_ns; /* how long the waits of late took: a mean, twice busy_poll_ns at most */
     uint8_t *arena;
     size_t arena_len;
     size_t arena_cap;

@@ -384,6 +384,26 @@ class BusyPoll(ManyCase):
         self.assertLess(self.cpu_s() - before, 0.3)
 
 
+class SharedCores(ManyCase):
+    CONFIG = {"workers": len(os.sched_getaffinity(0)) + 1, "busy_poll_us": 100}
+
+    def test_do_not_interrupt_each_other(self):
+        """More workers than cores: none is pinned, and none is there to interrupt another one."""
+        clients = self.clients(40)
+        for _ in range(5):
+            self.ask_all(clients)
+        workers = {}
+        for thread in os.listdir(f"/proc/{self.weir.process.pid}/task"):
+            with open(f"/proc/{self.weir.process.pid}/task/{thread}/comm", encoding="ascii") as comm:
+                name = comm.read().strip()
+            if name.startswith("weir-"):
+                workers[name] = (os.sched_getscheduler(int(thread)),
+                                 os.sched_getaffinity(int(thread)))
+        self.assertEqual(len(workers), self.CONFIG["workers"])
+        for policy, cores in workers.values():
+            self.assertEqual((policy, cores), (os.SCHED_BATCH, os.sched_getaffinity(0)))
+
+
 class FewAllowed(ManyCase):
     CONFIG = {"workers": 1, "limits": {"connections": 8}}
 
