@@ -5,6 +5,7 @@
 #include "bench/load_pki.h"
 #include "bench/load_readings.h"
 #include "bench/load_stream.h"
+#include "bench/load_tail.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -90,6 +91,7 @@ struct client {
     unsigned answered; /* ever */
     unsigned failed;   /* ever */
     bool holds;        /* idle: answered connections stay as they are */
+    struct load_tail tail;
 };
 
 static bool is_measuring(const struct client *c)
@@ -321,6 +323,7 @@ static void answered(struct lane *lane)
         if (!lane->is_slow) {
             histogram_add(&result->latency, now_ns - lane->intended_ns);
             histogram_add(&result->uncorrected, now_ns - lane->sent_ns);
+            load_tail_add(&c->tail, since_ns, now_ns - lane->intended_ns, result);
         }
         if (slot >= 0 && slot < LOAD_SLOTS_MAX) {
             result->slots[slot]++;
@@ -737,12 +740,13 @@ static void run_loop(struct client *c)
     }
     ramp_up(c, start_ns);
     turn_until(c, start_ns + plan->warmup_ns);
-    before = load_readings_take(plan);
+    before = load_readings_take(plan, c->worker.ring);
     c->window_start_ns = meet(c, LOAD_MEET_WINDOW);
     result->phase = LOAD_MEASURING;
     turn_until(c, c->window_start_ns + plan->window_ns);
     result->phase = LOAD_ENDED;
-    after = load_readings_take(plan);
+    after = load_readings_take(plan, c->worker.ring);
+    load_tail_end(&c->tail, result);
     load_readings_store(plan, &before, &after, result);
     result->slot_count = (unsigned)(plan->window_ns / LOAD_SLOT_NS);
     if (result->slot_count > LOAD_SLOTS_MAX) {
@@ -845,7 +849,7 @@ static bool client_init(struct client *c, const struct load_plan *plan,
             return false;
         }
     }
-    if (load_worker_init(&c->worker, CONNS_MAX, NULL, error, error_cap) < 0) {
+    if (load_worker_init(&c->worker, CONNS_MAX, plan->is_awake, NULL, error, error_cap) < 0) {
         return false;
     }
     c->lanes = calloc(plan->connections, sizeof(*c->lanes));

@@ -24,9 +24,11 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_SENT_P50_US] = {"sent_p50_us", "us", 0},
     [FIGURE_SENT_P99_US] = {"sent_p99_us", "us", 0},
     [FIGURE_SENT_P999_US] = {"sent_p999_us", "us", 0},
+    [FIGURE_P99_50MS_US] = {"p99_50ms_us", "us", -1},
     [FIGURE_ADDED_P50_US] = {"added_p50_us", "us", -1},
     [FIGURE_ADDED_P99_US] = {"added_p99_us", "us", -1},
     [FIGURE_ADDED_P999_US] = {"added_p999_us", "us", -1},
+    [FIGURE_ADDED_P99_50MS_US] = {"added_p99_50ms_us", "us", -1},
     [FIGURE_CPU_US] = {"cpu_us", "us", -1},
     [FIGURE_CONN_CPU_US] = {"connection_cpu_us", "us", -1},
     [FIGURE_GIB_CPU_MS] = {"gib_cpu_ms", "ms", -1},
@@ -88,31 +90,60 @@ static double most_ns(const int64_t *times_ns, unsigned count)
     return most;
 }
 
+/* How long each had something to do; -1: not known. */
+struct load_busy {
+    int64_t client_ns[LOAD_CLIENTS_MAX], origin_ns[LOAD_ORIGINS_MAX];
+};
+
+/* Who never sleeps uses CPU time without anything to do. */
+static int64_t busy_ns(const struct load_plan *plan, const struct load_result *r, int64_t cpu_ns,
+                       int64_t looked_ns)
+{
+    if (!plan->is_awake) {
+        return cpu_ns;
+    }
+    return r->window_ns > looked_ns ? r->window_ns - looked_ns
+                                    : 0; /* read a little earlier or later */
+}
+
+static struct load_busy take_busy(const struct load_plan *plan, const struct load_result *r)
+{
+    struct load_busy busy;
+
+    for (unsigned i = 0; i < plan->clients; i++) {
+        busy.client_ns[i] = busy_ns(plan, r, r->client_cpu_ns[i], r->client_looked_ns[i]);
+    }
+    for (unsigned i = 0; i < plan->origins; i++) {
+        busy.origin_ns[i] = busy_ns(plan, r, r->origin_cpu_ns[i], r->origin_looked_ns[i]);
+    }
+    return busy;
+}
+
 /* Of all that are on this core; -1: any, and nobody is known to be there. */
-static double on_core_ns(const struct load_plan *plan, const struct load_result *r, int core)
+static double on_core_ns(const struct load_plan *plan, const struct load_busy *busy, int core)
 {
     double sum = 0;
 
     for (unsigned i = 0; core >= 0 && i < plan->clients; i++) {
-        sum += plan->client_cores[i] == core ? fmax((double)r->client_cpu_ns[i], 0) : 0;
+        sum += plan->client_cores[i] == core ? fmax((double)busy->client_ns[i], 0) : 0;
     }
     for (unsigned i = 0; core >= 0 && i < plan->origins; i++) {
-        sum += plan->origin_cores[i] == core ? fmax((double)r->origin_cpu_ns[i], 0) : 0;
+        sum += plan->origin_cores[i] == core ? fmax((double)busy->origin_ns[i], 0) : 0;
     }
     return sum;
 }
 
 /* Of the core that clients and origins have used most. */
-static double fullest_ns(const struct load_plan *plan, const struct load_result *r)
+static double fullest_ns(const struct load_plan *plan, const struct load_busy *busy)
 {
     double most =
-        fmax(most_ns(r->client_cpu_ns, plan->clients), most_ns(r->origin_cpu_ns, plan->origins));
+        fmax(most_ns(busy->client_ns, plan->clients), most_ns(busy->origin_ns, plan->origins));
 
     for (unsigned i = 0; i < plan->clients; i++) {
-        most = fmax(most, on_core_ns(plan, r, plan->client_cores[i]));
+        most = fmax(most, on_core_ns(plan, busy, plan->client_cores[i]));
     }
     for (unsigned i = 0; i < plan->origins; i++) {
-        most = fmax(most, on_core_ns(plan, r, plan->origin_cores[i]));
+        most = fmax(most, on_core_ns(plan, busy, plan->origin_cores[i]));
     }
     return most;
 }
@@ -126,8 +157,22 @@ static double others_ns(const struct load_plan *plan, const struct load_result *
     return r->cores_cpu_ns >= 0 && !isnan(ours) ? fmax((double)r->cores_cpu_ns - ours, 0) : NAN;
 }
 
+static double median_tail_us(const struct load_result *r)
+{
+    double known[LOAD_TAILS_MAX];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < LOAD_TAILS_MAX; i++) {
+        if (r->tail_p99_ns[i]) {
+            known[count++] = (double)r->tail_p99_ns[i] / NS_PER_US;
+        }
+    }
+    return count ? measure_summarise(known, count).median : NAN;
+}
+
 static void take_loop(const struct load_plan *plan, const struct load_result *r, double *figures)
 {
+    struct load_busy busy = take_busy(plan, r);
     double seconds = (double)r->window_ns / NS_PER_S;
     double bytes = (double)r->down_bytes + (double)r->up_bytes;
     bool has_proxy = load_modes[plan->mode].has_proxy;
@@ -147,15 +192,14 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
     figures[FIGURE_SENT_P50_US] = quantile_us(&r->uncorrected, 0.5);
     figures[FIGURE_SENT_P99_US] = quantile_us(&r->uncorrected, 0.99);
     figures[FIGURE_SENT_P999_US] = quantile_us(&r->uncorrected, 0.999);
+    figures[FIGURE_P99_50MS_US] = median_tail_us(r);
     figures[FIGURE_CPU_US] = ratio(cpu_us, (double)r->units);
     figures[FIGURE_CONN_CPU_US] = is_new ? ratio(cpu_us, (double)r->connections) : NAN;
     figures[FIGURE_GIB_CPU_MS] = is_bulk ? ratio(cpu_us / 1000, bytes / GIB) : NAN;
     figures[FIGURE_PROXY_BUSY] = has_proxy ? ratio(cpu_us / 1e6, seconds) : NAN;
-    figures[FIGURE_ORIGIN_BUSY] =
-        ratio(most_ns(r->origin_cpu_ns, plan->origins) / NS_PER_S, seconds);
-    figures[FIGURE_CLIENT_BUSY] =
-        ratio(most_ns(r->client_cpu_ns, plan->clients) / NS_PER_S, seconds);
-    figures[FIGURE_LOAD_BUSY] = ratio(fullest_ns(plan, r) / NS_PER_S, seconds);
+    figures[FIGURE_ORIGIN_BUSY] = ratio(most_ns(busy.origin_ns, plan->origins) / NS_PER_S, seconds);
+    figures[FIGURE_CLIENT_BUSY] = ratio(most_ns(busy.client_ns, plan->clients) / NS_PER_S, seconds);
+    figures[FIGURE_LOAD_BUSY] = ratio(fullest_ns(plan, &busy) / NS_PER_S, seconds);
     figures[FIGURE_OTHERS_BUSY] = ratio(others_ns(plan, r) / NS_PER_S, seconds);
     figures[FIGURE_STOLEN] =
         r->cores_stolen_ns >= 0 ? ratio((double)r->cores_stolen_ns / NS_PER_S, seconds) : NAN;
@@ -189,6 +233,7 @@ void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE
     figures[FIGURE_ADDED_P50_US] = figures[FIGURE_P50_US] - baseline[FIGURE_P50_US];
     figures[FIGURE_ADDED_P99_US] = figures[FIGURE_P99_US] - baseline[FIGURE_P99_US];
     figures[FIGURE_ADDED_P999_US] = figures[FIGURE_P999_US] - baseline[FIGURE_P999_US];
+    figures[FIGURE_ADDED_P99_50MS_US] = figures[FIGURE_P99_50MS_US] - baseline[FIGURE_P99_50MS_US];
 }
 
 void load_figures_relate(double figures[FIGURE_COUNT], const double reference[FIGURE_COUNT])

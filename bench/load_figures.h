@@ -22,9 +22,11 @@ enum load_figure {
     FIGURE_SENT_P50_US, /* latency from when it was sent: not corrected */
     FIGURE_SENT_P99_US,
     FIGURE_SENT_P999_US,
+    FIGURE_P99_50MS_US,  /* p99 in 50 ms, the median of the window's */
     FIGURE_ADDED_P50_US, /* more than the baseline's of the same round */
     FIGURE_ADDED_P99_US,
     FIGURE_ADDED_P999_US,
+    FIGURE_ADDED_P99_50MS_US,
     FIGURE_CPU_US,      /* of the proxy, a request */
     FIGURE_CONN_CPU_US, /* the same, a connection; where each request has one of its own */
     FIGURE_GIB_CPU_MS,  /* the same, a GiB of bodies */
@@ -53,6 +55,9 @@ struct load_figure_row {
     int better;       /* 1: more is, -1: less is, 0: neither */
 };
 extern const struct load_figure_row load_figure_rows[FIGURE_COUNT];
+
+/* Of one core, two of the kernel's ticks a second: with more, tails of latencies are the host's. */
+#define LOAD_STOLEN_MAX 0.02
 
 /* A NAN for each. */
 void load_figures_clear(double figures[FIGURE_COUNT]);

@@ -91,7 +91,11 @@ static const struct option_row rows[] = {
     {"steady", NULL, VALUE_FLAG, ON_RUN, AT(is_steady), 0,
      "on a machine whose cores are near each other at times and at others far:\n"
      "waits until they are as in the round's first trial, and makes a trial\n"
-     "again in which that changed"},
+     "again in which that changed; with --rate also one in which the host took\n"
+     "more than 2 % of a core away"},
+    {"awake", NULL, VALUE_FLAG, ON_RUN, AT(is_awake), 0,
+     "client and origin look for work without end, and give way to each other:\n"
+     "what it takes to wake them is in no latency"},
     {"core-latency", "NS", VALUE_NUMBER, ON_RUN, AT(core_latency_ns), 100000,
      "with --steady: as now, not as in the first trial; a cache line's way\n"
      "from the proxy's core to the client's (core_latency_ns in the results)"},

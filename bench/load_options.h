@@ -45,6 +45,7 @@ struct load_options {
     bool is_alone; /* no direct way beside it */
     const char *cores;
     bool is_steady;           /* all trials of a round at like latencies between the cores */
+    bool is_awake;            /* client and origin never sleep */
     unsigned core_latency_ns; /* that this is about; 0: as in the round's first trial */
     const char *commit;
     const char *json_file, *html_file;

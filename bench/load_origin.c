@@ -25,6 +25,8 @@ enum {
     DNS_TTL_S = 3600,
 };
 
+#define TOLD_NS NS_PER_MS /* how old looked_ns may be */
+
 struct origin {
     struct worker worker; /* first: CONTAINER_OF back from it */
     struct load_pki *pki;
@@ -484,8 +486,8 @@ void load_origin_unbind(struct load_listeners *listeners)
     *listeners = (struct load_listeners){-1, -1, -1};
 }
 
-void load_origin_serve(const struct load_listeners *listeners, struct load_pki *pki,
-                       _Atomic int *is_ready, char *error, size_t error_cap)
+void load_origin_serve(const struct load_listeners *listeners, struct load_pki *pki, bool is_awake,
+                       struct load_origin_state *state)
 {
     const struct listen_socket sockets[] = {{listeners->clear_fd, 0}, {listeners->tls_fd, 1}};
     int dns_fd = listeners->dns_fd;
@@ -494,17 +496,20 @@ void load_origin_serve(const struct load_listeners *listeners, struct load_pki *
 
     load_pattern_init();
     origin.pki = pki;
-    if (load_worker_init(&origin.worker, VISITS_MAX, accept_visit, error, error_cap) < 0) {
+    if (load_worker_init(&origin.worker, VISITS_MAX, is_awake, accept_visit, state->fault,
+                         sizeof(state->fault)) < 0) {
         return;
     }
     if (pool_init(&origin.visits, "visits", sizeof(struct visit), VISITS_MAX) < 0 ||
         worker_listen(&origin.worker, sockets, COUNT_OF(sockets)) < 0 ||
         (dns_fd >= 0 && pthread_create(&dns, NULL, serve_dns, &dns_fd) != 0)) {
-        snprintf(error, error_cap, "out of memory");
+        snprintf(state->fault, sizeof(state->fault), "out of memory");
         return;
     }
-    *is_ready = 1;
+    state->is_ready = 1;
     for (;;) {
-        worker_turn(&origin.worker);
+        worker_turn_within(&origin.worker, is_awake ? TOLD_NS : -1);
+        atomic_store_explicit(&state->looked_ns, (int64_t)ring_stats(origin.worker.ring)->looked_ns,
+                              memory_order_relaxed);
     }
 }

@@ -14,6 +14,7 @@
 
 #include "core/base/assert.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,9 +36,17 @@ bool load_origin_bind(struct load_ports *ports, bool is_first, struct load_liste
                       char *error, size_t error_cap) MUST_CHECK;
 void load_origin_unbind(struct load_listeners *listeners);
 
-/* Serves until the process ends; returns, with a sentence, if it cannot. Takes the descriptors.
- * `is_ready` is set when it can be asked. */
-void load_origin_serve(const struct load_listeners *listeners, struct load_pki *pki,
-                       _Atomic int *is_ready, char *error, size_t error_cap);
+enum { LOAD_ORIGIN_FAULT_MAX = 512 };
+
+/* What an origin says of itself, in memory that others see. */
+struct load_origin_state {
+    _Atomic int is_ready;              /* it can be asked */
+    _Atomic int64_t looked_ns;         /* that it had nothing to do; grows while it never sleeps */
+    char fault[LOAD_ORIGIN_FAULT_MAX]; /* why it could not begin */
+};
+
+/* Serves until the process ends; returns, with a fault, if it cannot. Takes the descriptors. */
+void load_origin_serve(const struct load_listeners *listeners, struct load_pki *pki, bool is_awake,
+                       struct load_origin_state *state);
 
 #endif

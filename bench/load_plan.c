@@ -94,7 +94,9 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     into->dropped += from->dropped;
     into->window_ns = from->window_ns > into->window_ns ? from->window_ns : into->window_ns;
     merge_ns(into->client_cpu_ns, from->client_cpu_ns, LOAD_CLIENTS_MAX);
+    merge_ns(into->client_looked_ns, from->client_looked_ns, LOAD_CLIENTS_MAX);
     merge_ns(into->origin_cpu_ns, from->origin_cpu_ns, LOAD_ORIGINS_MAX);
+    merge_ns(into->origin_looked_ns, from->origin_looked_ns, LOAD_ORIGINS_MAX);
     into->proxy_cpu_ns += from->proxy_cpu_ns;
     into->cores_cpu_ns += from->cores_cpu_ns;
     into->cores_stolen_ns += from->cores_stolen_ns;
@@ -114,6 +116,10 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     into->slot_count = from->slot_count > into->slot_count ? from->slot_count : into->slot_count;
     for (unsigned i = 0; i < LOAD_SLOTS_MAX; i++) {
         into->slots[i] += from->slots[i];
+    }
+    for (unsigned i = 0; i < LOAD_TAILS_MAX; i++) {
+        into->tail_p99_ns[i] = into->tail_p99_ns[i] > from->tail_p99_ns[i] ? into->tail_p99_ns[i]
+                                                                           : from->tail_p99_ns[i];
     }
 }
 

@@ -84,7 +84,8 @@ enum {
     LOAD_CLIENTS_MAX = 64,
     LOAD_ORIGINS_MAX = 64,
     LOAD_HOST_MAX = 128,
-    LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
+    LOAD_SLOTS_MAX = 600,  /* tenths of a second of throughput that are kept */
+    LOAD_TAILS_MAX = 1200, /* LOAD_TAIL_NS each */
     LOAD_ERROR_MAX = 200,
     LOAD_TARGET_MAX = 256,
     LOAD_SLOW_BYTES = 256 * 1024, /* what a slow client asks for */
@@ -93,6 +94,9 @@ enum {
 };
 
 #define LOAD_SLOT_NS INT64_C(100000000)
+#define LOAD_TAIL_NS INT64_C(50000000)
+
+struct load_origin_state;
 
 struct load_plan {
     enum load_mode mode;
@@ -128,6 +132,8 @@ struct load_plan {
     const char *trust_file;    /* the authority of whoever ends the client's TLS */
     pid_t proxy_pid;           /* 0: not known */
     pid_t origin_pids[LOAD_ORIGINS_MAX];
+    bool is_awake;                                 /* clients and origins never sleep */
+    const struct load_origin_state *origin_states; /* LOAD_ORIGINS_MAX */
     bool reads_others; /* this client reads what proxy, origins and cores use: one of them does */
     int client_cores[LOAD_CLIENTS_MAX], origin_cores[LOAD_ORIGINS_MAX]; /* -1: any */
     struct load_cores cores; /* that the trial has to itself */
@@ -169,10 +175,12 @@ struct load_result {
     uint64_t dropped;    /* open loop: intended, but too many were waiting */
     int64_t window_ns;
     int64_t client_cpu_ns[LOAD_CLIENTS_MAX];
+    int64_t client_looked_ns[LOAD_CLIENTS_MAX]; /* where it never sleeps: it had nothing to do */
 
     /* The same, of the client that reads it; else zeros. */
     int64_t proxy_cpu_ns;                    /* growth; -1: not known */
     int64_t origin_cpu_ns[LOAD_ORIGINS_MAX]; /* -1: not known */
+    int64_t origin_looked_ns[LOAD_ORIGINS_MAX];
     int64_t cores_cpu_ns;    /* of the trial's cores, whoever used them; -1: not known */
     int64_t cores_stolen_ns; /* what the host took of them away; -1: not known */
     int64_t proxy_idle_kib;  /* growth of memory by the idle connections */
@@ -189,7 +197,9 @@ struct load_result {
     struct histogram late;        /* open loop: from the intended time until it was sent, where a
                                      connection was free */
     unsigned slot_count;
-    uint32_t slots[LOAD_SLOTS_MAX]; /* units in each tenth of a second */
+    uint32_t slots[LOAD_SLOTS_MAX];      /* units in each tenth of a second */
+    int64_t tail_p99_ns[LOAD_TAILS_MAX]; /* load_tail.h; of the client with the highest; 0: not
+                                            known */
 };
 
 /* What the clients of a trial found out, one by one into zeros, is the trial's result. */

@@ -140,37 +140,35 @@ static struct load_cores core_of(const struct load_processes *p, enum load_place
 /* Waits until it can be asked. */
 static bool start_origin(struct load_processes *p, unsigned index, struct load_pki *pki, FILE *err)
 {
-    struct load_shared *shared = p->shared;
+    struct load_origin_state *state = &p->shared->origins[index];
     struct load_cores core = core_of(p, LOAD_AT_ORIGIN, index);
-    _Atomic int *is_ready = &shared->origin_is_ready[index];
-    char *fault = shared->origin_faults[index];
     int64_t end_ns = clock_monotonic_ns() + START_NS;
     struct load_listeners listeners;
     pid_t pid;
 
-    if (!load_origin_bind(&p->ports, index == 0, &listeners, fault, LOAD_FAULT_MAX)) {
-        fprintf(err, "weir bench: origin: %s\n", fault);
+    if (!load_origin_bind(&p->ports, index == 0, &listeners, state->fault, sizeof(state->fault))) {
+        fprintf(err, "weir bench: origin: %s\n", state->fault);
         return false;
     }
     pid = fork_on(&core);
     if (pid == 0) {
-        load_origin_serve(&listeners, pki, is_ready, fault, LOAD_FAULT_MAX);
+        load_origin_serve(&listeners, pki, p->options->is_awake, state);
         _exit(EXIT_STATUS_RUNTIME);
     }
     p->origin_pids[index] = pid > 0 ? pid : 0;
     load_origin_unbind(&listeners);
-    while (p->origin_pids[index] && !*is_ready && clock_monotonic_ns() < end_ns) {
+    while (p->origin_pids[index] && !state->is_ready && clock_monotonic_ns() < end_ns) {
         if (waitpid(pid, NULL, WNOHANG) != 0) {
             p->origin_pids[index] = 0;
         } else {
             load_nap(POLL_NS);
         }
     }
-    if (!*is_ready) {
+    if (!state->is_ready) {
         say_who("origin", index, p->options->origins, err);
-        fprintf(err, " does not start: %s\n", fault[0] ? fault : strerror(errno));
+        fprintf(err, " does not start: %s\n", state->fault[0] ? state->fault : strerror(errno));
     }
-    return *is_ready;
+    return state->is_ready;
 }
 
 /* Several are one server to whoever asks them. */

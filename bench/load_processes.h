@@ -16,8 +16,7 @@ enum { LOAD_FAULT_MAX = 512 };
 
 /* Memory that all of them see. */
 struct load_shared {
-    _Atomic int origin_is_ready[LOAD_ORIGINS_MAX];
-    char origin_faults[LOAD_ORIGINS_MAX][LOAD_FAULT_MAX]; /* of those that could not begin */
+    struct load_origin_state origins[LOAD_ORIGINS_MAX];
 
     /* Of a trial, by client. */
     struct load_meeting meetings[LOAD_MEET_COUNT];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/load_readings.h"
 
+#include "bench/load_origin.h"
 #include "bench/measure.h"
 #include "core/base/clock.h"
+#include "core/engine/ring.h"
 
 /* Of all the cores that the trial was given. */
 static void read_cores(const struct load_plan *plan, struct load_readings *r)
@@ -23,14 +25,18 @@ static int64_t read_process(pid_t pid)
     return pid && proc_read_cpu(pid, &usage) ? usage.cpu_ns : -1;
 }
 
-struct load_readings load_readings_take(const struct load_plan *plan)
+struct load_readings load_readings_take(const struct load_plan *plan, const struct ring *own)
 {
-    struct load_readings r = {.own_ns = measure_cpu_ns()};
+    struct load_readings r = {
+        .own_ns = measure_cpu_ns(),
+        .own_looked_ns = (int64_t)ring_stats(own)->looked_ns,
+    };
 
     if (plan->reads_others) {
         r.proxy_ns = read_process(plan->proxy_pid);
         for (unsigned i = 0; i < plan->origins; i++) {
             r.origin_ns[i] = read_process(plan->origin_pids[i]);
+            r.origin_looked_ns[i] = plan->origin_states[i].looked_ns;
         }
         read_cores(plan, &r);
     }
@@ -48,9 +54,11 @@ void load_readings_store(const struct load_plan *plan, const struct load_reading
 {
     result->window_ns = to->wall_ns - from->wall_ns;
     result->client_cpu_ns[plan->client] = to->own_ns - from->own_ns;
+    result->client_looked_ns[plan->client] = to->own_looked_ns - from->own_looked_ns;
     result->proxy_cpu_ns = growth(from->proxy_ns, to->proxy_ns);
     for (unsigned i = 0; i < plan->origins; i++) {
         result->origin_cpu_ns[i] = growth(from->origin_ns[i], to->origin_ns[i]);
+        result->origin_looked_ns[i] = to->origin_looked_ns[i] - from->origin_looked_ns[i];
     }
     result->cores_cpu_ns = growth(from->cores_ns, to->cores_ns);
     result->cores_stolen_ns = growth(from->cores_stolen_ns, to->cores_stolen_ns);

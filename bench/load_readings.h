@@ -9,15 +9,19 @@
 #include "bench/load_plan.h"
 #include "bench/proc.h"
 
+struct ring;
+
 struct load_readings {
-    int64_t own_ns, wall_ns;
+    int64_t own_ns, own_looked_ns, wall_ns;
+    int64_t origin_looked_ns[LOAD_ORIGINS_MAX];
     /* Of others; -1: not known. */
     int64_t proxy_ns, origin_ns[LOAD_ORIGINS_MAX];
     int64_t cores_ns;        /* busy, whoever used them */
     int64_t cores_stolen_ns; /* by the host */
 };
 
-struct load_readings load_readings_take(const struct load_plan *plan);
+/* `own` is the client's. */
+struct load_readings load_readings_take(const struct load_plan *plan, const struct ring *own);
 /* What there was between them. */
 void load_readings_store(const struct load_plan *plan, const struct load_readings *from,
                          const struct load_readings *to, struct load_result *result);

@@ -14,7 +14,6 @@
 
 #define BUSY_MAX        0.9  /* share of a core that a client may use */
 #define OTHERS_MAX      0.1  /* of one core */
-#define STOLEN_MAX      0.02 /* of one core; two of the kernel's ticks a second */
 #define LATE_US_MAX     1000 /* of an open loop */
 #define RATE_MISSED_MAX 0.02
 #define PORTS_SHARE_MAX 0.48 /* dialled in a second: the kernel tries half of them first */
@@ -161,7 +160,7 @@ static void warn_of_stolen(struct load_results *results)
 {
     double most = highest_of(results, FIGURE_STOLEN);
 
-    if (most > STOLEN_MAX) {
+    if (most > LOAD_STOLEN_MAX) {
         load_results_add_warning(results,
                                  "the host of this virtual machine took its cores away, in one "
                                  "trial for %.0f %% of a core: the tails of latencies are its",

@@ -19,7 +19,7 @@
 enum {
     BULK_CONNECTIONS_MAX = 4, /* more only wait for each other */
     SEARCH_TRIALS = 8,
-    STEADY_TRIES_MAX = 5, /* of a trial, until nothing changed meanwhile */
+    STEADY_TRIES_MAX = 5, /* of a trial, until nothing disturbed it */
 };
 
 #define STEADY_WAIT_NS (20 * NS_PER_S) /* for the latency that is wanted, before each of them */
@@ -125,6 +125,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         .connections = o->connections,
         .rate_hz = rate_hz,
         .is_poisson = o->is_poisson,
+        .is_awake = o->is_awake,
+        .origin_states = processes->shared->origins,
         .ramp_ns = o->warm_up_ms * NS_PER_MS / 2,
         .warmup_ns = o->warm_up_ms * NS_PER_MS,
         .window_ns = o->window_ms * NS_PER_MS,
@@ -261,6 +263,24 @@ static bool make_trial_once(struct run *run, const struct load_case *one, double
     return done;
 }
 
+/* Whether something else than what is measured made it what it is; says what. */
+static bool is_disturbed(const struct run *run, double before_ns, double behind_ns, double rate_hz,
+                         double stolen)
+{
+    if (!core_latency_alike(before_ns, behind_ns)) {
+        fprintf(run->err,
+                "a cache line took %.0f ns from core to core before, %.0f behind it: "
+                "again\n",
+                before_ns, behind_ns);
+        return true;
+    }
+    if (rate_hz > 0 && stolen > LOAD_STOLEN_MAX) {
+        fprintf(run->err, "the host took %.0f %% of a core away: again\n", stolen * 100);
+        return true;
+    }
+    return false;
+}
+
 static bool make_trial(struct run *run, const struct load_case *one, double rate_hz,
                        double figures[FIGURE_COUNT])
 {
@@ -278,14 +298,10 @@ static bool make_trial(struct run *run, const struct load_case *one, double rate
         }
         behind_ns = read_core_latency(run);
         figures[FIGURE_CORE_LATENCY_NS] = (before_ns + behind_ns) / 2;
-        if (!run->options->is_steady || !is_wanted || core_latency_alike(before_ns, behind_ns) ||
-            tries == STEADY_TRIES_MAX) {
+        if (!run->options->is_steady || !is_wanted || tries == STEADY_TRIES_MAX ||
+            !is_disturbed(run, before_ns, behind_ns, rate_hz, figures[FIGURE_STOLEN])) {
             return true;
         }
-        fprintf(run->err,
-                "a cache line took %.0f ns from core to core before, %.0f behind it: "
-                "again\n",
-                before_ns, behind_ns);
         run->trial_count++;
     }
 }
@@ -536,24 +552,23 @@ static int run_origin(const struct load_options *options, FILE *out, FILE *err)
 {
     struct load_ports ports = options->ports;
     struct load_listeners listeners;
-    static _Atomic int is_ready;
+    static struct load_origin_state state;
     struct load_pki pki;
-    char error[512];
 
     if (!options->ca_dir) {
         fputs("weir bench: --ca-dir DIR is missing\nweir bench origin --help explains it\n", err);
         return EXIT_STATUS_USAGE;
     }
-    if (!load_origin_bind(&ports, true, &listeners, error, sizeof(error))) {
-        fprintf(err, "weir bench: %s\n", error);
+    if (!load_origin_bind(&ports, true, &listeners, state.fault, sizeof(state.fault))) {
+        fprintf(err, "weir bench: %s\n", state.fault);
         return EXIT_STATUS_CANNOT_CREATE;
     }
     fprintf(out, "{\"http\":%u,\"https\":%u,\"dns\":%u}\n", ports.clear, ports.tls, ports.dns);
     fflush(out);
-    if (load_pki_open(&pki, options->ca_dir, error, sizeof(error))) {
-        load_origin_serve(&listeners, &pki, &is_ready, error, sizeof(error));
+    if (load_pki_open(&pki, options->ca_dir, state.fault, sizeof(state.fault))) {
+        load_origin_serve(&listeners, &pki, false, &state);
     }
-    fprintf(err, "weir bench: %s\n", error);
+    fprintf(err, "weir bench: %s\n", state.fault);
     return EXIT_STATUS_RUNTIME;
 }
 

@@ -10,7 +10,7 @@ enum { BULK_BUFFERS = 256 };
 static const struct h1_limits limits = {
     .head_bytes = 16 * 1024, .line_bytes = 8 * 1024, .field_count = HTTP_FIELDS_MAX};
 
-int load_worker_init(struct worker *worker, uint32_t conn_cap,
+int load_worker_init(struct worker *worker, uint32_t conn_cap, bool is_awake,
                      void (*accepted)(struct worker *, struct listener *, int fd), char *error,
                      size_t error_cap)
 {
@@ -32,6 +32,7 @@ int load_worker_init(struct worker *worker, uint32_t conn_cap,
 
     /* Bulk streams must not wait for each other's buffers: latencies would be ours. */
     ring.group[RING_GROUP_BULK].count = BULK_BUFFERS;
+    ring.busy_poll_ns = is_awake ? RING_BUSY_POLL_ALWAYS : 0;
     *worker = (struct worker){.index = 0};
     return worker_init(worker, &options, error, error_cap);
 }

@@ -23,8 +23,9 @@ struct load_stream {
     bool is_open; /* TLS: the handshake is done; clear: always */
 };
 
-/* A worker for one end. 0, or -errno with a sentence. `accepted` may be null. */
-int load_worker_init(struct worker *worker, uint32_t conn_cap,
+/* A worker for one end, which may be one that never sleeps. 0, or -errno with a sentence.
+ * `accepted` may be null. */
+int load_worker_init(struct worker *worker, uint32_t conn_cap, bool is_awake,
                      void (*accepted)(struct worker *, struct listener *, int fd), char *error,
                      size_t error_cap) MUST_CHECK;
 

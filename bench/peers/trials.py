@@ -261,6 +261,8 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
         command += ["--core-latency", f"{core_latency_ns:.0f}"]
     if row.way in peer.fixed:
         command.append("--fixed")
+    if row.rate_of:  # a latency, of which the waking of client and origin is no part
+        command.append("--awake")
     if rate_hz:
         return command + ["--rate", str(rate_hz), "--poisson"]
     return command + ["--alone"]

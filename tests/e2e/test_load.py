@@ -316,6 +316,24 @@ class Load(Case):
         _, err = self.bench("run", "--core-latency", "50", code=64)
         self.assertIn("weir bench: --core-latency needs --steady", err)
 
+    def test_awake(self):
+        """Who never sleeps is not full for that."""
+        results, _, _ = self.run_json("--awake", "--modes", "forward", "--profiles", "small",
+                                      "--rate", "200")
+        self.assertTrue(results["configuration"]["awake"])
+        for one in results["cases"]:
+            self.check_case(one)
+            figures = one["figures"]
+            self.assertGreater(figures["client_busy"]["median"], 0)
+            self.assertLessEqual(figures["load_busy"]["median"],
+                                 figures["client_busy"]["median"]
+                                 + figures["origin_busy"]["median"] + 0.01)
+            self.assertLess(figures["load_busy"]["median"], 0.9)
+            self.assertNotIn("p99_50ms_us", figures) # of too few
+        results, _, _ = self.run_json("--modes", "forward", "--profiles", "small", "--alone",
+                                      "--rate", "200")
+        self.assertFalse(results["configuration"]["awake"])
+
     def test_no_network(self):
         """Without nft that works the transparent modes say so, and the others do not ask for it."""
         path = self.write("nft", b"#!/bin/sh\necho no rules today >&2\nexit 1\n")

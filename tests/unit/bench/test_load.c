@@ -4,6 +4,7 @@
 #include "bench/load_pace.h"
 #include "bench/load_results.h"
 #include "bench/load_run.h"
+#include "bench/load_tail.h"
 #include "bench/proc.h"
 #include "core/base/clock.h"
 #include "core/options.h"
@@ -218,6 +219,81 @@ static void figures_of_several(void **state)
     result.cores_stolen_ns = -1;
     load_figures_take(&plan, &result, figures);
     assert_true(isnan(figures[FIGURE_STOLEN]));
+}
+
+/* Who never sleeps is busy for as long as there is something to do. */
+static void figures_of_those_awake(void **state)
+{
+    static struct load_result result;
+    struct load_plan plan = {
+        .mode = LOAD_FORWARD, .clients = 1, .origins = 1, .is_awake = true, .origin_cores = {0}};
+    double figures[FIGURE_COUNT];
+
+    (void)state;
+    result.window_ns = 10 * NS_PER_S;
+    result.client_cpu_ns[0] = 6 * NS_PER_S;
+    result.origin_cpu_ns[0] = 4 * NS_PER_S;
+    result.client_looked_ns[0] = 8 * NS_PER_S;
+    result.origin_looked_ns[0] = 9 * NS_PER_S;
+    result.cores_cpu_ns = 11 * NS_PER_S;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_CLIENT_BUSY] - 0.2) < 1e-9);
+    assert_true(fabs(figures[FIGURE_ORIGIN_BUSY] - 0.1) < 1e-9);
+    assert_true(fabs(figures[FIGURE_LOAD_BUSY] - 0.3) < 1e-9);
+    assert_true(fabs(figures[FIGURE_OTHERS_BUSY] - 0.1) < 1e-9); /* that is CPU time */
+    result.origin_looked_ns[0] = result.window_ns + NS_PER_MS;
+    load_figures_take(&plan, &result, figures);
+    assert_true(figures[FIGURE_ORIGIN_BUSY] == 0);
+}
+
+/* Each has its own, and those with too few have none. */
+static void tails(void **state)
+{
+    static struct load_result result;
+    static struct load_tail tail;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        load_tail_add(&tail, i * LOAD_TAIL_NS / 1000, i < 980 ? 1000 : 50000, &result);
+    }
+    for (int i = 0; i < LOAD_TAIL_COUNT_MIN - 1; i++) {
+        load_tail_add(&tail, LOAD_TAIL_NS + i, 1000, &result);
+    }
+    for (int i = 0; i < LOAD_TAIL_COUNT_MIN; i++) {
+        load_tail_add(&tail, 3 * LOAD_TAIL_NS + i, 2000, &result);
+    }
+    assert_int_equal(result.tail_p99_ns[3], 0);
+    load_tail_end(&tail, &result);
+    assert_int_equal(result.tail_p99_ns[0], 50000);
+    assert_int_equal(result.tail_p99_ns[1], 0);
+    assert_int_equal(result.tail_p99_ns[2], 0);
+    assert_int_equal(result.tail_p99_ns[3], 2000);
+    for (int i = 0; i < LOAD_TAIL_COUNT_MIN; i++) {
+        load_tail_add(&tail, LOAD_TAILS_MAX * LOAD_TAIL_NS + i, 2000, &result); /* no room */
+    }
+    load_tail_end(&tail, &result);
+}
+
+/* Of the windows that had enough requests, whatever the others say. */
+static void figures_of_tails(void **state)
+{
+    static struct load_result result;
+    struct load_plan plan = {.mode = LOAD_FORWARD, .clients = 1, .origins = 1};
+    double figures[FIGURE_COUNT], baseline[FIGURE_COUNT];
+
+    (void)state;
+    result.window_ns = NS_PER_S;
+    load_figures_take(&plan, &result, figures);
+    assert_true(isnan(figures[FIGURE_P99_50MS_US]));
+    result.tail_p99_ns[0] = 90 * NS_PER_US;
+    result.tail_p99_ns[7] = 5000 * NS_PER_US;
+    result.tail_p99_ns[LOAD_TAILS_MAX - 1] = 100 * NS_PER_US;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_P99_50MS_US] - 100) < 1e-9);
+    load_figures_clear(baseline);
+    baseline[FIGURE_P99_50MS_US] = 70;
+    load_figures_add(figures, baseline);
+    assert_true(fabs(figures[FIGURE_ADDED_P99_50MS_US] - 30) < 1e-9);
 }
 
 static struct load_case *make_case(struct load_case *cases, size_t index, enum load_mode mode,
@@ -788,6 +864,9 @@ int main(void)
         cmocka_unit_test(bounds_concern),
         cmocka_unit_test(figures_of_a_trial),
         cmocka_unit_test(figures_of_several),
+        cmocka_unit_test(figures_of_those_awake),
+        cmocka_unit_test(tails),
+        cmocka_unit_test(figures_of_tails),
         cmocka_unit_test(variants_are_related),
         cmocka_unit_test(workers_are_scaled),
         cmocka_unit_test(spreads),

@@ -104,10 +104,15 @@ static void results_are_merged(void **state)
         results[k].slot_count = 20;
         results[k].client_cpu_ns[k] = 500 + k;
         whole.client_cpu_ns[k] = 500 + k;
+        results[k].client_looked_ns[k] = 400 + k;
+        whole.client_looked_ns[k] = 400 + k;
+        results[k].tail_p99_ns[3] = k == 1 ? 600 : 60; /* the highest of them */
     }
+    whole.tail_p99_ns[3] = 600;
     /* The first one reads what others use, and the second one alone had a failure. */
     results[0].proxy_cpu_ns = whole.proxy_cpu_ns = -1;
     results[0].origin_cpu_ns[1] = whole.origin_cpu_ns[1] = 70;
+    results[0].origin_looked_ns[1] = whole.origin_looked_ns[1] = 7;
     results[0].cores_cpu_ns = whole.cores_cpu_ns = 80;
     results[0].cores_stolen_ns = whole.cores_stolen_ns = 8;
     results[0].proxy_idle_kib = whole.proxy_idle_kib = -3;
