@@ -465,18 +465,21 @@ static bool has_work(const struct ring *ring)
 static int64_t ring_look(struct ring *ring, int64_t limit_ns)
 {
     int64_t began_ns = clock_monotonic_ns();
-    int64_t now_ns = began_ns;
+    int64_t now_ns, vain_ns;
 
     ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS);
+    now_ns = vain_ns = clock_monotonic_ns();
     while (cq_ready(ring) == 0 && now_ns - began_ns < limit_ns) {
         if (has_work(ring)) {
+            ring->stats.looked_ns += (uint64_t)(now_ns - vain_ns);
             ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS);
+            now_ns = vain_ns = clock_monotonic_ns();
         } else {
             sched_yield();
+            now_ns = clock_monotonic_ns();
         }
-        now_ns = clock_monotonic_ns();
     }
-    ring->stats.looked_ns += (uint64_t)(now_ns - began_ns);
+    ring->stats.looked_ns += (uint64_t)(now_ns - vain_ns);
     return now_ns - began_ns;
 }
 

@@ -84,7 +84,7 @@ extern const struct ring_options ring_options_default;
 struct ring_stats {
     uint64_t enters;        /* io_uring_enter calls */
     uint64_t sleeps;        /* of these: those that could wait */
-    uint64_t looked_ns;     /* what busy polling took of the waits */
+    uint64_t looked_ns;     /* of busy polling: looks in vain */
     uint64_t sqes;          /* operations submitted */
     uint64_t cqes;          /* completions seen */
     uint64_t sq_full;       /* submissions forced by a full queue */
