@@ -67,7 +67,7 @@ def latency(name, title, way, mode, polls=False, **more):
 
 KEPT = 64  # connections
 
-# How much longer a trial at a given rate takes: latencies are of fewer requests than CPU time is.
+# How many more rounds a row of latencies has: more than CPU time they are those of a moment.
 RATED_TIMES = 3
 
 ROWS = {row.name: row for row in (

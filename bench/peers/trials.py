@@ -14,7 +14,6 @@ import tempfile
 import time
 
 import peers
-from rows import RATED_TIMES
 
 START_S = 20
 STOP_S = 3
@@ -245,8 +244,7 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
     peer = running.peer
     profile = "new" if row.profile == "small" and not peer.keeps else row.profile
     connections = arguments.connections if row.is_kept else NEW
-    seconds = arguments.seconds * (RATED_TIMES if rate_hz else 1)
-    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{seconds:g}",
+    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{arguments.seconds:g}",
                "--cores", ",".join(str(place.cores[i]) for i in (0, 1, 1)),
                "--connections", str(connections),
                "--ports", place.ports, "--ca-dir", place.path("origin-ca"),
