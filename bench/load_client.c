@@ -314,8 +314,7 @@ static void answered(struct lane *lane)
 
     c->answered++;
     if (is_measuring(c)) {
-        int64_t since_ns = now_ns - c->window_start_ns;
-        int64_t slot = since_ns / LOAD_SLOT_NS;
+        int64_t slot = (now_ns - c->window_start_ns) / LOAD_SLOT_NS;
 
         result->units++;
         result->down_bytes += lane->at;
@@ -323,7 +322,7 @@ static void answered(struct lane *lane)
         if (!lane->is_slow) {
             histogram_add(&result->latency, now_ns - lane->intended_ns);
             histogram_add(&result->uncorrected, now_ns - lane->sent_ns);
-            load_tail_add(&c->tail, since_ns, now_ns - lane->intended_ns, result);
+            load_tail_add(&c->tail, now_ns - lane->intended_ns, &result->tails);
         }
         if (slot >= 0 && slot < LOAD_SLOTS_MAX) {
             result->slots[slot]++;
@@ -746,7 +745,6 @@ static void run_loop(struct client *c)
     turn_until(c, c->window_start_ns + plan->window_ns);
     result->phase = LOAD_ENDED;
     after = load_readings_take(plan, c->worker.ring);
-    load_tail_end(&c->tail, result);
     load_readings_store(plan, &before, &after, result);
     result->slot_count = (unsigned)(plan->window_ns / LOAD_SLOT_NS);
     if (result->slot_count > LOAD_SLOTS_MAX) {

@@ -24,11 +24,11 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_SENT_P50_US] = {"sent_p50_us", "us", 0},
     [FIGURE_SENT_P99_US] = {"sent_p99_us", "us", 0},
     [FIGURE_SENT_P999_US] = {"sent_p999_us", "us", 0},
-    [FIGURE_P99_50MS_US] = {"p99_50ms_us", "us", -1},
+    [FIGURE_P99_OF_200_US] = {"p99_of_200_us", "us", -1},
     [FIGURE_ADDED_P50_US] = {"added_p50_us", "us", -1},
     [FIGURE_ADDED_P99_US] = {"added_p99_us", "us", -1},
     [FIGURE_ADDED_P999_US] = {"added_p999_us", "us", -1},
-    [FIGURE_ADDED_P99_50MS_US] = {"added_p99_50ms_us", "us", -1},
+    [FIGURE_ADDED_P99_OF_200_US] = {"added_p99_of_200_us", "us", -1},
     [FIGURE_CPU_US] = {"cpu_us", "us", -1},
     [FIGURE_CONN_CPU_US] = {"connection_cpu_us", "us", -1},
     [FIGURE_GIB_CPU_MS] = {"gib_cpu_ms", "ms", -1},
@@ -157,19 +157,6 @@ static double others_ns(const struct load_plan *plan, const struct load_result *
     return r->cores_cpu_ns >= 0 && !isnan(ours) ? fmax((double)r->cores_cpu_ns - ours, 0) : NAN;
 }
 
-static double median_tail_us(const struct load_result *r)
-{
-    double known[LOAD_TAILS_MAX];
-    size_t count = 0;
-
-    for (unsigned i = 0; i < LOAD_TAILS_MAX; i++) {
-        if (r->tail_p99_ns[i]) {
-            known[count++] = (double)r->tail_p99_ns[i] / NS_PER_US;
-        }
-    }
-    return count ? measure_summarise(known, count).median : NAN;
-}
-
 static void take_loop(const struct load_plan *plan, const struct load_result *r, double *figures)
 {
     struct load_busy busy = take_busy(plan, r);
@@ -192,7 +179,7 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
     figures[FIGURE_SENT_P50_US] = quantile_us(&r->uncorrected, 0.5);
     figures[FIGURE_SENT_P99_US] = quantile_us(&r->uncorrected, 0.99);
     figures[FIGURE_SENT_P999_US] = quantile_us(&r->uncorrected, 0.999);
-    figures[FIGURE_P99_50MS_US] = median_tail_us(r);
+    figures[FIGURE_P99_OF_200_US] = quantile_us(&r->tails, 0.5);
     figures[FIGURE_CPU_US] = ratio(cpu_us, (double)r->units);
     figures[FIGURE_CONN_CPU_US] = is_new ? ratio(cpu_us, (double)r->connections) : NAN;
     figures[FIGURE_GIB_CPU_MS] = is_bulk ? ratio(cpu_us / 1000, bytes / GIB) : NAN;
@@ -233,7 +220,8 @@ void load_figures_add(double figures[FIGURE_COUNT], const double baseline[FIGURE
     figures[FIGURE_ADDED_P50_US] = figures[FIGURE_P50_US] - baseline[FIGURE_P50_US];
     figures[FIGURE_ADDED_P99_US] = figures[FIGURE_P99_US] - baseline[FIGURE_P99_US];
     figures[FIGURE_ADDED_P999_US] = figures[FIGURE_P999_US] - baseline[FIGURE_P999_US];
-    figures[FIGURE_ADDED_P99_50MS_US] = figures[FIGURE_P99_50MS_US] - baseline[FIGURE_P99_50MS_US];
+    figures[FIGURE_ADDED_P99_OF_200_US] =
+        figures[FIGURE_P99_OF_200_US] - baseline[FIGURE_P99_OF_200_US];
 }
 
 void load_figures_relate(double figures[FIGURE_COUNT], const double reference[FIGURE_COUNT])

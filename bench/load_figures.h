@@ -22,11 +22,11 @@ enum load_figure {
     FIGURE_SENT_P50_US, /* latency from when it was sent: not corrected */
     FIGURE_SENT_P99_US,
     FIGURE_SENT_P999_US,
-    FIGURE_P99_50MS_US,  /* p99 in 50 ms, the median of the window's */
-    FIGURE_ADDED_P50_US, /* more than the baseline's of the same round */
+    FIGURE_P99_OF_200_US, /* load_tail.h; of the median piece */
+    FIGURE_ADDED_P50_US,  /* more than the baseline's of the same round */
     FIGURE_ADDED_P99_US,
     FIGURE_ADDED_P999_US,
-    FIGURE_ADDED_P99_50MS_US,
+    FIGURE_ADDED_P99_OF_200_US,
     FIGURE_CPU_US,      /* of the proxy, a request */
     FIGURE_CONN_CPU_US, /* the same, a connection; where each request has one of its own */
     FIGURE_GIB_CPU_MS,  /* the same, a GiB of bodies */

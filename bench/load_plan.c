@@ -113,13 +113,10 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     histogram_merge(&into->latency, &from->latency);
     histogram_merge(&into->uncorrected, &from->uncorrected);
     histogram_merge(&into->late, &from->late);
+    histogram_merge(&into->tails, &from->tails);
     into->slot_count = from->slot_count > into->slot_count ? from->slot_count : into->slot_count;
     for (unsigned i = 0; i < LOAD_SLOTS_MAX; i++) {
         into->slots[i] += from->slots[i];
-    }
-    for (unsigned i = 0; i < LOAD_TAILS_MAX; i++) {
-        into->tail_p99_ns[i] = into->tail_p99_ns[i] > from->tail_p99_ns[i] ? into->tail_p99_ns[i]
-                                                                           : from->tail_p99_ns[i];
     }
 }
 

@@ -84,8 +84,7 @@ enum {
     LOAD_CLIENTS_MAX = 64,
     LOAD_ORIGINS_MAX = 64,
     LOAD_HOST_MAX = 128,
-    LOAD_SLOTS_MAX = 600,  /* tenths of a second of throughput that are kept */
-    LOAD_TAILS_MAX = 1200, /* LOAD_TAIL_NS each */
+    LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
     LOAD_ERROR_MAX = 200,
     LOAD_TARGET_MAX = 256,
     LOAD_SLOW_BYTES = 256 * 1024, /* what a slow client asks for */
@@ -94,7 +93,6 @@ enum {
 };
 
 #define LOAD_SLOT_NS INT64_C(100000000)
-#define LOAD_TAIL_NS INT64_C(50000000)
 
 struct load_origin_state;
 
@@ -196,10 +194,9 @@ struct load_result {
     struct histogram uncorrected; /* from when it was sent */
     struct histogram late;        /* open loop: from the intended time until it was sent, where a
                                      connection was free */
+    struct histogram tails;       /* of each client's pieces: load_tail.h */
     unsigned slot_count;
-    uint32_t slots[LOAD_SLOTS_MAX];      /* units in each tenth of a second */
-    int64_t tail_p99_ns[LOAD_TAILS_MAX]; /* load_tail.h; of the client with the highest; 0: not
-                                            known */
+    uint32_t slots[LOAD_SLOTS_MAX]; /* units in each tenth of a second */
 };
 
 /* What the clients of a trial found out, one by one into zeros, is the trial's result. */

@@ -3,22 +3,17 @@
 
 #include <string.h>
 
-void load_tail_end(struct load_tail *tail, struct load_result *result)
+void load_tail_add(struct load_tail *tail, int64_t latency_ns, struct histogram *tails)
 {
-    if (tail->index < LOAD_TAILS_MAX && tail->latency.count >= LOAD_TAIL_COUNT_MIN) {
-        result->tail_p99_ns[tail->index] = histogram_quantile(&tail->latency, 0.99);
+    for (unsigned i = 0; i < LOAD_TAIL_RANK; i++) {
+        if (latency_ns > tail->highest_ns[i]) {
+            int64_t lower_ns = tail->highest_ns[i];
+            tail->highest_ns[i] = latency_ns;
+            latency_ns = lower_ns;
+        }
     }
-    memset(&tail->latency, 0, sizeof(tail->latency));
-}
-
-void load_tail_add(struct load_tail *tail, int64_t since_ns, int64_t latency_ns,
-                   struct load_result *result)
-{
-    int64_t index = since_ns > 0 ? since_ns / LOAD_TAIL_NS : 0;
-
-    if (index != tail->index) {
-        load_tail_end(tail, result);
-        tail->index = index;
+    if (++tail->count == LOAD_TAIL_COUNT) {
+        histogram_add(tails, tail->highest_ns[LOAD_TAIL_RANK - 1]);
+        memset(tail, 0, sizeof(*tail));
     }
-    histogram_add(&tail->latency, latency_ns);
 }

@@ -60,7 +60,7 @@ def latency(name, title, way, mode, polls=False, **more):
                [Measure("added_p50_us", "us added, p50", [Bound(60)]),
                 # Of the whole trial it is made of the machine's own pauses, whoever works.
                 Measure("added_p99_us", "us added, p99 of all", []),
-                Measure("added_p99_50ms_us", "us added, p99 of 50 ms",
+                Measure("added_p99_of_200_us", "us added, p99 of 200",
                         [Bound(0.60, "haproxy")])],
                rate_of="haproxy", polls=polls, has_logs=False, **more)
 

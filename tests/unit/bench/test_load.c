@@ -246,35 +246,44 @@ static void figures_of_those_awake(void **state)
     assert_true(figures[FIGURE_ORIGIN_BUSY] == 0);
 }
 
-/* Each has its own, and those with too few have none. */
+/* Each piece has its own, whatever the order within it, and one that is not whole has none. */
 static void tails(void **state)
 {
-    static struct load_result result;
-    static struct load_tail tail;
+    static struct histogram tails;
+    struct load_tail tail = {0};
 
     (void)state;
-    for (int i = 0; i < 1000; i++) {
-        load_tail_add(&tail, i * LOAD_TAIL_NS / 1000, i < 980 ? 1000 : 50000, &result);
+    for (int i = 0; i < 2 * LOAD_TAIL_COUNT; i++) {
+        int place = i % LOAD_TAIL_COUNT;
+        int64_t base_ns = i < LOAD_TAIL_COUNT ? 1000 : 2000;
+        /* The highest are base + 199, 197 and 195, each between lower ones. */
+        load_tail_add(&tail, base_ns + (place % 2 ? place : -place), &tails);
+        assert_int_equal(tails.count, (i + 1) / LOAD_TAIL_COUNT);
     }
-    for (int i = 0; i < LOAD_TAIL_COUNT_MIN - 1; i++) {
-        load_tail_add(&tail, LOAD_TAIL_NS + i, 1000, &result);
+    assert_int_equal(tails.max, 2000 + LOAD_TAIL_COUNT - 5);
+    assert_int_equal(tails.sum, 3000 + 2 * (LOAD_TAIL_COUNT - 5));
+    for (int i = 0; i < LOAD_TAIL_COUNT - 1; i++) {
+        load_tail_add(&tail, 9000, &tails);
     }
-    for (int i = 0; i < LOAD_TAIL_COUNT_MIN; i++) {
-        load_tail_add(&tail, 3 * LOAD_TAIL_NS + i, 2000, &result);
-    }
-    assert_int_equal(result.tail_p99_ns[3], 0);
-    load_tail_end(&tail, &result);
-    assert_int_equal(result.tail_p99_ns[0], 50000);
-    assert_int_equal(result.tail_p99_ns[1], 0);
-    assert_int_equal(result.tail_p99_ns[2], 0);
-    assert_int_equal(result.tail_p99_ns[3], 2000);
-    for (int i = 0; i < LOAD_TAIL_COUNT_MIN; i++) {
-        load_tail_add(&tail, LOAD_TAILS_MAX * LOAD_TAIL_NS + i, 2000, &result); /* no room */
-    }
-    load_tail_end(&tail, &result);
+    assert_int_equal(tails.count, 2);
 }
 
-/* Of the windows that had enough requests, whatever the others say. */
+/* Two requests of 200 are beyond it, three are not. */
+static void tails_of_pauses(void **state)
+{
+    static struct histogram tails;
+    struct load_tail tail = {0};
+
+    (void)state;
+    for (int late = 2; late <= 3; late++) {
+        for (int i = 0; i < LOAD_TAIL_COUNT; i++) {
+            load_tail_add(&tail, i < late ? 5000000 : 1000, &tails);
+        }
+        assert_int_equal(tails.max, late == 2 ? 1000 : 5000000);
+    }
+}
+
+/* The median piece's, whatever the others say. */
 static void figures_of_tails(void **state)
 {
     static struct load_result result;
@@ -284,16 +293,16 @@ static void figures_of_tails(void **state)
     (void)state;
     result.window_ns = NS_PER_S;
     load_figures_take(&plan, &result, figures);
-    assert_true(isnan(figures[FIGURE_P99_50MS_US]));
-    result.tail_p99_ns[0] = 90 * NS_PER_US;
-    result.tail_p99_ns[7] = 5000 * NS_PER_US;
-    result.tail_p99_ns[LOAD_TAILS_MAX - 1] = 100 * NS_PER_US;
+    assert_true(isnan(figures[FIGURE_P99_OF_200_US]));
+    histogram_add(&result.tails, 90 * NS_PER_US);
+    histogram_add(&result.tails, 5000 * NS_PER_US);
+    histogram_add(&result.tails, 100 * NS_PER_US);
     load_figures_take(&plan, &result, figures);
-    assert_true(fabs(figures[FIGURE_P99_50MS_US] - 100) < 1e-9);
+    assert_true(fabs(figures[FIGURE_P99_OF_200_US] - 100) < 1);
     load_figures_clear(baseline);
-    baseline[FIGURE_P99_50MS_US] = 70;
+    baseline[FIGURE_P99_OF_200_US] = 70;
     load_figures_add(figures, baseline);
-    assert_true(fabs(figures[FIGURE_ADDED_P99_50MS_US] - 30) < 1e-9);
+    assert_true(fabs(figures[FIGURE_ADDED_P99_OF_200_US] - 30) < 1);
 }
 
 static struct load_case *make_case(struct load_case *cases, size_t index, enum load_mode mode,
@@ -866,6 +875,7 @@ int main(void)
         cmocka_unit_test(figures_of_several),
         cmocka_unit_test(figures_of_those_awake),
         cmocka_unit_test(tails),
+        cmocka_unit_test(tails_of_pauses),
         cmocka_unit_test(figures_of_tails),
         cmocka_unit_test(variants_are_related),
         cmocka_unit_test(workers_are_scaled),
