@@ -96,7 +96,7 @@ static struct load_plan make_plan(const struct run *run, const struct spot *spot
     return plan;
 }
 
-static void watch(void *context, const struct load_result *result)
+static void watch(void *context, const struct load_result *results)
 {
     const struct run *run = context;
 
@@ -104,7 +104,7 @@ static void watch(void *context, const struct load_result *result)
         fprintf(run->err, "\r\033[K%s, %u %s: %llu so far",
                 grow_curves[run->watched->line->curve].name, run->watched->point->amount,
                 grow_curves[run->watched->line->curve].amount,
-                (unsigned long long)result->live_units);
+                (unsigned long long)results->live_units);
         fflush(run->err);
     }
 }
@@ -159,9 +159,10 @@ static bool stop_all(struct run *run)
     bool done = true;
 
     for (size_t i = 0; i < run->count; i++) {
-        if (run->spots[i].proxy_pid > 0) {
-            run->processes->proxy_pid = run->spots[i].proxy_pid;
-            done = load_proxy_stop(run->processes, run->err) && done;
+        if (run->spots[i].proxy_pid) {
+            struct load_plan plan = {.proxy_pid = run->spots[i].proxy_pid};
+
+            done = load_proxy_stop(run->processes, &plan, run->err) && done;
             run->spots[i].proxy_pid = 0;
         }
     }
@@ -172,7 +173,7 @@ static bool stop_all(struct run *run)
 
 static void keep(struct run *run, struct spot *spot, const struct load_plan *plan)
 {
-    const struct load_result *result = &run->processes->result;
+    const struct load_result *result = &run->processes->results[0];
     struct load_case *one = spot->one;
     double *figures = one->figures[one->rounds++];
 
@@ -190,7 +191,7 @@ static void keep(struct run *run, struct spot *spot, const struct load_plan *pla
 
 static bool measure_spot(struct run *run, struct spot *spot)
 {
-    bool is_kept = spot->proxy_pid > 0;
+    bool is_kept = spot->proxy_pid != 0;
     struct load_plan plan;
     bool done;
 
@@ -203,13 +204,12 @@ static bool measure_spot(struct run *run, struct spot *spot)
         return false;
     }
     done = make_trial(run, spot, &plan);
-    if (!is_kept && !load_proxy_stop(run->processes, run->err)) {
+    if (!is_kept && !load_proxy_stop(run->processes, &plan, run->err)) {
         done = false;
     }
     if (done) {
         keep(run, spot, &plan);
     }
-    run->processes->proxy_pid = 0;
     return done;
 }
 

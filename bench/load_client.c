@@ -670,7 +670,7 @@ static int64_t meet(struct client *c, enum load_meet where)
     struct load_meeting *meeting = &c->meetings[where];
     int64_t time_ns;
 
-    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == c->plan->clients) {
+    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == load_plan_all_clients(c->plan)) {
         meeting->time_ns = clock_monotonic_ns();
     }
     while ((time_ns = meeting->time_ns) == 0) {

@@ -110,7 +110,7 @@ static struct load_busy take_busy(const struct load_plan *plan, const struct loa
 {
     struct load_busy busy;
 
-    for (unsigned i = 0; i < plan->clients; i++) {
+    for (unsigned i = 0; i < load_plan_all_clients(plan); i++) {
         busy.client_ns[i] = busy_ns(plan, r, r->client_cpu_ns[i], r->client_looked_ns[i]);
     }
     for (unsigned i = 0; i < plan->origins; i++) {
@@ -124,7 +124,7 @@ static double on_core_ns(const struct load_plan *plan, const struct load_busy *b
 {
     double sum = 0;
 
-    for (unsigned i = 0; core >= 0 && i < plan->clients; i++) {
+    for (unsigned i = 0; core >= 0 && i < load_plan_all_clients(plan); i++) {
         sum += plan->client_cores[i] == core ? fmax((double)busy->client_ns[i], 0) : 0;
     }
     for (unsigned i = 0; core >= 0 && i < plan->origins; i++) {
@@ -136,10 +136,10 @@ static double on_core_ns(const struct load_plan *plan, const struct load_busy *b
 /* Of the core that clients and origins have used most. */
 static double fullest_ns(const struct load_plan *plan, const struct load_busy *busy)
 {
-    double most =
-        fmax(most_ns(busy->client_ns, plan->clients), most_ns(busy->origin_ns, plan->origins));
+    double most = fmax(most_ns(busy->client_ns, load_plan_all_clients(plan)),
+                       most_ns(busy->origin_ns, plan->origins));
 
-    for (unsigned i = 0; i < plan->clients; i++) {
+    for (unsigned i = 0; i < load_plan_all_clients(plan); i++) {
         most = fmax(most, on_core_ns(plan, busy, plan->client_cores[i]));
     }
     for (unsigned i = 0; i < plan->origins; i++) {
@@ -148,12 +148,13 @@ static double fullest_ns(const struct load_plan *plan, const struct load_busy *b
     return most;
 }
 
-/* What neither we nor the proxy have used of the trial's cores. */
+/* What neither we nor the proxies have used of the trial's cores. */
 static double others_ns(const struct load_plan *plan, const struct load_result *r)
 {
-    double ours = sum_ns(r->client_cpu_ns, plan->clients) + sum_ns(r->origin_cpu_ns, plan->origins);
+    double ours = sum_ns(r->client_cpu_ns, load_plan_all_clients(plan)) +
+                  sum_ns(r->origin_cpu_ns, plan->origins);
 
-    ours += r->proxy_cpu_ns > 0 ? (double)r->proxy_cpu_ns : 0;
+    ours += (double)r->beside_cpu_ns + (r->proxy_cpu_ns > 0 ? (double)r->proxy_cpu_ns : 0);
     return r->cores_cpu_ns >= 0 && !isnan(ours) ? fmax((double)r->cores_cpu_ns - ours, 0) : NAN;
 }
 
@@ -185,7 +186,8 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
     figures[FIGURE_GIB_CPU_MS] = is_bulk ? ratio(cpu_us / 1000, bytes / GIB) : NAN;
     figures[FIGURE_PROXY_BUSY] = has_proxy ? ratio(cpu_us / 1e6, seconds) : NAN;
     figures[FIGURE_ORIGIN_BUSY] = ratio(most_ns(busy.origin_ns, plan->origins) / NS_PER_S, seconds);
-    figures[FIGURE_CLIENT_BUSY] = ratio(most_ns(busy.client_ns, plan->clients) / NS_PER_S, seconds);
+    figures[FIGURE_CLIENT_BUSY] =
+        ratio(most_ns(busy.client_ns, load_plan_all_clients(plan)) / NS_PER_S, seconds);
     figures[FIGURE_LOAD_BUSY] = ratio(fullest_ns(plan, &busy) / NS_PER_S, seconds);
     figures[FIGURE_OTHERS_BUSY] = ratio(others_ns(plan, r) / NS_PER_S, seconds);
     figures[FIGURE_STOLEN] =

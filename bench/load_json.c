@@ -114,12 +114,12 @@ static json_t *pack_configuration(const struct load_results *results)
     const struct load_options *o = results->options;
 
     return json_pack(
-        "{s:i,s:i,s:i,s:b,s:b,s:s,s:i,s:i,s:i,s:i,s:I,s:b,s:[i,i,i],s:o,s:b,s:i,s:i,s:o}",
+        "{s:i,s:i,s:i,s:b,s:b,s:b,s:s,s:i,s:i,s:i,s:i,s:I,s:b,s:[i,i,i],s:o,s:b,s:i,s:i,s:o}",
         "connections", (int)o->connections, "idle_connections", (int)o->idle_connections, "rate_hz",
-        (int)o->rate_hz, "poisson", o->is_poisson, "awake", o->is_awake, "closes",
-        load_closers[o->closer], "window_ms", (int)o->window_ms, "warm_up_ms", (int)o->warm_up_ms,
-        "rounds", (int)o->rounds, "small_bytes", (int)o->small_bytes, "bulk_bytes",
-        (json_int_t)o->bulk_kib * 1024, "own_network", load_options_need_network(o),
+        (int)o->rate_hz, "poisson", o->is_poisson, "awake", o->is_awake, "together", o->is_together,
+        "closes", load_closers[o->closer], "window_ms", (int)o->window_ms, "warm_up_ms",
+        (int)o->warm_up_ms, "rounds", (int)o->rounds, "small_bytes", (int)o->small_bytes,
+        "bulk_bytes", (json_int_t)o->bulk_kib * 1024, "own_network", load_options_need_network(o),
         "cores_proxy_client_origin", load_cores_of(&results->cores[LOAD_AT_PROXY], 0),
         load_cores_of(&results->cores[LOAD_AT_CLIENT], 0),
         load_cores_of(&results->cores[LOAD_AT_ORIGIN], 0), "proxy", load_json_text(o->proxy),

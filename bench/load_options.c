@@ -104,6 +104,10 @@ static const struct option_row rows[] = {
     {"variants", "LIST", VALUE_VARIANTS, ON_RUN, 0, 0,
      "of weir, in turn: plain, logs (writes an access log), blind (judges no\n"
      "ClientHello) (plain)"},
+    {"together", NULL, VALUE_FLAG, ON_RUN, AT(is_together), 0,
+     "the variants at the same time, on the same cores, each with clients of its\n"
+     "own: what the machine does hits them alike, and small differences in CPU\n"
+     "time show; latencies are those of a core that is shared; implies --alone"},
     {"proxy", "ADDRESS", VALUE_TEXT, ON_RUN, AT(proxy), 0,
      "another proxy than the weir that is started, as 127.0.0.1:3128"},
     {"proxy-pid", "PID", VALUE_NUMBER, ON_RUN, AT(proxy_pid), 1 << 30,
@@ -518,7 +522,28 @@ static bool is_plain(const struct load_options *options)
            !options->has_variant[LOAD_LOGS] && !options->has_variant[LOAD_BLIND];
 }
 
-static bool check_together(struct parse *p)
+/* What there is no sense in beside --together; null: nothing. */
+static const char *fault_of_together(const struct load_options *options)
+{
+    for (int i = 0; i < LOAD_MODE_COUNT; i++) {
+        if (options->has_mode[i] && (!load_modes[i].has_proxy || load_modes[i].is_transparent)) {
+            return "--together is for forward, connect, connect-tls and intercept: only of these "
+                   "there can be several";
+        }
+    }
+    if (load_options_variants(options) < 2) {
+        return "--together needs two --variants or more, as plain,blind";
+    }
+    if (options->workers_len > 1) {
+        return "--together compares variants: with one number of --workers";
+    }
+    if (options->clients * load_options_variants(options) > LOAD_CLIENTS_MAX) {
+        return "--together has --clients for each variant: too many of them";
+    }
+    return options->has_find_max ? "--find-max searches in one case: without --together" : NULL;
+}
+
+static bool check_all(struct parse *p)
 {
     const struct load_options *options = p->options;
     const char *fault = NULL;
@@ -543,6 +568,8 @@ static bool check_together(struct parse *p)
         fault = "--core-latency needs --steady";
     } else if (options->has_find_max && options->rate_hz) {
         fault = "--find-max chooses the rate: without --rate";
+    } else if (options->is_together) {
+        fault = fault_of_together(options);
     }
     if (fault) {
         fprintf(p->err, "weir bench: %s\n", fault);
@@ -558,6 +585,16 @@ const char *load_options_host(const struct load_options *options, enum load_mode
         return options->host ? options->host : "localhost";
     }
     return is_tunnel ? "origin.tunnel.bench.test" : "origin.bench.test";
+}
+
+unsigned load_options_variants(const struct load_options *options)
+{
+    unsigned count = 0;
+
+    for (int i = 0; i < LOAD_VARIANT_COUNT; i++) {
+        count += options->has_variant[i];
+    }
+    return count;
 }
 
 bool load_options_need_network(const struct load_options *options)
@@ -617,5 +654,6 @@ int load_options_parse(enum load_verb verb, char *const *arguments, size_t count
             p.at++;
         }
     }
-    return check_together(&p) ? -1 : usage_error(&p);
+    options->is_alone |= options->is_together;
+    return check_all(&p) ? -1 : usage_error(&p);
 }

@@ -41,8 +41,9 @@ struct load_options {
     unsigned proxy_pid;
     const char *proxy_ca;
     const char *host;
-    bool is_fixed; /* that proxy has one destination, and is asked as the origin is */
-    bool is_alone; /* no direct way beside it */
+    bool is_fixed;    /* that proxy has one destination, and is asked as the origin is */
+    bool is_alone;    /* no direct way beside it */
+    bool is_together; /* variants at the same time, on the same cores; then is_alone, too */
     const char *cores;
     bool is_steady;           /* all trials of a round at like latencies between the cores */
     bool is_awake;            /* client and origin never sleep */
@@ -62,6 +63,9 @@ struct load_options {
 
 /* The name of the origin that a request of this mode has. */
 const char *load_options_host(const struct load_options *options, enum load_mode mode);
+
+/* How many were named; at least one. */
+unsigned load_options_variants(const struct load_options *options);
 
 /* Is there a transparent mode among them? */
 bool load_options_need_network(const struct load_options *options);

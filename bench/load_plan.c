@@ -72,6 +72,16 @@ struct load_plan load_plan_part(const struct load_plan *plan, unsigned client)
     return part;
 }
 
+unsigned load_plan_all_clients(const struct load_plan *plan)
+{
+    return plan->clients * plan->sides;
+}
+
+unsigned load_plan_first_client(const struct load_plan *plan)
+{
+    return plan->clients * plan->side;
+}
+
 static void merge_ns(int64_t *into, const int64_t *from, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -118,6 +128,13 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     for (unsigned i = 0; i < LOAD_SLOTS_MAX; i++) {
         into->slots[i] += from->slots[i];
     }
+}
+
+void load_result_add_side(struct load_result *into, const struct load_result *beside)
+{
+    merge_ns(into->client_cpu_ns, beside->client_cpu_ns, LOAD_CLIENTS_MAX);
+    merge_ns(into->client_looked_ns, beside->client_looked_ns, LOAD_CLIENTS_MAX);
+    into->beside_cpu_ns += beside->proxy_cpu_ns > 0 ? beside->proxy_cpu_ns : 0;
 }
 
 void load_pattern_init(void)

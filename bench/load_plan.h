@@ -83,6 +83,7 @@ enum {
     LOAD_WORKERS_MAX = 64,
     LOAD_CLIENTS_MAX = 64,
     LOAD_ORIGINS_MAX = 64,
+    LOAD_SIDES_MAX = LOAD_VARIANT_COUNT, /* trials that share their time and their cores */
     LOAD_HOST_MAX = 128,
     LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
     LOAD_ERROR_MAX = 200,
@@ -104,6 +105,8 @@ struct load_plan {
     unsigned workers;          /* of weir */
     unsigned clients;          /* processes that share the connections and the rate */
     unsigned client;           /* which of them this is for, from 0 */
+    unsigned sides;            /* trials at the same time, each with so many clients; at least 1 */
+    unsigned side;             /* which of them this is, from 0 */
     unsigned origins;          /* processes */
     unsigned connections;      /* at the same time; idle: that are held; at least one a client */
     unsigned first_connection; /* of this client, in the numbers of all */
@@ -141,8 +144,12 @@ struct load_plan {
  * regular times are in turn, and no two make the same new host. */
 struct load_plan load_plan_part(const struct load_plan *plan, unsigned client);
 
-/* Where the clients of a trial wait for each other, so that the times behind it are the same for
- * all. */
+/* The clients of all sides, and the first of this one's among them. */
+unsigned load_plan_all_clients(const struct load_plan *plan);
+unsigned load_plan_first_client(const struct load_plan *plan);
+
+/* Where the clients of a trial, and of those at the same time, wait for each other, so that the
+ * times behind it are the same for all. */
 enum load_meet {
     LOAD_MEET_START,  /* ready to ask; idle: the first connections have gone */
     LOAD_MEET_WINDOW, /* what was used before is read */
@@ -172,8 +179,9 @@ struct load_result {
     uint64_t mismatches; /* of these: a body that was not the one that was sent */
     uint64_t dropped;    /* open loop: intended, but too many were waiting */
     int64_t window_ns;
-    int64_t client_cpu_ns[LOAD_CLIENTS_MAX];
+    int64_t client_cpu_ns[LOAD_CLIENTS_MAX];    /* of all sides */
     int64_t client_looked_ns[LOAD_CLIENTS_MAX]; /* where it never sleeps: it had nothing to do */
+    int64_t beside_cpu_ns;                      /* of the proxies of the other sides */
 
     /* The same, of the client that reads it; else zeros. */
     int64_t proxy_cpu_ns;                    /* growth; -1: not known */
@@ -201,6 +209,8 @@ struct load_result {
 
 /* What the clients of a trial found out, one by one into zeros, is the trial's result. */
 void load_result_merge(struct load_result *into, const struct load_result *from);
+/* Adds what a client of another side has used, and its proxy, of the cores that they share. */
+void load_result_add_side(struct load_result *into, const struct load_result *beside);
 
 /* A body is a piece of an endless pattern, whose period no block size divides, so that what is
  * lost, doubled or moved is noticed. `len` at most LOAD_PATTERN_LEN_MAX. */

@@ -249,15 +249,24 @@ static bool parse_proxy(struct load_processes *p, const char *text, FILE *err)
     return true;
 }
 
+/* One of a weir's own. */
+static void name_file(const struct load_processes *p, const struct load_plan *plan,
+                      const char *name, char path[PATH_CAP])
+{
+    snprintf(path, PATH_CAP, "%s/%u-%s", p->folder, plan->side, name);
+}
+
 static bool write_config(const struct load_processes *p, const struct load_plan *plan,
                          const char *path)
 {
     bool is_transparent = load_modes[plan->mode].is_transparent;
     FILE *file = fopen(path, "we");
+    char access_log[PATH_CAP];
 
     if (!file) {
         return false;
     }
+    name_file(p, plan, "access.log", access_log);
     fprintf(file,
             "workers: %u\n"
             "listeners:\n"
@@ -279,26 +288,23 @@ static bool write_config(const struct load_processes *p, const struct load_plan 
             "  cache: 1000000\n"
             "log:\n"
             "  access:\n"
-            "    path: \"%s%s\"\n"
+            "    path: \"%s\"\n"
             "drain:\n"
             "  grace: 0s\n",
             plan->workers, is_transparent ? LOAD_NETWORK_PORT : 0,
             is_transparent ? "transparent" : "forward", p->folder, p->origin_ca, p->ports.clear,
-            p->ports.tls, p->ports.dns, plan->variant == LOAD_LOGS ? p->folder : "",
-            plan->variant == LOAD_LOGS ? "/access.log" : "");
+            p->ports.tls, p->ports.dns, plan->variant == LOAD_LOGS ? access_log : "");
     if (plan->variant == LOAD_BLIND) {
         fputs("detect:\n  databases: []\n", file);
     }
     return fclose(file) == 0;
 }
 
-static _Noreturn void exec_proxy(const struct load_processes *p, const char *config,
-                                 const char *log)
+static _Noreturn void exec_proxy(const char *config, const char *log)
 {
     char *const arguments[] = {"weir", "run", "--config", (char *)(uintptr_t)config, NULL};
     int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-    (void)p;
     if (out >= 0 && dup2(out, STDERR_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0) {
         signal(SIGINT, SIG_DFL);
         execv("/proc/self/exe", arguments);
@@ -338,64 +344,74 @@ static void say_log(const char *log, FILE *err)
 }
 
 /* Waits until it listens. */
-static bool start_weir(struct load_processes *p, const struct load_plan *plan, FILE *err)
+static bool start_weir(struct load_processes *p, struct load_plan *plan, FILE *err)
 {
     char config[PATH_CAP], log[PATH_CAP];
     struct load_cores cores = load_proxy_cores(p, plan->workers);
     int64_t end_ns = clock_monotonic_ns() + START_NS;
     uint16_t port = 0;
+    pid_t pid;
 
-    snprintf(config, sizeof(config), "%s/weir.yaml", p->folder);
-    snprintf(log, sizeof(log), "%s/weir.log", p->folder);
+    name_file(p, plan, "weir.yaml", config);
+    name_file(p, plan, "weir.log", log);
     (void)unlink(log);
     if (!write_config(p, plan, config)) {
         fprintf(err, "weir bench: %s: %s\n", config, strerror(errno));
         return false;
     }
-    p->proxy_pid = fork_on(&cores);
-    if (p->proxy_pid == 0) {
-        exec_proxy(p, config, log);
+    pid = fork_on(&cores);
+    if (pid == 0) {
+        exec_proxy(config, log);
     }
-    while (p->proxy_pid > 0 && (port = read_port(log)) == 0) {
-        if (clock_monotonic_ns() >= end_ns || waitpid(p->proxy_pid, NULL, WNOHANG) != 0) {
+    if (pid < 0) {
+        fprintf(err, "weir bench: no process for weir: %s\n", strerror(errno));
+        return false;
+    }
+    p->proxy_pids[plan->side] = pid;
+    while ((port = read_port(log)) == 0) {
+        bool has_ended = waitpid(pid, NULL, WNOHANG) != 0;
+
+        if (has_ended || clock_monotonic_ns() >= end_ns) {
+            p->proxy_pids[plan->side] = has_ended ? 0 : pid;
             fputs("weir bench: weir does not start:\n", err);
             say_log(log, err);
             return false;
         }
         load_nap(POLL_NS);
     }
-    return address_parse_ip(&p->proxy, SPAN_LITERAL("127.0.0.1"), port) && p->proxy_pid > 0;
+    plan->proxy_pid = pid;
+    return address_parse_ip(&plan->proxy, SPAN_LITERAL("127.0.0.1"), port);
 }
 
 bool load_proxy_start(struct load_processes *p, struct load_plan *plan, FILE *err)
 {
-    if (p->options->proxy) {
-        p->proxy_pid = (pid_t)p->options->proxy_pid;
-    } else if (!start_weir(p, plan, err)) {
-        return false;
+    if (!p->options->proxy) {
+        return start_weir(p, plan, err);
     }
     plan->proxy = p->proxy;
-    plan->proxy_pid = p->proxy_pid;
+    plan->proxy_pid = (pid_t)p->options->proxy_pid;
     return true;
 }
 
-bool load_proxy_stop(struct load_processes *p, FILE *err)
+bool load_proxy_stop(struct load_processes *p, const struct load_plan *plan, FILE *err)
 {
     char log[PATH_CAP];
     int status = 0;
     bool has_ended;
 
-    if (p->options->proxy || p->proxy_pid <= 0) {
+    if (p->options->proxy) {
         return true;
     }
-    snprintf(log, sizeof(log), "%s/weir.log", p->folder);
-    has_ended = waitpid(p->proxy_pid, &status, WNOHANG) != 0;
+    has_ended = waitpid(plan->proxy_pid, &status, WNOHANG) != 0;
     if (!has_ended) {
-        kill(p->proxy_pid, SIGTERM);
-        has_ended = !reap(p->proxy_pid, STOP_NS, &status);
+        kill(plan->proxy_pid, SIGTERM);
+        has_ended = !reap(plan->proxy_pid, STOP_NS, &status);
     }
-    p->proxy_pid = 0;
+    if (p->proxy_pids[plan->side] == plan->proxy_pid) {
+        p->proxy_pids[plan->side] = 0;
+    }
     if (has_ended || status != 0) {
+        name_file(p, plan, "weir.log", log);
         fputs("weir bench: weir ended by itself, badly, or not at all:\n", err);
         say_log(log, err);
         return false;
@@ -405,10 +421,11 @@ bool load_proxy_stop(struct load_processes *p, FILE *err)
 
 /* ---- a trial ---- */
 
-static bool start_client(struct load_processes *p, const struct load_plan *plan, unsigned index,
+static bool start_client(struct load_processes *p, const struct load_plan *plan, unsigned client,
                          FILE *err)
 {
-    struct load_cores core = core_of(p, LOAD_AT_CLIENT, index);
+    struct load_cores core = core_of(p, LOAD_AT_CLIENT, client);
+    unsigned index = load_plan_first_client(plan) + client;
     struct load_shared *shared = p->shared;
     pid_t pid;
 
@@ -416,7 +433,7 @@ static bool start_client(struct load_processes *p, const struct load_plan *plan,
     shared->faults[index][0] = '\0';
     pid = fork_on(&core);
     if (pid == 0) {
-        struct load_plan part = load_plan_part(plan, index);
+        struct load_plan part = load_plan_part(plan, client);
         bool done = load_client_run(&part, shared->meetings, &shared->results[index],
                                     shared->faults[index], LOAD_FAULT_MAX);
         _exit(done ? EXIT_STATUS_OK : EXIT_STATUS_RUNTIME);
@@ -476,24 +493,30 @@ static int count_clients(struct load_processes *p, unsigned clients, FILE *err)
     return count;
 }
 
-static void merge_results(struct load_processes *p, unsigned clients)
+static void merge_results(struct load_processes *p, const struct load_plan *plans)
 {
-    memset(&p->result, 0, sizeof(p->result));
-    for (unsigned i = 0; i < clients; i++) {
-        load_result_merge(&p->result, &p->shared->results[i]);
+    memset(p->results, 0, sizeof(p->results));
+    for (unsigned i = 0; i < load_plan_all_clients(plans); i++) {
+        for (unsigned side = 0; side < plans->sides; side++) {
+            if (i / plans->clients == side) {
+                load_result_merge(&p->results[side], &p->shared->results[i]);
+            } else {
+                load_result_add_side(&p->results[side], &p->shared->results[i]);
+            }
+        }
     }
 }
 
-static bool await_clients(struct load_processes *p, const struct load_plan *plan,
-                          void (*watch)(void *context, const struct load_result *result),
+static bool await_clients(struct load_processes *p, const struct load_plan *plans,
+                          void (*watch)(void *context, const struct load_result *results),
                           void *context, FILE *err)
 {
     int64_t start_ns = clock_monotonic_ns();
-    int64_t limit_ns = plan->warmup_ns + plan->window_ns + TRIAL_MORE_NS;
+    int64_t limit_ns = plans->warmup_ns + plans->window_ns + TRIAL_MORE_NS;
     int64_t watched_ns = start_ns;
     int count;
 
-    while ((count = count_clients(p, plan->clients, err)) > 0) {
+    while ((count = count_clients(p, load_plan_all_clients(plans), err)) > 0) {
         int64_t now_ns = clock_monotonic_ns();
 
         if (now_ns - start_ns > limit_ns || load_is_interrupted) {
@@ -507,27 +530,27 @@ static bool await_clients(struct load_processes *p, const struct load_plan *plan
         }
         if (now_ns - watched_ns > WATCH_NS) {
             watched_ns = now_ns;
-            merge_results(p, plan->clients);
-            watch(context, &p->result);
+            merge_results(p, plans);
+            watch(context, p->results);
         }
         load_nap(POLL_NS);
     }
     return count == 0 && origins_are_there(p, err);
 }
 
-bool load_trial_run(struct load_processes *p, const struct load_plan *plan,
-                    void (*watch)(void *context, const struct load_result *result), void *context,
+bool load_trial_run(struct load_processes *p, const struct load_plan *plans,
+                    void (*watch)(void *context, const struct load_result *results), void *context,
                     FILE *err)
 {
     bool done = true;
 
     memset(p->shared->meetings, 0, sizeof(p->shared->meetings));
-    for (unsigned i = 0; i < plan->clients && done; i++) {
-        done = start_client(p, plan, i, err);
+    for (unsigned i = 0; i < load_plan_all_clients(plans) && done; i++) {
+        done = start_client(p, &plans[i / plans->clients], i % plans->clients, err);
     }
-    done = done && await_clients(p, plan, watch, context, err);
+    done = done && await_clients(p, plans, watch, context, err);
     kill_clients(p);
-    merge_results(p, plan->clients);
+    merge_results(p, plans);
     return done;
 }
 
@@ -584,9 +607,11 @@ void load_processes_end(struct load_processes *p)
 {
     int status;
 
-    if (p->proxy_pid > 0 && !p->options->proxy) {
-        kill(p->proxy_pid, SIGKILL);
-        (void)reap(p->proxy_pid, STOP_NS, &status);
+    for (unsigned i = 0; i < LOAD_SIDES_MAX; i++) {
+        if (p->proxy_pids[i]) {
+            kill(p->proxy_pids[i], SIGKILL);
+            (void)reap(p->proxy_pids[i], STOP_NS, &status);
+        }
     }
     for (unsigned i = 0; i < LOAD_ORIGINS_MAX; i++) {
         if (p->origin_pids[i]) {

@@ -2,7 +2,8 @@
 /*
  * load_processes: the processes of the load harness: origins that live as long as the run, and for
  * each trial a weir of its own, so that no trial inherits the memory and caches of another one, and
- * clients. All of them end with the harness, however it ends.
+ * clients. Trials may be made at the same time: each is one side of what they share. All of them
+ * end with the harness, however it ends.
  */
 #ifndef WEIR_BENCH_LOAD_PROCESSES_H
 #define WEIR_BENCH_LOAD_PROCESSES_H
@@ -18,7 +19,7 @@ enum { LOAD_FAULT_MAX = 512 };
 struct load_shared {
     struct load_origin_state origins[LOAD_ORIGINS_MAX];
 
-    /* Of a trial, by client. */
+    /* Of a trial, by client of all its sides. */
     struct load_meeting meetings[LOAD_MEET_COUNT];
     struct load_result results[LOAD_CLIENTS_MAX];
     char faults[LOAD_CLIENTS_MAX][LOAD_FAULT_MAX];
@@ -30,11 +31,11 @@ struct load_processes {
     char folder[TEMP_FOLDER_PATH_MAX];    /* temporary; configuration, authorities, logs */
     char origin_ca[4096], proxy_ca[4096]; /* certificate files */
     struct load_ports ports;
-    struct address proxy; /* while there is one */
-    pid_t proxy_pid;
+    struct address proxy;                                               /* another one than weir */
+    pid_t proxy_pids[LOAD_SIDES_MAX];                                   /* weirs; 0: none */
     pid_t origin_pids[LOAD_ORIGINS_MAX], client_pids[LOAD_CLIENTS_MAX]; /* 0: none */
     struct load_cores cores[LOAD_PLACE_COUNT];                          /* none: any */
-    struct load_result result; /* of the trial, of all clients together */
+    struct load_result results[LOAD_SIDES_MAX]; /* of the trial, of all clients of a side */
 };
 
 /* Set by SIGINT and SIGTERM: the run is to end. */
@@ -58,13 +59,14 @@ struct load_cores load_proxy_cores(const struct load_processes *p, unsigned work
 /* A weir as the plan has it, or nothing where another proxy is measured; where it is goes into the
  * plan. False: said why. */
 bool load_proxy_start(struct load_processes *p, struct load_plan *plan, FILE *err) MUST_CHECK;
-/* False: it had ended before, by itself; said so. */
-bool load_proxy_stop(struct load_processes *p, FILE *err) MUST_CHECK;
+/* Ends the one of the plan. False: it had ended before, by itself; said so. */
+bool load_proxy_stop(struct load_processes *p, const struct load_plan *plan, FILE *err) MUST_CHECK;
 
-/* Makes the plan's trial, each client in a process of its own; the result is p->result. `watch` is
- * called a few times a second. False: said why; an origin that has ended is a reason. */
-bool load_trial_run(struct load_processes *p, const struct load_plan *plan,
-                    void (*watch)(void *context, const struct load_result *result), void *context,
+/* Makes the trials of the plans, which are as many as the first has sides, at the same time, each
+ * client in a process of its own; the results are p->results. `watch` is called a few times a
+ * second, with what there is of them. False: said why; an origin that has ended is a reason. */
+bool load_trial_run(struct load_processes *p, const struct load_plan *plans,
+                    void (*watch)(void *context, const struct load_result *results), void *context,
                     FILE *err) MUST_CHECK;
 
 #endif

@@ -52,9 +52,11 @@ static int64_t growth(int64_t from_ns, int64_t to_ns)
 void load_readings_store(const struct load_plan *plan, const struct load_readings *from,
                          const struct load_readings *to, struct load_result *result)
 {
+    unsigned client = load_plan_first_client(plan) + plan->client;
+
     result->window_ns = to->wall_ns - from->wall_ns;
-    result->client_cpu_ns[plan->client] = to->own_ns - from->own_ns;
-    result->client_looked_ns[plan->client] = to->own_looked_ns - from->own_looked_ns;
+    result->client_cpu_ns[client] = to->own_ns - from->own_ns;
+    result->client_looked_ns[client] = to->own_looked_ns - from->own_looked_ns;
     result->proxy_cpu_ns = growth(from->proxy_ns, to->proxy_ns);
     for (unsigned i = 0; i < plan->origins; i++) {
         result->origin_cpu_ns[i] = growth(from->origin_ns[i], to->origin_ns[i]);

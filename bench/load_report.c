@@ -412,8 +412,9 @@ static void print_circumstances(const struct load_results *results, FILE *out)
     } else {
         fputs("closed loop, ", out);
     }
-    fprintf(out, "%u rounds of %g s; the %s closes\n\n", options->rounds,
-            options->window_ms / 1000.0, load_closers[options->closer]);
+    fprintf(out, "%u rounds of %g s; the %s closes%s\n\n", options->rounds,
+            options->window_ms / 1000.0, load_closers[options->closer],
+            options->is_together ? "; variants at the same time" : "");
 }
 
 struct column {

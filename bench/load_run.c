@@ -39,7 +39,8 @@ struct run {
     uint64_t watched_units;
     int64_t watched_ns;
     double core_latency_ns;           /* that trials are to have; NAN: any */
-    char watched[LOAD_CASE_NAME_MAX]; /* what is being done */
+    char watched[LOAD_CASE_NAME_MAX]; /* what is being done, the first side of it */
+    unsigned sides;                   /* cases that are measured at the same time */
 };
 
 /* ---- what is to be done ---- */
@@ -121,6 +122,7 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         .variant = one->variant,
         .workers = one->workers,
         .clients = o->clients,
+        .sides = 1,
         .origins = o->origins,
         .connections = o->connections,
         .rate_hz = rate_hz,
@@ -138,8 +140,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
         .trust_file = load_modes[one->mode].is_opened ? processes->proxy_ca : processes->origin_ca,
     };
 
-    for (unsigned i = 0; i < o->clients; i++) {
-        plan.client_cores[i] = load_cores_of(&cores[LOAD_AT_CLIENT], i);
+    for (unsigned i = 0; i < LOAD_CLIENTS_MAX; i++) { /* each side's are where the first's are */
+        plan.client_cores[i] = load_cores_of(&cores[LOAD_AT_CLIENT], i % o->clients);
     }
     for (unsigned i = 0; i < o->origins; i++) {
         plan.origin_cores[i] = load_cores_of(&cores[LOAD_AT_ORIGIN], i);
@@ -170,28 +172,36 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
 
 /* ---- progress ---- */
 
-static void watch(void *context, const struct load_result *result)
+static void watch(void *context, const struct load_result *results)
 {
     static const char *const phases[] = {"starting", "warming up", "measuring", "ending"};
     struct run *run = context;
     int64_t now_ns = clock_monotonic_ns();
-    uint64_t units = result->live_units;
-    double rate_hz =
-        (double)(units - run->watched_units) * NS_PER_S / (double)(now_ns - run->watched_ns);
+    uint64_t units = 0, errors = 0;
+    double rate_hz;
 
+    for (unsigned side = 0; side < run->sides; side++) {
+        units += results[side].live_units;
+        errors += results[side].errors;
+    }
+    rate_hz = (double)(units - run->watched_units) * NS_PER_S / (double)(now_ns - run->watched_ns);
     if (run->is_terminal && units >= run->watched_units) {
         fprintf(run->err, "\r\033[K%u/%u %s: %s, %.0f/s, %llu errors", run->trial, run->trial_count,
-                run->watched, phases[result->phase], rate_hz, (unsigned long long)result->errors);
+                run->watched, phases[results->phase], rate_hz, (unsigned long long)errors);
         fflush(run->err);
     }
     run->watched_units = units;
     run->watched_ns = now_ns;
 }
 
-static void say_trial(struct run *run, const double *figures)
+static void say_trial(const struct run *run, unsigned number, const struct load_case *one,
+                      const double *figures)
 {
-    fprintf(run->err, "%s%u/%u %s:", run->is_terminal ? "\r\033[K" : "", run->trial,
-            run->trial_count, run->watched);
+    char name[LOAD_CASE_NAME_MAX];
+
+    load_case_name(one, name);
+    fprintf(run->err, "%s%u/%u %s:", run->is_terminal ? "\r\033[K" : "", number, run->trial_count,
+            name);
     if (!isnan(figures[FIGURE_RATE_HZ])) {
         fprintf(run->err, " %.0f/s, %.1f MiB/s", figures[FIGURE_RATE_HZ], figures[FIGURE_MIB_S]);
     }
@@ -237,28 +247,41 @@ static double await_core_latency(struct run *run)
     return latency_ns;
 }
 
-static bool make_trial_once(struct run *run, const struct load_case *one, double rate_hz,
-                            double figures[FIGURE_COUNT])
+/* Cases that are measured at the same time, and where their figures go. */
+struct trial {
+    unsigned sides; /* at least 1 */
+    struct load_case *cases[LOAD_SIDES_MAX];
+    double *figures[LOAD_SIDES_MAX];
+};
+
+static bool make_trial_once(struct run *run, const struct trial *trial, double rate_hz)
 {
-    bool has_proxy = load_modes[one->mode].has_proxy;
-    struct load_plan plan;
+    bool has_proxy = load_modes[trial->cases[0]->mode].has_proxy;
+    struct load_plan plans[LOAD_SIDES_MAX];
+    unsigned first = run->trial + 1;
     bool done;
 
-    run->trial++;
+    run->trial += trial->sides;
     run->watched_units = 0;
     run->watched_ns = clock_monotonic_ns();
-    load_case_name(one, run->watched);
-    plan = load_run_plan(&run->processes, one, rate_hz, run->trial);
-    if (has_proxy && !load_proxy_start(&run->processes, &plan, run->err)) {
-        return false;
+    load_case_name(trial->cases[0], run->watched);
+    for (unsigned i = 0; i < trial->sides; i++) {
+        plans[i] = load_run_plan(&run->processes, trial->cases[i], rate_hz, first + i);
+        plans[i].sides = trial->sides;
+        plans[i].side = i;
+        if (has_proxy && !load_proxy_start(&run->processes, &plans[i], run->err)) {
+            return false;
+        }
     }
-    done = load_trial_run(&run->processes, &plan, watch, run, run->err);
-    if (has_proxy && !load_proxy_stop(&run->processes, run->err)) {
-        done = false;
+    done = load_trial_run(&run->processes, plans, watch, run, run->err);
+    for (unsigned i = 0; i < trial->sides; i++) {
+        if (has_proxy && !load_proxy_stop(&run->processes, &plans[i], run->err)) {
+            done = false;
+        }
+        load_figures_take(&plans[i], &run->processes.results[i], trial->figures[i]);
     }
-    load_figures_take(&plan, &run->processes.result, figures);
-    if (done) {
-        say_trial(run, figures);
+    for (unsigned i = 0; i < trial->sides && done; i++) {
+        say_trial(run, first + i, trial->cases[i], trial->figures[i]);
     }
     return done;
 }
@@ -281,36 +304,38 @@ static bool is_disturbed(const struct run *run, double before_ns, double behind_
     return false;
 }
 
-static bool make_trial(struct run *run, const struct load_case *one, double rate_hz,
-                       double figures[FIGURE_COUNT])
+static bool make_trial(struct run *run, const struct trial *trial, double rate_hz)
 {
+    ASSERT(trial->sides > 0 && trial->sides <= LOAD_SIDES_MAX);
     /* Memory is the same at any latency, and another proxy has it from the first time. */
-    if (one->profile == LOAD_IDLE) {
-        return make_trial_once(run, one, rate_hz, figures);
+    if (trial->cases[0]->profile == LOAD_IDLE) {
+        return make_trial_once(run, trial, rate_hz);
     }
     for (int tries = 1;; tries++) {
         double before_ns = await_core_latency(run);
         bool is_wanted = core_latency_alike(before_ns, run->core_latency_ns);
         double behind_ns;
 
-        if (!make_trial_once(run, one, rate_hz, figures)) {
+        if (!make_trial_once(run, trial, rate_hz)) {
             return false;
         }
         behind_ns = read_core_latency(run);
-        figures[FIGURE_CORE_LATENCY_NS] = (before_ns + behind_ns) / 2;
+        for (unsigned i = 0; i < trial->sides; i++) {
+            trial->figures[i][FIGURE_CORE_LATENCY_NS] = (before_ns + behind_ns) / 2;
+        }
         if (!run->options->is_steady || !is_wanted || tries == STEADY_TRIES_MAX ||
-            !is_disturbed(run, before_ns, behind_ns, rate_hz, figures[FIGURE_STOLEN])) {
+            !is_disturbed(run, before_ns, behind_ns, rate_hz, trial->figures[0][FIGURE_STOLEN])) {
             return true;
         }
-        run->trial_count++;
+        run->trial_count += trial->sides;
     }
 }
 
-static void keep(struct run *run, struct load_case *one)
+static void keep(const struct run *run, const struct load_result *result, struct load_case *one)
 {
-    const struct load_result *result = &run->processes.result;
     double trial_s = (run->options->warm_up_ms + run->options->window_ms) / 1000.0;
 
+    one->rounds++;
     if (one->profile != LOAD_IDLE) {
         histogram_merge(&one->latency, &result->latency);
     }
@@ -334,44 +359,65 @@ static double wanted_core_latency(const struct load_options *options)
     return options->core_latency_ns ? options->core_latency_ns : NAN;
 }
 
-/* Each round begins with another case, so that what drifts hits all of them. */
+/* The first run->sides of these, each in another place than in the round before. */
+static bool make_turn(struct run *run, struct load_case *cases, size_t round)
+{
+    struct trial trial = {.sides = run->sides};
+
+    for (unsigned i = 0; i < trial.sides; i++) {
+        trial.cases[i] = &cases[(i + round) % trial.sides];
+        trial.figures[i] = trial.cases[i]->figures[round];
+    }
+    if (!make_trial(run, &trial, run->options->rate_hz)) {
+        return false;
+    }
+    if (run->options->is_steady && isnan(run->core_latency_ns)) {
+        run->core_latency_ns = trial.figures[0][FIGURE_CORE_LATENCY_NS];
+    }
+    for (unsigned i = 0; i < trial.sides; i++) {
+        keep(run, &run->processes.results[i], trial.cases[i]);
+    }
+    return true;
+}
+
+/* What the figures of a round are against each other. */
+static void relate_cases(struct load_results *results, size_t round)
+{
+    for (size_t i = 0; i < results->case_count; i++) {
+        struct load_case *one = &results->cases[i];
+        const struct load_case *baseline =
+            load_results_find(results, load_modes[one->mode].baseline, one->profile);
+        const struct load_case *reference = load_results_reference(results, one);
+        const struct load_case *base = load_results_base(results, one);
+
+        if (load_modes[one->mode].has_proxy && baseline) {
+            load_figures_add(one->figures[round], baseline->figures[round]);
+        }
+        if (reference) {
+            load_figures_relate(one->figures[round], reference->figures[round]);
+        }
+        if (base) {
+            load_figures_scale(one->figures[round], base->figures[round],
+                               (double)one->workers / base->workers);
+        }
+    }
+}
+
+/* Each round begins with another turn, so that what drifts hits all of them. */
 static bool make_rounds(struct run *run)
 {
     struct load_results *results = &run->results;
+    size_t turns = results->case_count / run->sides;
 
     run->trial_count = (unsigned)(run->options->rounds * results->case_count);
     for (size_t round = 0; round < run->options->rounds; round++) {
         run->core_latency_ns = wanted_core_latency(run->options);
-        for (size_t i = 0; i < results->case_count; i++) {
-            struct load_case *one = &results->cases[(i + round) % results->case_count];
-
-            if (!make_trial(run, one, run->options->rate_hz, one->figures[round])) {
+        for (size_t i = 0; i < turns; i++) {
+            if (!make_turn(run, &results->cases[(i + round) % turns * run->sides], round)) {
                 return false;
             }
-            if (run->options->is_steady && isnan(run->core_latency_ns)) {
-                run->core_latency_ns = one->figures[round][FIGURE_CORE_LATENCY_NS];
-            }
-            one->rounds = round + 1;
-            keep(run, one);
         }
-        for (size_t i = 0; i < results->case_count; i++) {
-            struct load_case *one = &results->cases[i];
-            const struct load_case *baseline =
-                load_results_find(results, load_modes[one->mode].baseline, one->profile);
-            const struct load_case *reference = load_results_reference(results, one);
-            const struct load_case *base = load_results_base(results, one);
-
-            if (load_modes[one->mode].has_proxy && baseline) {
-                load_figures_add(one->figures[round], baseline->figures[round]);
-            }
-            if (reference) {
-                load_figures_relate(one->figures[round], reference->figures[round]);
-            }
-            if (base) {
-                load_figures_scale(one->figures[round], base->figures[round],
-                                   (double)one->workers / base->workers);
-            }
-        }
+        relate_cases(results, round);
     }
     return true;
 }
@@ -381,8 +427,9 @@ static bool search_max(struct run *run)
 {
     struct load_results *results = &run->results;
     const struct load_require *bound = &run->options->find_max;
-    const struct load_case *one = NULL;
+    struct load_case *one = NULL;
     double figures[FIGURE_COUNT];
+    struct trial trial = {.sides = 1, .figures = {figures}};
     double low = 0, high;
 
     for (size_t i = 0; i < results->case_count; i++) {
@@ -401,9 +448,10 @@ static bool search_max(struct run *run)
         fputs("weir bench: --find-max: no case that it could search in\n", run->err);
         return false;
     }
+    trial.cases[0] = one;
     run->trial_count = SEARCH_TRIALS + 1;
     run->core_latency_ns = wanted_core_latency(run->options);
-    if (!make_trial(run, one, 0, figures)) {
+    if (!make_trial(run, &trial, 0)) {
         return false;
     }
     high = figures[FIGURE_RATE_HZ] * 1.25;
@@ -411,7 +459,7 @@ static bool search_max(struct run *run)
         double rate_hz = (low + high) / 2;
         bool holds;
 
-        if (rate_hz < 1 || !make_trial(run, one, rate_hz, figures)) {
+        if (rate_hz < 1 || !make_trial(run, &trial, rate_hz)) {
             return false;
         }
         holds = load_require_holds(bound, figures[bound->figure]) && figures[FIGURE_ERRORS] == 0 &&
@@ -526,6 +574,7 @@ static int run_all(const struct load_options *options, FILE *out, FILE *err)
     run->options = options;
     run->err = err;
     run->is_terminal = isatty(fileno(err));
+    run->sides = options->is_together ? load_options_variants(options) : 1;
     run->results.options = options;
     run->results.max_rate_hz = NAN;
     run->results.wall_ns = clock_wall_ns();

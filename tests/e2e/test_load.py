@@ -316,6 +316,35 @@ class Load(Case):
         _, err = self.bench("run", "--core-latency", "50", code=64)
         self.assertIn("weir bench: --core-latency needs --steady", err)
 
+    def test_together(self):
+        """Variants in one window: figures of their own, those of the shared core alike."""
+        results, out, err = self.run_json(
+            "--together", "--modes", "intercept", "--profiles", "new,idle", "--variants",
+            "plain,logs,blind", "--clients", "2", "--connections", "4", "--idle-connections", "30",
+            "--rounds", "2")
+        self.assertTrue(results["configuration"]["together"])
+        self.assertEqual(len(results["cases"]), 2 * 3)
+        self.assertIn("12/12 ", err)
+        self.assertIn("; variants at the same time\n", out)
+        for one in results["cases"]:
+            self.assertEqual(one["figures"]["errors"]["rounds"], [0, 0], one)
+        for at in range(0, len(results["cases"]), 3):
+            group = results["cases"][at:at + 3]
+            self.assertEqual(len({(one["mode"], one["profile"]) for one in group}), 1)
+            self.assertEqual([one["variant"] for one in group], ["plain", "logs", "blind"])
+            if group[0]["profile"] == "idle":
+                continue
+            for turn in range(2):
+                plain, *others = ({name: figure["rounds"][turn]
+                                   for name, figure in one["figures"].items()} for one in group)
+                self.assertNotIn("added_p50_us", plain)
+                for figures in others:
+                    self.assertLess(0, figures["rate_hz"])
+                    self.assertAlmostEqual(figures["cpu_ratio"],
+                                           figures["cpu_us"] / plain["cpu_us"], delta=1e-4)
+                    for name in ("client_busy", "load_busy", "origin_busy"):
+                        self.assertAlmostEqual(figures[name] / plain[name], 1, delta=0.1)
+
     def test_awake(self):
         """Who never sleeps is not full for that."""
         results, _, _ = self.run_json("--awake", "--modes", "forward", "--profiles", "small",
@@ -397,18 +426,22 @@ class Load(Case):
                      "--profiles", "small", "--workers", "2", "--rounds", "1", "--variants",
                      variant, "--warm-up-ms", "1", "--find-max", "p99<1ns"],
                     cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as weir:
-                self.addCleanup(weir.kill)
-                folder, names = harness.wait_for("a trial", lambda w=weir: self.measured(w))
-                self.assertEqual([name for name in sorted(names) if re.fullmatch(r"weir-\d", name)],
-                                 ["weir-0", "weir-1"])
-                with open(os.path.join(folder, "weir.yaml"), encoding="utf-8") as file:
-                    self.assertEqual("databases: []" in file.read(), variant == "blind")
-                log = os.path.join(folder, "access.log")
-                if variant == "logs":
-                    harness.wait_for("a record", lambda p=log: os.path.getsize(p))
-                else:
-                    self.assertFalse(os.path.exists(log))
-                weir.send_signal(signal.SIGINT)
+                try:
+                    self.check_what_it_is(variant, *harness.wait_for(
+                        "a trial", lambda w=weir: self.measured(w)))
+                finally:
+                    weir.send_signal(signal.SIGINT)
+
+    def check_what_it_is(self, variant, folder, names):
+        self.assertEqual([name for name in sorted(names) if re.fullmatch(r"weir-\d", name)],
+                         ["weir-0", "weir-1"])
+        with open(os.path.join(folder, "0-weir.yaml"), encoding="utf-8") as file:
+            self.assertEqual("databases: []" in file.read(), variant == "blind")
+        log = os.path.join(folder, "0-access.log")
+        if variant == "logs":
+            harness.wait_for("a record", lambda: os.path.getsize(log))
+        else:
+            self.assertFalse(os.path.exists(log))
 
     def check_page(self, results):
         with open(os.path.join(self.folder, "page.html"), encoding="utf-8") as file:

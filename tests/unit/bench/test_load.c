@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The load harness without load: intended times, thresholds, figures, its command line, what it
- * writes, and its verdict on two results. */
+/* The load harness without load: intended times, figures, what it writes, and its verdict on two
+ * results. */
 #include "bench/load_pace.h"
 #include "bench/load_results.h"
 #include "bench/load_run.h"
@@ -60,95 +60,13 @@ static void poisson_pace(void **state)
     assert_true(fabs(squares / COUNT - 2) < 0.1);
 }
 
-/* ---- thresholds ---- */
-
-static void good_bounds(void **state)
-{
-    static const struct {
-        const char *text;
-        int mode, profile;
-        enum load_figure figure;
-        double bound;
-        double holds, fails;
-    } rows[] = {
-        {"p99<5ms", -1, -1, FIGURE_P99_US, 5000, 4999, 5000},
-        {"p99_us<=5", -1, -1, FIGURE_P99_US, 5, 5, 5.1},
-        {"intercept/new/cpu_us<900", LOAD_INTERCEPT, LOAD_NEW, FIGURE_CPU_US, 900, 899, 901},
-        {"direct-tls/p50<1s", LOAD_DIRECT_TLS, -1, FIGURE_P50_US, 1e6, 1, 2e6},
-        {"idle/idle_bytes<=1024", -1, LOAD_IDLE, FIGURE_IDLE_BYTES, 1024, 1024, 1025},
-        {"errors<=0", -1, -1, FIGURE_ERRORS, 0, 0, 1},
-        {"rate>100.5", -1, -1, FIGURE_RATE_HZ, 100.5, 101, 100},
-        {"rate>=100/s", -1, -1, FIGURE_RATE_HZ, 100, 100, 99},
-        {"scaling>=0.9", -1, -1, FIGURE_SCALING, 0.9, 0.9, 0.89},
-        {"gib_cpu_ms<2s", -1, -1, FIGURE_GIB_CPU_MS, 2000, 1999, 2001},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct load_require require;
-        char error[256];
-
-        assert_true(load_require_parse(&require, rows[i].text, error, sizeof(error)));
-        assert_int_equal(require.mode, rows[i].mode);
-        assert_int_equal(require.profile, rows[i].profile);
-        assert_int_equal(require.figure, rows[i].figure);
-        assert_true(fabs(require.bound - rows[i].bound) < 1e-9 * (1 + rows[i].bound));
-        assert_true(load_require_holds(&require, rows[i].holds));
-        assert_false(load_require_holds(&require, rows[i].fails));
-        assert_false(load_require_holds(&require, NAN));
-    }
-}
-
-static void bad_bounds(void **state)
-{
-    static const struct {
-        const char *text, *message;
-    } rows[] = {
-        {"", "byte 0: the name of a figure expected"},
-        {"p98<1", "byte 0: the name of a figure expected"},
-        {"intercept/p98<1", "byte 10: the name of a figure expected"},
-        {"tunnel/p99<1", "byte 0: the name of a figure expected"},
-        {"p99", "byte 3: < or > expected"},
-        {"p99=1", "byte 0: the name of a figure expected"},
-        {"p99<", "byte 4: a number expected"},
-        {"p99<x", "byte 4: a number expected"},
-        {"p99<nan", "byte 4: a number expected"},
-        {"p99<5m", "byte 5: us, or another unit of time expected behind the number"},
-        {"errors<5ms", "byte 8: nothing expected behind the number"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct load_require require;
-        char error[256];
-
-        assert_false(load_require_parse(&require, rows[i].text, error, sizeof(error)));
-        assert_non_null(strstr(error, rows[i].message));
-    }
-}
-
-/* Without a mode a bound is for the proxy, not for the direct way. */
-static void bounds_concern(void **state)
-{
-    struct load_require require;
-    char error[256];
-
-    (void)state;
-    assert_true(load_require_parse(&require, "p99<5ms", error, sizeof(error)));
-    assert_true(load_require_concerns(&require, LOAD_FORWARD, LOAD_NEW));
-    assert_false(load_require_concerns(&require, LOAD_DIRECT, LOAD_NEW));
-    assert_true(load_require_parse(&require, "direct/new/p99<5ms", error, sizeof(error)));
-    assert_true(load_require_concerns(&require, LOAD_DIRECT, LOAD_NEW));
-    assert_false(load_require_concerns(&require, LOAD_DIRECT, LOAD_SMALL));
-}
-
 /* ---- figures ---- */
 
 static void figures_of_a_trial(void **state)
 {
     static struct load_result result;
     struct load_plan plan = {
-        .mode = LOAD_INTERCEPT, .profile = LOAD_NEW, .clients = 1, .origins = 1};
+        .mode = LOAD_INTERCEPT, .profile = LOAD_NEW, .clients = 1, .sides = 1, .origins = 1};
     double figures[FIGURE_COUNT], baseline[FIGURE_COUNT];
 
     (void)state;
@@ -186,6 +104,7 @@ static void figures_of_several(void **state)
     static struct load_result result;
     struct load_plan plan = {.mode = LOAD_FORWARD,
                              .clients = 3,
+                             .sides = 1,
                              .origins = 2,
                              .client_cores = {4, 4, 5},
                              .origin_cores = {5, 6}};
@@ -221,12 +140,51 @@ static void figures_of_several(void **state)
     assert_true(isnan(figures[FIGURE_STOLEN]));
 }
 
+/* Each of two at the same time has figures of its own, and shares cores with the other one. */
+static void figures_of_sides(void **state)
+{
+    static struct load_result results[2];
+    struct load_plan plan = {.mode = LOAD_FORWARD,
+                             .clients = 1,
+                             .sides = 2,
+                             .side = 1,
+                             .origins = 1,
+                             .client_cores = {4, 4},
+                             .origin_cores = {4}};
+    double figures[FIGURE_COUNT];
+
+    (void)state;
+    assert_int_equal(load_plan_all_clients(&plan), 2);
+    assert_int_equal(load_plan_first_client(&plan), 1);
+    for (int i = 0; i < 2; i++) {
+        results[i].window_ns = 10 * NS_PER_S;
+        results[i].units = 1000;
+        results[i].client_cpu_ns[i] = (3 + i) * NS_PER_S;
+        results[i].proxy_cpu_ns = (4 + i) * NS_PER_S;
+        results[i].origin_cpu_ns[0] = NS_PER_S;
+        results[i].cores_cpu_ns = 18 * NS_PER_S;
+    }
+    load_result_add_side(&results[1], &results[0]);
+    load_figures_take(&plan, &results[1], figures);
+    assert_true(fabs(figures[FIGURE_CPU_US] - 5000) < 1e-9);
+    assert_true(fabs(figures[FIGURE_CLIENT_BUSY] - 0.4) < 1e-9);
+    assert_true(fabs(figures[FIGURE_LOAD_BUSY] - 0.8) < 1e-9);
+    assert_true(fabs(figures[FIGURE_OTHERS_BUSY] - 0.1) < 1e-9);
+    results[0].proxy_cpu_ns = -1; /* not known */
+    load_result_add_side(&results[1], &results[0]);
+    assert_int_equal(results[1].beside_cpu_ns, 4 * NS_PER_S);
+}
+
 /* Who never sleeps is busy for as long as there is something to do. */
 static void figures_of_those_awake(void **state)
 {
     static struct load_result result;
-    struct load_plan plan = {
-        .mode = LOAD_FORWARD, .clients = 1, .origins = 1, .is_awake = true, .origin_cores = {0}};
+    struct load_plan plan = {.mode = LOAD_FORWARD,
+                             .clients = 1,
+                             .sides = 1,
+                             .origins = 1,
+                             .is_awake = true,
+                             .origin_cores = {0}};
     double figures[FIGURE_COUNT];
 
     (void)state;
@@ -287,7 +245,7 @@ static void tails_of_pauses(void **state)
 static void figures_of_tails(void **state)
 {
     static struct load_result result;
-    struct load_plan plan = {.mode = LOAD_FORWARD, .clients = 1, .origins = 1};
+    struct load_plan plan = {.mode = LOAD_FORWARD, .clients = 1, .sides = 1, .origins = 1};
     double figures[FIGURE_COUNT], baseline[FIGURE_COUNT], median_us;
 
     (void)state;
@@ -592,138 +550,6 @@ static void disturbances_are_told(void **state)
     }
 }
 
-/* ---- the command line ---- */
-
-struct parsed {
-    int status;
-    struct load_options options;
-    char *err;
-};
-
-static struct parsed parse(enum load_verb verb, const char *line)
-{
-    static char copy[512];
-    struct parsed p = {0};
-    char *words[16], *save = NULL, *out;
-    size_t count = 0, out_len, err_len;
-    FILE *out_file = open_memstream(&out, &out_len), *err = open_memstream(&p.err, &err_len);
-
-    snprintf(copy, sizeof(copy), "%s", line);
-    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-        assert_true(count < COUNT_OF(words));
-        words[count++] = word;
-    }
-    p.status = load_options_parse(verb, words, count, &p.options, out_file, err);
-    fclose(out_file);
-    fclose(err);
-    free(out);
-    return p;
-}
-
-static void good_options(void **state)
-{
-    struct parsed p = parse(LOAD_VERB_RUN, "--modes intercept,forward --profiles=all --rate 5000 "
-                                           "--poisson --ports 1,0,65535 --require p99<5ms");
-
-    (void)state;
-    assert_int_equal(p.status, -1);
-    assert_true(p.options.has_mode[LOAD_INTERCEPT] && p.options.has_mode[LOAD_FORWARD]);
-    assert_false(p.options.has_mode[LOAD_CONNECT]);
-    assert_true(p.options.has_profile[LOAD_SMALL] && p.options.has_profile[LOAD_MIX]);
-    assert_int_equal(p.options.rate_hz, 5000);
-    assert_int_equal(p.options.ports.tls, 0);
-    assert_int_equal(p.options.ports.dns, 65535);
-    assert_int_equal(p.options.require_count, 1);
-    assert_true(p.options.has_variant[LOAD_PLAIN] && !p.options.has_variant[LOAD_LOGS]);
-    assert_int_equal(p.options.workers_len, 1);
-    assert_int_equal(p.options.clients, 1);
-    assert_int_equal(p.options.origins, 1);
-    assert_int_equal(p.options.closer, LOAD_CLIENT_CLOSES);
-    assert_false(load_options_need_network(&p.options));
-    free(p.err);
-    p = parse(LOAD_VERB_RUN, "--workers 1,2,64 --variants logs,blind --modes transparent-tls");
-    assert_int_equal(p.status, -1);
-    assert_int_equal(p.options.workers_len, 3);
-    assert_int_equal(p.options.workers[2], 64);
-    assert_true(p.options.has_variant[LOAD_LOGS] && p.options.has_variant[LOAD_BLIND]);
-    assert_false(p.options.has_variant[LOAD_PLAIN]);
-    assert_true(load_options_need_network(&p.options));
-    free(p.err);
-    p = parse(LOAD_VERB_RUN, "--clients 64 --origins 64 --connections 64 --closes origin");
-    assert_int_equal(p.status, -1);
-    assert_int_equal(p.options.closer, LOAD_ORIGIN_CLOSES);
-    assert_int_equal(p.options.clients, 64);
-    assert_int_equal(p.options.origins, 64);
-    free(p.err);
-    p = parse(LOAD_VERB_COMPARE, "a b");
-    assert_int_equal(p.status, -1);
-    assert_string_equal(p.options.operands[1], "b");
-    free(p.err);
-    p = parse(LOAD_VERB_RUN, "--help");
-    assert_int_equal(p.status, EXIT_STATUS_OK);
-    free(p.err);
-}
-
-static void bad_options(void **state)
-{
-    static const struct {
-        enum load_verb verb;
-        const char *line, *message;
-    } rows[] = {
-        {LOAD_VERB_RUN, "--mods x", "unknown option \"--mods\"; did you mean \"--modes\"?\n"},
-        {LOAD_VERB_RUN, "--modes forwrd", "--modes: \"forwrd\" is none of them; did you mean"},
-        {LOAD_VERB_RUN, "--rate", "--rate needs a value\n"},
-        {LOAD_VERB_RUN, "--rate 0", "--rate: a number from 1 to 10000000 expected\n"},
-        {LOAD_VERB_RUN, "--rate 99999999999999999999", "--rate: a number from 1 to"},
-        {LOAD_VERB_RUN, "--seconds 601", "--seconds: a number from 0.1 to 600 expected\n"},
-        {LOAD_VERB_RUN, "--seconds 0.01", "--seconds: a number from"},
-        {LOAD_VERB_RUN, "--seconds 1x", "--seconds: a number from"},
-        {LOAD_VERB_RUN, "--seconds 1.2.3", "--seconds: a number from"},
-        {LOAD_VERB_RUN, "--poisson=1", "--poisson takes no value\n"},
-        {LOAD_VERB_RUN, "--poisson", "--poisson needs --rate N\n"},
-        {LOAD_VERB_RUN, "--ports 1,2", "--ports: three numbers"},
-        {LOAD_VERB_RUN, "--ports 1,2,3,4", "--ports: three numbers"},
-        {LOAD_VERB_RUN, "--ports 1,2,65536", "--ports: three numbers"},
-        {LOAD_VERB_RUN, "--require p99", "--require: byte 3: < or > expected\n"},
-        {LOAD_VERB_RUN, "--clients 0", "--clients: a number from 1 to 64 expected\n"},
-        {LOAD_VERB_RUN, "--clients 65", "--clients: a number from 1 to 64 expected\n"},
-        {LOAD_VERB_RUN, "--origins 65", "--origins: a number from 1 to 64 expected\n"},
-        {LOAD_VERB_RUN, "--clients 17", "--clients N needs N --connections and --idle-connections"},
-        {LOAD_VERB_RUN, "--clients 2 --idle-connections 1", "--clients N needs N --connections"},
-        {LOAD_VERB_RUN, "--closes proxy", "--closes: client or origin expected\n"},
-        {LOAD_VERB_RUN, "--closes", "--closes needs a value\n"},
-        {LOAD_VERB_GROW, "--closes client", "unknown option \"--closes\""},
-        {LOAD_VERB_GROW, "--clients 2", "unknown option \"--clients\""},
-        {LOAD_VERB_RUN, "--workers 0", "--workers: at most 8 numbers from 1 to 64 with commas"},
-        {LOAD_VERB_RUN, "--workers 65", "--workers: at most"},
-        {LOAD_VERB_RUN, "--workers 1,", "--workers: at most"},
-        {LOAD_VERB_RUN, "--workers 1,2,3,4,5,6,7,8,9", "--workers: at most"},
-        {LOAD_VERB_RUN, "--variants logs,blnd",
-         "\"blnd\" is none of them; did you mean \"blind\"?"},
-        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --workers 2", "are for weir alone\n"},
-        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --variants plain,logs", "are for weir alone\n"},
-        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --modes transparent", "are for weir alone: no other"},
-        {LOAD_VERB_RUN, "--proxy-pid 1", "need --proxy ADDRESS\n"},
-        {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --modes intercept", "needs --proxy-ca FILE\n"},
-        {LOAD_VERB_RUN, "--find-max p99<1 --rate 5", "without --rate\n"},
-        {LOAD_VERB_RUN, "x", "unexpected argument \"x\"\n"},
-        {LOAD_VERB_ORIGIN, "--rounds 1", "unknown option \"--rounds\""},
-        {LOAD_VERB_COMPARE, "a", "two files expected\n"},
-        {LOAD_VERB_COMPARE, "a b c", "unexpected argument \"c\"\n"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct parsed p = parse(rows[i].verb, rows[i].line);
-
-        assert_int_equal(p.status, EXIT_STATUS_USAGE);
-        if (!strstr(p.err, rows[i].message)) {
-            fail_msg("%s: %s", rows[i].line, p.err);
-        }
-        free(p.err);
-    }
-}
-
 /* ---- what is written ---- */
 
 /* Results of one case with three rounds around these figures. */
@@ -870,11 +696,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(constant_pace),
         cmocka_unit_test(poisson_pace),
-        cmocka_unit_test(good_bounds),
-        cmocka_unit_test(bad_bounds),
-        cmocka_unit_test(bounds_concern),
         cmocka_unit_test(figures_of_a_trial),
         cmocka_unit_test(figures_of_several),
+        cmocka_unit_test(figures_of_sides),
         cmocka_unit_test(figures_of_those_awake),
         cmocka_unit_test(tails),
         cmocka_unit_test(tails_of_pauses),
@@ -888,8 +712,6 @@ int main(void)
         cmocka_unit_test(own_memory),
         cmocka_unit_test(short_ports_are_told),
         cmocka_unit_test(disturbances_are_told),
-        cmocka_unit_test(good_options),
-        cmocka_unit_test(bad_options),
         cmocka_unit_test(json_has_its_schema),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(verdict_on_nonsense),
