@@ -250,7 +250,7 @@ bool load_results_write_html(const struct load_results *results, FILE *out)
     }
     fprintf(out, ", %u rounds of %g s; the %s closes%s.</p>\n", options->rounds,
             options->window_ms / 1000.0, load_closers[options->closer],
-            options->is_together ? "; variants at the same time" : "");
+            options->is_together ? "; weirs at the same time" : "");
     load_results_write_warnings(results, out);
     if (results->case_count) {
         write_table(results, out);

@@ -105,9 +105,10 @@ static const struct option_row rows[] = {
      "of weir, in turn: plain, logs (writes an access log), blind (judges no\n"
      "ClientHello) (plain)"},
     {"together", NULL, VALUE_FLAG, ON_RUN, AT(is_together), 0,
-     "the variants at the same time, on the same cores, each with clients of its\n"
-     "own: what the machine does hits them alike, and small differences in CPU\n"
-     "time show; latencies are those of a core that is shared; implies --alone"},
+     "each of --variants with each of --workers at the same time, on the same\n"
+     "cores, with clients of its own: what the machine does hits them alike, and\n"
+     "small differences in CPU time show; latencies and requests a second are\n"
+     "those of cores that are shared; implies --alone"},
     {"proxy", "ADDRESS", VALUE_TEXT, ON_RUN, AT(proxy), 0,
      "another proxy than the weir that is started, as 127.0.0.1:3128"},
     {"proxy-pid", "PID", VALUE_NUMBER, ON_RUN, AT(proxy_pid), 1 << 30,
@@ -531,14 +532,15 @@ static const char *fault_of_together(const struct load_options *options)
                    "there can be several";
         }
     }
-    if (load_options_variants(options) < 2) {
-        return "--together needs two --variants or more, as plain,blind";
+    if (load_options_sides(options) < 2) {
+        return "--together needs two or more of --variants, as plain,blind, or of --workers, as "
+               "1,2";
     }
-    if (options->workers_len > 1) {
-        return "--together compares variants: with one number of --workers";
+    if (load_options_sides(options) > LOAD_SIDES_MAX) {
+        return "--together has a weir for each of --variants with each of --workers: at most 8";
     }
-    if (options->clients * load_options_variants(options) > LOAD_CLIENTS_MAX) {
-        return "--together has --clients for each variant: too many of them";
+    if (options->clients * load_options_sides(options) > LOAD_CLIENTS_MAX) {
+        return "--together has --clients for each weir: too many of them";
     }
     return options->has_find_max ? "--find-max searches in one case: without --together" : NULL;
 }
@@ -587,14 +589,14 @@ const char *load_options_host(const struct load_options *options, enum load_mode
     return is_tunnel ? "origin.tunnel.bench.test" : "origin.bench.test";
 }
 
-unsigned load_options_variants(const struct load_options *options)
+unsigned load_options_sides(const struct load_options *options)
 {
-    unsigned count = 0;
+    unsigned variants = 0;
 
     for (int i = 0; i < LOAD_VARIANT_COUNT; i++) {
-        count += options->has_variant[i];
+        variants += options->has_variant[i];
     }
-    return count;
+    return options->is_together ? variants * (unsigned)options->workers_len : 1;
 }
 
 bool load_options_need_network(const struct load_options *options)

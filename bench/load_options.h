@@ -43,7 +43,7 @@ struct load_options {
     const char *host;
     bool is_fixed;    /* that proxy has one destination, and is asked as the origin is */
     bool is_alone;    /* no direct way beside it */
-    bool is_together; /* variants at the same time, on the same cores; then is_alone, too */
+    bool is_together; /* all weirs at the same time, on the same cores; then is_alone, too */
     const char *cores;
     bool is_steady;           /* all trials of a round at like latencies between the cores */
     bool is_awake;            /* client and origin never sleep */
@@ -64,8 +64,8 @@ struct load_options {
 /* The name of the origin that a request of this mode has. */
 const char *load_options_host(const struct load_options *options, enum load_mode mode);
 
-/* How many were named; at least one. */
-unsigned load_options_variants(const struct load_options *options);
+/* Weirs at the same time: together each variant with each number of workers, else one. */
+unsigned load_options_sides(const struct load_options *options);
 
 /* Is there a transparent mode among them? */
 bool load_options_need_network(const struct load_options *options);

@@ -83,7 +83,7 @@ enum {
     LOAD_WORKERS_MAX = 64,
     LOAD_CLIENTS_MAX = 64,
     LOAD_ORIGINS_MAX = 64,
-    LOAD_SIDES_MAX = LOAD_VARIANT_COUNT, /* trials that share their time and their cores */
+    LOAD_SIDES_MAX = 8, /* trials that share their time and their cores */
     LOAD_HOST_MAX = 128,
     LOAD_SLOTS_MAX = 600, /* tenths of a second of throughput that are kept */
     LOAD_ERROR_MAX = 200,

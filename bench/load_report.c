@@ -61,9 +61,11 @@ const struct load_case *load_results_reference(const struct load_results *result
 const struct load_case *load_results_base(const struct load_results *results,
                                           const struct load_case *one)
 {
+    const struct load_options *o = results->options;
+    bool says_throughput = o->rate_hz == 0 && !o->is_together; /* of a weir that has its cores */
     const struct load_case *base = one;
 
-    for (size_t i = 0; i < results->case_count && results->options->rate_hz == 0; i++) {
+    for (size_t i = 0; i < results->case_count && says_throughput; i++) {
         const struct load_case *other = &results->cases[i];
 
         if (other->mode == one->mode && other->profile == one->profile &&
@@ -414,7 +416,7 @@ static void print_circumstances(const struct load_results *results, FILE *out)
     }
     fprintf(out, "%u rounds of %g s; the %s closes%s\n\n", options->rounds,
             options->window_ms / 1000.0, load_closers[options->closer],
-            options->is_together ? "; variants at the same time" : "");
+            options->is_together ? "; weirs at the same time" : "");
 }
 
 struct column {

@@ -68,7 +68,7 @@ const struct load_case *load_results_reference(const struct load_results *result
                                                const struct load_case *one);
 
 /* What its throughput is related to: the same weir with the fewest workers that were named, the
- * first of them. Null: it is that itself, or the rate was given. */
+ * first of them. Null: it is that itself, the rate was given, or they shared their cores. */
 const struct load_case *load_results_base(const struct load_results *results,
                                           const struct load_case *one);
 

@@ -149,7 +149,8 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
     }
     /* Where another proxy runs is only known when it is said. */
     if (!o->proxy) {
-        plan.cores = load_proxy_cores(processes, one->workers);
+        plan.cores =
+            o->is_together ? cores[LOAD_AT_PROXY] : load_proxy_cores(processes, one->workers);
     } else if (o->cores) {
         plan.cores = cores[LOAD_AT_PROXY];
     }
@@ -574,7 +575,7 @@ static int run_all(const struct load_options *options, FILE *out, FILE *err)
     run->options = options;
     run->err = err;
     run->is_terminal = isatty(fileno(err));
-    run->sides = options->is_together ? load_options_variants(options) : 1;
+    run->sides = load_options_sides(options);
     run->results.options = options;
     run->results.max_rate_hz = NAN;
     run->results.wall_ns = clock_wall_ns();

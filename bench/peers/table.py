@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic and the table: medians, ratios, what holds, and how it is printed."""
+import math
 import statistics
 
 from peers import PEERS
@@ -42,10 +43,13 @@ def pairs_of(proxies, peer):
 def ratio_of(proxies, peer):
     """weir's figure through the peer's of the same round, the median of the rounds that count: a
     machine that is slower for a while is so for both. None: no round has both. Of added latencies
-    one can be less than nothing, which is noise, whoever's it is."""
-    ratios = [ours / theirs for ours, theirs, counts in pairs_of(proxies, peer)
-              if counts and ours > 0 and theirs > 0]
-    return statistics.median(ratios) if ratios else None
+    one can be less than nothing, which is noise, whoever's it is: such a round is one of the best
+    or of the worst, and left out only where neither has added anything."""
+    ratios = [ours / theirs if theirs > 0 else math.inf
+              for ours, theirs, counts in pairs_of(proxies, peer)
+              if counts and max(ours, theirs) > 0]
+    median = statistics.median(ratios) if ratios else math.inf
+    return median if math.isfinite(median) else None
 
 
 def judge(measure, proxies):

@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import peers
+from rows import RATED_SECONDS, RATED_WARM_UP_MS
 
 START_S = 20
 STOP_S = 3
@@ -244,7 +245,8 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
     peer = running.peer
     profile = "new" if row.profile == "small" and not peer.keeps else row.profile
     connections = arguments.connections if row.is_kept else NEW
-    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{arguments.seconds:g}",
+    seconds = RATED_SECONDS if row.rate_of else arguments.seconds
+    command = [place.weir, "bench", "run", "--rounds", "1", "--seconds", f"{seconds:g}",
                "--cores", ",".join(str(place.cores[i]) for i in (0, 1, 1)),
                "--connections", str(connections),
                "--ports", place.ports, "--ca-dir", place.path("origin-ca"),
@@ -253,14 +255,14 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
                "--proxy", f"127.0.0.1:{running.ports[peer.ways[row.way]]}",
                "--proxy-pid", str(running.process.pid),
                "--proxy-ca", place.path("proxy-ca", "weir-ca-cert.pem")]
-    if core_latency_ns is not None:
+    if row.rate_of:  # a latency, of which the waking of client and origin is no part
+        command += ["--warm-up-ms", str(RATED_WARM_UP_MS), "--awake"]
+    elif core_latency_ns is not None:
         command.append("--steady")
-    if core_latency_ns:
-        command += ["--core-latency", f"{core_latency_ns:.0f}"]
+        if core_latency_ns:
+            command += ["--core-latency", f"{core_latency_ns:.0f}"]
     if row.way in peer.fixed:
         command.append("--fixed")
-    if row.rate_of:  # a latency, of which the waking of client and origin is no part
-        command.append("--awake")
     if rate_hz:
         return command + ["--rate", str(rate_hz), "--poisson"]
     return command + ["--alone"]
@@ -268,7 +270,8 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
 
 def make_trial(place, peer, row, arguments, rate_hz=None, with_logs=False, core_latency_ns=None):
     """Figures of one trial, name to number; "first_error" too; and the commands that made it. A core
-    latency is one that does not change meanwhile, and is so if it soon can be; 0: whichever."""
+    latency is one that does not change meanwhile, and is so if it soon can be; 0: whichever. For a
+    latency that a request has it is nothing, and "stolen" is of the direct way, too."""
     marks = ["logs" if with_logs else "quiet"] + ["polls"] * row.polls
     with Running(place, peer, marks) as running:
         out = os.path.join(running.folder, "trial.json")
@@ -291,6 +294,10 @@ def make_trial(place, peer, row, arguments, rate_hz=None, with_logs=False, core_
         one = next(case for case in cases if case["mode"] == row.mode)
         figures = {name: figure["median"] for name, figure in one["figures"].items()}
         figures["first_error"] = one["first_error"]
+        if row.rate_of:
+            figures.pop("core_latency_ns", None)
+            figures["stolen"] = max(case["figures"].get("stolen", {"median": 0})["median"]
+                                    for case in cases)
         started = ["taskset", "-c", str(place.cores[0])] + running.fill(peer.command)
         return figures, [" ".join(words).replace(running.folder, "FOLDER")
                          .replace(place.folder, "FOLDER").replace(place.weir, "weir")

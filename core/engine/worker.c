@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { LAST_TURNS_MAX = 100000 }; /* of the ring, in worker_fini() */
+
 int worker_init(struct worker *w, const struct worker_options *options, char *error,
                 size_t error_cap)
 {
@@ -241,7 +243,7 @@ bool worker_fini(struct worker *w)
     resolver_stop(w->resolver);
     /* Bounded by the watchdog of each conn: a close that stays overdue ends as a leak, not a hang.
      */
-    for (int turns = 0; turns < 100000; turns++) {
+    for (int turns = 0; turns < LAST_TURNS_MAX; turns++) {
         bool open = w->conns.live_count > 0 || resolver_in_flight(w->resolver) > 0 ||
                     w->letters_expected > 0;
         for (size_t i = 0; i < w->listener_count; i++) {

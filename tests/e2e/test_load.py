@@ -325,7 +325,7 @@ class Load(Case):
         self.assertTrue(results["configuration"]["together"])
         self.assertEqual(len(results["cases"]), 2 * 3)
         self.assertIn("12/12 ", err)
-        self.assertIn("; variants at the same time\n", out)
+        self.assertIn("; weirs at the same time\n", out)
         for one in results["cases"]:
             self.assertEqual(one["figures"]["errors"]["rounds"], [0, 0], one)
         for at in range(0, len(results["cases"]), 3):
@@ -344,6 +344,19 @@ class Load(Case):
                                            figures["cpu_us"] / plain["cpu_us"], delta=1e-4)
                     for name in ("client_busy", "load_busy", "origin_busy"):
                         self.assertAlmostEqual(figures[name] / plain[name], 1, delta=0.1)
+
+    def test_workers_together(self):
+        """Numbers of workers in one window: no throughput against each other, of a shared core."""
+        results, out, _ = self.run_json(
+            "--together", "--modes", "forward", "--profiles", "small", "--workers", "1,2",
+            "--connections", "4", "--rounds", "2")
+        self.assertEqual([case["workers"] for case in results["cases"]], [1, 2])
+        one, two = (case["figures"] for case in results["cases"])
+        for turn, ratio in enumerate(two["cpu_ratio"]["rounds"]):
+            self.assertAlmostEqual(ratio, two["cpu_us"]["rounds"][turn]
+                                   / one["cpu_us"]["rounds"][turn], delta=1e-4)
+        self.assertNotIn("scaling", two)
+        self.assertRegex(out, r"(?m)^  forward/small@2: 2 workers cost \S+ % .*; bound 8 %")
 
     def test_awake(self):
         """Who never sleeps is not full for that."""

@@ -75,6 +75,20 @@ class Templates(unittest.TestCase):
                     self.assertLessEqual(set(bound.peers), set(row.peers), row.name)
 
 
+    def test_latencies(self):
+        """Short trials, at whichever core latency; others are steady."""
+        place = unittest.mock.Mock(weir="weir", cores=[1, 0], ports="1,2,3")
+        for row in rows.ROWS.values():
+            peer = peers.PEERS["weir"]
+            running = unittest.mock.Mock(peer=peer, ports=dict.fromkeys(peer.ways.values(), 1))
+            arguments = unittest.mock.Mock(seconds=1.5, connections=64)
+            words = " ".join(map(str, trials.load_command(place, running, row, arguments, None,
+                                                             40)))
+            is_rated = "latency" in row.name
+            self.assertEqual("--seconds 0.3 " in words and "--awake" in words, is_rated)
+            self.assertEqual("--seconds 1.5 " in words and "--steady --core-latency 40" in words,
+                             not is_rated)
+
     def test_closes(self):
         """Clients that say Connection: close have a row that is else as another, and tunnels."""
         place = unittest.mock.Mock(weir="weir", cores=[1, 0], ports="1,2,3")
@@ -130,6 +144,15 @@ class Table(unittest.TestCase):
         self.assertEqual(table.ratio_of(self.proxies(rounds), "nginx"), 0.3)
         self.assertIsNone(table.ratio_of(self.proxies(rounds), "squid"))
 
+    def test_less_than_nothing(self):
+        """Noise makes a round one of weir's best or of its worst; it is left out of neither end."""
+        for ours, theirs, ratio in (([-1, -2, 8], [10, 10, 10], -0.1),
+                                    ([1, 2, 8], [-1, 10, 10], 0.8),
+                                    ([-1, 2, 8], [-1, 10, 10], 0.5),
+                                    ([1, 2, 8], [-1, 0, 10], None), ([-1], [-1], None)):
+            value = table.ratio_of(self.proxies({"weir": ours, "nginx": theirs}), "nginx")
+            self.assertEqual(value if value is None else round(value, 9), ratio)
+
     def test_rounds_that_do_not_count(self):
         """Where the cores were near for one of the two and far for the other."""
         proxies = self.proxies({"weir": [8, 4, 9], "nginx": [10, 10, 10]})
@@ -182,6 +205,19 @@ class Table(unittest.TestCase):
                                        table.pairs_of(result["proxies"], name))
                                    for name in ("squid", "nginx")), counted)
             self.assertIn("http-kept 2/2 nginx: 1.0 us a request\n", said.getvalue())
+
+    def test_taken_cores(self):
+        """Trials of latencies in which the host took a core are made again, to an end; others
+        not."""
+        run = self.load_run()
+        bench = run.Bench(None, argparse.Namespace())
+        for rate_hz, stolen, count in ((9, [0.03, 0.01], 2), (9, [0], 1), (9, [None], 1),
+                                       (9, [0.5] * rows.RATED_TRIES, rows.RATED_TRIES),
+                                       (None, [0.5], 1)):
+            made = [({} if one is None else {"stolen": one}, ["start", "load"]) for one in stolen]
+            with unittest.mock.patch.object(trials, "make_trial", side_effect=made) as make:
+                figures = bench.trial(rows.ROWS["http-latency"], "weir", rate_hz)
+            self.assertEqual((figures, make.call_count), (made[-1][0], count))
 
     def test_judge_log(self):
         """weir with a log is compared with weir without, and with nobody else."""

@@ -157,7 +157,15 @@ static void good_options(void **state)
     p = parse(LOAD_VERB_RUN, "--together --variants all --clients 21 --connections 64");
     assert_int_equal(p.status, -1);
     assert_true(p.options.is_together && p.options.is_alone);
-    assert_int_equal(load_options_variants(&p.options), 3);
+    assert_int_equal(load_options_sides(&p.options), 3);
+    free(p.err);
+    p = parse(LOAD_VERB_RUN, "--together --variants plain,logs --workers 1,2,4,8");
+    assert_int_equal(p.status, -1);
+    assert_int_equal(load_options_sides(&p.options), LOAD_SIDES_MAX);
+    free(p.err);
+    p = parse(LOAD_VERB_RUN, "--variants plain,logs --workers 1,2");
+    assert_int_equal(p.status, -1);
+    assert_int_equal(load_options_sides(&p.options), 1);
     free(p.err);
     p = parse(LOAD_VERB_COMPARE, "a b");
     assert_int_equal(p.status, -1);
@@ -210,11 +218,11 @@ static void bad_options(void **state)
         {LOAD_VERB_RUN, "--proxy-pid 1", "need --proxy ADDRESS\n"},
         {LOAD_VERB_RUN, "--proxy 127.0.0.1:1 --modes intercept", "needs --proxy-ca FILE\n"},
         {LOAD_VERB_RUN, "--find-max p99<1 --rate 5", "without --rate\n"},
-        {LOAD_VERB_RUN, "--together", "--together needs two --variants or more"},
+        {LOAD_VERB_RUN, "--together", "--together needs two or more of --variants,"},
         {LOAD_VERB_RUN, "--together --variants all --modes direct", "is for forward, connect,"},
         {LOAD_VERB_RUN, "--together --variants all --modes transparent",
          "is for forward, connect,"},
-        {LOAD_VERB_RUN, "--together --variants all --workers 1,2", "one number of --workers\n"},
+        {LOAD_VERB_RUN, "--together --variants all --workers 1,2,4", "at most 8\n"},
         {LOAD_VERB_RUN, "--together --variants all --clients 22 --connections 64", "too many"},
         {LOAD_VERB_RUN, "--together --variants all --find-max p99<1", "without --together\n"},
         {LOAD_VERB_RUN, "x", "unexpected argument \"x\"\n"},
