@@ -96,15 +96,14 @@ static struct load_plan make_plan(const struct run *run, const struct spot *spot
     return plan;
 }
 
-static void watch(void *context, const struct load_result *results)
+static void watch(void *context, const struct load_live *live)
 {
     const struct run *run = context;
 
     if (run->is_terminal) {
         fprintf(run->err, "\r\033[K%s, %u %s: %llu so far",
                 grow_curves[run->watched->line->curve].name, run->watched->point->amount,
-                grow_curves[run->watched->line->curve].amount,
-                (unsigned long long)results->live_units);
+                grow_curves[run->watched->line->curve].amount, (unsigned long long)live->units);
         fflush(run->err);
     }
 }

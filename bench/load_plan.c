@@ -92,8 +92,6 @@ static void merge_ns(int64_t *into, const int64_t *from, size_t count)
 /* Windows are the same but for what it takes to look at a clock. */
 void load_result_merge(struct load_result *into, const struct load_result *from)
 {
-    into->phase = from->phase;
-    into->live_units += from->live_units;
     into->units += from->units;
     into->connections += from->connections;
     into->resumed += from->resumed;

@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -507,19 +509,45 @@ static void merge_results(struct load_processes *p, const struct load_plan *plan
     }
 }
 
-static bool await_clients(struct load_processes *p, const struct load_plan *plans,
-                          void (*watch)(void *context, const struct load_result *results),
-                          void *context, FILE *err)
+static void add_up_live(const struct load_processes *p, unsigned clients, struct load_live *live)
 {
+    *live = (struct load_live){.phase = p->shared->results[0].phase};
+    for (unsigned i = 0; i < clients; i++) {
+        live->units += p->shared->results[i].live_units;
+        live->errors += p->shared->results[i].errors;
+    }
+}
+
+/* Sleeps until a client of those at work has ended, WATCH_NS at most: each time that the harness
+ * wakes, it takes a core from what is measured there. */
+static void nap_with_client(const struct load_processes *p)
+{
+    struct pollfd end = {.fd = -1, .events = POLLIN};
+
+    for (unsigned i = 0; i < LOAD_CLIENTS_MAX && end.fd < 0; i++) {
+        if (p->client_pids[i]) {
+            end.fd = pidfd_open(p->client_pids[i], 0);
+        }
+    }
+    if (end.fd < 0) {
+        load_nap(POLL_NS);
+        return;
+    }
+    (void)poll(&end, 1, (int)(WATCH_NS / NS_PER_MS));
+    close(end.fd);
+}
+
+static bool await_clients(struct load_processes *p, const struct load_plan *plans,
+                          load_watch_fn *watch, void *context, FILE *err)
+{
+    unsigned clients = load_plan_all_clients(plans);
     int64_t start_ns = clock_monotonic_ns();
     int64_t limit_ns = plans->warmup_ns + plans->window_ns + TRIAL_MORE_NS;
-    int64_t watched_ns = start_ns;
+    struct load_live live;
     int count;
 
-    while ((count = count_clients(p, load_plan_all_clients(plans), err)) > 0) {
-        int64_t now_ns = clock_monotonic_ns();
-
-        if (now_ns - start_ns > limit_ns || load_is_interrupted) {
+    while ((count = count_clients(p, clients, err)) > 0) {
+        if (clock_monotonic_ns() - start_ns > limit_ns || load_is_interrupted) {
             fputs(load_is_interrupted ? "weir bench: interrupted\n"
                                       : "weir bench: a trial does not end\n",
                   err);
@@ -528,19 +556,15 @@ static bool await_clients(struct load_processes *p, const struct load_plan *plan
         if (!origins_are_there(p, err)) {
             return false;
         }
-        if (now_ns - watched_ns > WATCH_NS) {
-            watched_ns = now_ns;
-            merge_results(p, plans);
-            watch(context, p->results);
-        }
-        load_nap(POLL_NS);
+        nap_with_client(p);
+        add_up_live(p, clients, &live);
+        watch(context, &live);
     }
     return count == 0 && origins_are_there(p, err);
 }
 
-bool load_trial_run(struct load_processes *p, const struct load_plan *plans,
-                    void (*watch)(void *context, const struct load_result *results), void *context,
-                    FILE *err)
+bool load_trial_run(struct load_processes *p, const struct load_plan *plans, load_watch_fn *watch,
+                    void *context, FILE *err)
 {
     bool done = true;
 

@@ -62,11 +62,18 @@ bool load_proxy_start(struct load_processes *p, struct load_plan *plan, FILE *er
 /* Ends the one of the plan. False: it had ended before, by itself; said so. */
 bool load_proxy_stop(struct load_processes *p, const struct load_plan *plan, FILE *err) MUST_CHECK;
 
+/* Of a trial that goes on: all its clients together. */
+struct load_live {
+    int phase; /* enum load_phase */
+    uint64_t units, errors;
+};
+
+typedef void load_watch_fn(void *context, const struct load_live *live);
+
 /* Makes the trials of the plans, which are as many as the first has sides, at the same time, each
  * client in a process of its own; the results are p->results. `watch` is called a few times a
- * second, with what there is of them. False: said why; an origin that has ended is a reason. */
-bool load_trial_run(struct load_processes *p, const struct load_plan *plans,
-                    void (*watch)(void *context, const struct load_result *results), void *context,
-                    FILE *err) MUST_CHECK;
+ * second. False: said why; an origin that has ended is a reason. */
+bool load_trial_run(struct load_processes *p, const struct load_plan *plans, load_watch_fn *watch,
+                    void *context, FILE *err) MUST_CHECK;
 
 #endif

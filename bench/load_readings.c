@@ -19,29 +19,68 @@ static void read_cores(const struct load_plan *plan, struct load_readings *r)
     r->cores_stolen_ns = known ? sum.stolen_ns : -1;
 }
 
-static int64_t read_process(pid_t pid)
+static int64_t read_tree(const struct proc_tree *tree)
 {
     struct proc_usage usage;
-    return pid && proc_read_cpu(pid, &usage) ? usage.cpu_ns : -1;
+    return tree->count && proc_read_cpu(tree, &usage) ? usage.cpu_ns : -1;
 }
 
-struct load_readings load_readings_take(const struct load_plan *plan, const struct ring *own)
+static int64_t read_process(pid_t pid)
+{
+    const struct proc_tree alone = {.count = pid ? 1 : 0, .pids = {pid}};
+    return read_tree(&alone);
+}
+
+void load_readings_list(const struct load_plan *plan, struct proc_tree *proxy)
+{
+    proxy->count = 0;
+    if (plan->reads_others && plan->proxy_pid) {
+        proc_list(plan->proxy_pid, proxy);
+    }
+}
+
+struct load_readings load_readings_take(const struct load_plan *plan, const struct proc_tree *proxy,
+                                        const struct ring *own)
 {
     struct load_readings r = {
         .own_ns = measure_cpu_ns(),
         .own_looked_ns = (int64_t)ring_stats(own)->looked_ns,
+        .wall_ns = clock_monotonic_ns(),
     };
 
     if (plan->reads_others) {
-        r.proxy_ns = read_process(plan->proxy_pid);
+        r.proxy_ns = read_tree(proxy);
         for (unsigned i = 0; i < plan->origins; i++) {
             r.origin_ns[i] = read_process(plan->origin_pids[i]);
             r.origin_looked_ns[i] = plan->origin_states[i].looked_ns;
         }
         read_cores(plan, &r);
     }
-    r.wall_ns = clock_monotonic_ns();
     return r;
+}
+
+static bool is_listed(const struct proc_tree *tree, pid_t pid)
+{
+    for (unsigned i = 0; i < tree->count; i++) {
+        if (tree->pids[i] == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void load_readings_add_new(const struct load_plan *plan, const struct proc_tree *proxy,
+                           struct load_readings *r)
+{
+    struct proc_tree now;
+
+    load_readings_list(plan, &now);
+    for (unsigned i = 0; i < now.count && r->proxy_ns >= 0; i++) {
+        if (!is_listed(proxy, now.pids[i])) {
+            int64_t cpu_ns = read_process(now.pids[i]);
+            r->proxy_ns += cpu_ns > 0 ? cpu_ns : 0; /* it may have ended */
+        }
+    }
 }
 
 static int64_t growth(int64_t from_ns, int64_t to_ns)

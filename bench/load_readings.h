@@ -20,8 +20,15 @@ struct load_readings {
     int64_t cores_stolen_ns; /* by the host */
 };
 
-/* `own` is the client's. */
-struct load_readings load_readings_take(const struct load_plan *plan, const struct ring *own);
+/* The proxy's processes, none if it is another client that reads them. Takes milliseconds, which is
+ * why it is not part of what follows: it is done in the warm-up. */
+void load_readings_list(const struct load_plan *plan, struct proc_tree *proxy);
+/* Takes a tenth of a millisecond, in which no request goes on. `own` is the client's. */
+struct load_readings load_readings_take(const struct load_plan *plan, const struct proc_tree *proxy,
+                                        const struct ring *own);
+/* Behind the window: adds what those have used that are not on the list, since they began later. */
+void load_readings_add_new(const struct load_plan *plan, const struct proc_tree *proxy,
+                           struct load_readings *readings);
 /* What there was between them. */
 void load_readings_store(const struct load_plan *plan, const struct load_readings *from,
                          const struct load_readings *to, struct load_result *result);

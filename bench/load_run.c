@@ -173,25 +173,21 @@ struct load_plan load_run_plan(const struct load_processes *processes, const str
 
 /* ---- progress ---- */
 
-static void watch(void *context, const struct load_result *results)
+static void watch(void *context, const struct load_live *live)
 {
     static const char *const phases[] = {"starting", "warming up", "measuring", "ending"};
     struct run *run = context;
     int64_t now_ns = clock_monotonic_ns();
-    uint64_t units = 0, errors = 0;
-    double rate_hz;
 
-    for (unsigned side = 0; side < run->sides; side++) {
-        units += results[side].live_units;
-        errors += results[side].errors;
-    }
-    rate_hz = (double)(units - run->watched_units) * NS_PER_S / (double)(now_ns - run->watched_ns);
-    if (run->is_terminal && units >= run->watched_units) {
+    if (run->is_terminal && live->units >= run->watched_units) {
         fprintf(run->err, "\r\033[K%u/%u %s: %s, %.0f/s, %llu errors", run->trial, run->trial_count,
-                run->watched, phases[results->phase], rate_hz, (unsigned long long)errors);
+                run->watched, phases[live->phase],
+                (double)(live->units - run->watched_units) * NS_PER_S /
+                    (double)(now_ns - run->watched_ns),
+                (unsigned long long)live->errors);
         fflush(run->err);
     }
-    run->watched_units = units;
+    run->watched_units = live->units;
     run->watched_ns = now_ns;
 }
 

@@ -55,27 +55,26 @@ static pid_t parent_of(pid_t pid)
     return parent;
 }
 
-/* The process and its descendants, parents first. */
-static unsigned list_tree(pid_t root, pid_t tree[PROC_TREE_MAX])
+void proc_list(pid_t root, struct proc_tree *tree)
 {
     enum { PROCESSES_MAX = 65536 };
     struct parentage *all = calloc(PROCESSES_MAX, sizeof(*all));
     DIR *folder = opendir("/proc");
     unsigned all_count = 0;
-    unsigned count = 1;
     struct dirent *entry;
 
-    tree[0] = root;
+    tree->count = 1;
+    tree->pids[0] = root;
     while (all && folder && (entry = readdir(folder)) && all_count < PROCESSES_MAX) {
         if (isdigit((unsigned char)entry->d_name[0])) {
             pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
             all[all_count++] = (struct parentage){pid, parent_of(pid)};
         }
     }
-    for (unsigned i = 0; i < count; i++) {
-        for (unsigned j = 0; j < all_count && count < PROC_TREE_MAX; j++) {
-            if (all[j].parent == tree[i]) {
-                tree[count++] = all[j].pid;
+    for (unsigned i = 0; i < tree->count; i++) {
+        for (unsigned j = 0; j < all_count && tree->count < PROC_TREE_MAX; j++) {
+            if (all[j].parent == tree->pids[i]) {
+                tree->pids[tree->count++] = all[j].pid;
             }
         }
     }
@@ -83,7 +82,6 @@ static unsigned list_tree(pid_t root, pid_t tree[PROC_TREE_MAX])
         closedir(folder);
     }
     free(all);
-    return count;
 }
 
 /* Of all its threads, also those that have ended. False: there is no such process. */
@@ -119,32 +117,30 @@ static void add_memory(pid_t pid, struct proc_usage *usage)
     }
 }
 
-static bool read_tree(pid_t root, struct proc_usage *usage, bool with_memory)
+bool proc_read_cpu(const struct proc_tree *tree, struct proc_usage *usage)
 {
-    pid_t tree[PROC_TREE_MAX];
-    unsigned count = list_tree(root, tree);
-
     *usage = (struct proc_usage){0};
-    if (!add_cpu(root, usage)) {
+    if (!add_cpu(tree->pids[0], usage)) {
         return false;
     }
-    for (unsigned i = 1; i < count; i++) {
-        (void)add_cpu(tree[i], usage); /* it may have ended */
-    }
-    for (unsigned i = 0; with_memory && i < count; i++) {
-        add_memory(tree[i], usage);
+    for (unsigned i = 1; i < tree->count; i++) {
+        (void)add_cpu(tree->pids[i], usage); /* it may have ended */
     }
     return true;
 }
 
-bool proc_read_cpu(pid_t root, struct proc_usage *usage)
-{
-    return read_tree(root, usage, false);
-}
-
 bool proc_read_usage(pid_t root, struct proc_usage *usage)
 {
-    return read_tree(root, usage, true);
+    struct proc_tree tree;
+
+    proc_list(root, &tree);
+    if (!proc_read_cpu(&tree, usage)) {
+        return false;
+    }
+    for (unsigned i = 0; i < tree.count; i++) {
+        add_memory(tree.pids[i], usage);
+    }
+    return true;
 }
 
 bool proc_pin(int core)

@@ -25,9 +25,19 @@ struct proc_usage {
     unsigned process_count;
 };
 
-/* CPU time alone, which is quick. False: there is no such process, or it may not be looked at. */
-bool proc_read_cpu(pid_t root, struct proc_usage *usage) MUST_CHECK;
-/* Memory, too. */
+/* A process and its descendants, parents first. */
+struct proc_tree {
+    unsigned count;
+    pid_t pids[PROC_TREE_MAX];
+};
+
+/* Looks at every process of the machine: that takes milliseconds, in which the caller does nothing
+ * else. */
+void proc_list(pid_t root, struct proc_tree *tree);
+
+/* CPU time alone, of those that are still there: microseconds. False: the first of them is not. */
+bool proc_read_cpu(const struct proc_tree *tree, struct proc_usage *usage) MUST_CHECK;
+/* Lists them, and reads memory, too. False: there is no such process. */
 bool proc_read_usage(pid_t root, struct proc_usage *usage) MUST_CHECK;
 
 /* The calling thread, and what it starts from now on. False: see errno. */

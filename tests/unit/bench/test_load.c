@@ -2,6 +2,7 @@
 /* The load harness without load: intended times, figures, what it writes, and its verdict on two
  * results. */
 #include "bench/load_pace.h"
+#include "bench/load_readings.h"
 #include "bench/load_results.h"
 #include "bench/load_run.h"
 #include "bench/load_tail.h"
@@ -12,10 +13,12 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -416,6 +419,7 @@ static void *spin(void *context)
 /* This process has used some CPU time and memory, and is one. A thread counts when it has ended. */
 static void own_usage(void **state)
 {
+    const struct proc_tree alone = {1, {getpid()}}, nobody = {1, {0x7ffffff0}};
     struct proc_usage usage, later;
     pthread_t thread;
 
@@ -425,9 +429,43 @@ static void own_usage(void **state)
     assert_true(usage.anonymous_kib > 0);
     assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_true(proc_read_cpu(getpid(), &later));
+    assert_true(proc_read_cpu(&alone, &later));
     assert_true(later.cpu_ns > usage.cpu_ns + NS_PER_MS);
-    assert_false(proc_read_cpu(0x7ffffff0, &later));
+    assert_false(proc_read_cpu(&nobody, &later));
+}
+
+/* One that began since they were listed is added, once, and only to what is known. */
+static void new_processes_are_added(void **state)
+{
+    const struct load_plan plan = {.proxy_pid = getpid(), .reads_others = true};
+    struct load_readings known = {.proxy_ns = 1000}, unknown = {.proxy_ns = -1};
+    struct proc_tree before, behind;
+    int has_spun[2];
+    char byte;
+    pid_t child;
+
+    (void)state;
+    load_readings_list(&plan, &before);
+    assert_int_equal(pipe(has_spun), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)spin(NULL);
+        _exit(write(has_spun[1], "", 1) == 1 ? pause() : 1);
+    }
+    assert_int_equal(read(has_spun[0], &byte, 1), 1);
+    load_readings_list(&plan, &behind);
+    assert_int_equal(behind.count, before.count + 1);
+    load_readings_add_new(&plan, &behind, &known);
+    assert_int_equal(known.proxy_ns, 1000);
+    load_readings_add_new(&plan, &before, &known);
+    assert_true(known.proxy_ns > NS_PER_MS);
+    load_readings_add_new(&plan, &before, &unknown);
+    assert_int_equal(unknown.proxy_ns, -1);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(has_spun[0]);
+    close(has_spun[1]);
 }
 
 /* Some core has been busy; one that there is not adds nothing. */
@@ -708,6 +746,7 @@ int main(void)
         cmocka_unit_test(spreads),
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),
+        cmocka_unit_test(new_processes_are_added),
         cmocka_unit_test(core_usage),
         cmocka_unit_test(own_memory),
         cmocka_unit_test(short_ports_are_told),
