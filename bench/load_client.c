@@ -726,7 +726,7 @@ static void run_loop(struct client *c)
     struct load_result *result = c->result;
     struct load_readings before, after;
     struct proc_usage usage;
-    struct proc_tree proxy;
+    struct load_watched proxy;
     int64_t start_ns;
 
     result->phase = LOAD_WARMING;
@@ -739,7 +739,7 @@ static void run_loop(struct client *c)
                        plan->seed);
     }
     ramp_up(c, start_ns);
-    load_readings_list(plan, &proxy);
+    load_readings_begin(plan, &proxy);
     turn_until(c, start_ns + plan->warmup_ns);
     before = load_readings_take(plan, &proxy, c->worker.ring);
     c->window_start_ns = meet(c, LOAD_MEET_WINDOW);
@@ -747,7 +747,7 @@ static void run_loop(struct client *c)
     turn_until(c, c->window_start_ns + plan->window_ns);
     result->phase = LOAD_ENDED;
     after = load_readings_take(plan, &proxy, c->worker.ring);
-    load_readings_add_new(plan, &proxy, &after);
+    load_readings_end(plan, &proxy, &after);
     load_readings_store(plan, &before, &after, result);
     result->slot_count = (unsigned)(plan->window_ns / LOAD_SLOT_NS);
     if (result->slot_count > LOAD_SLOTS_MAX) {

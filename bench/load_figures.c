@@ -42,6 +42,7 @@ const struct load_figure_row load_figure_rows[FIGURE_COUNT] = {
     [FIGURE_LOAD_BUSY] = {"load_busy", "", 0},
     [FIGURE_OTHERS_BUSY] = {"others_busy", "", 0},
     [FIGURE_STOLEN] = {"stolen", "", 0},
+    [FIGURE_TAKEN] = {"taken", "", 0},
     [FIGURE_CORE_LATENCY_NS] = {"core_latency_ns", "ns", 0},
     [FIGURE_RESUMED] = {"resumed", "", 0},
     [FIGURE_LATE_P99_US] = {"late_p99_us", "us", 0},
@@ -119,16 +120,17 @@ static struct load_busy take_busy(const struct load_plan *plan, const struct loa
     return busy;
 }
 
-/* Of all that are on this core; -1: any, and nobody is known to be there. */
-static double on_core_ns(const struct load_plan *plan, const struct load_busy *busy, int core)
+/* Times of all that are on this core; -1: any, and nobody is known to be there. */
+static double on_core_ns(const struct load_plan *plan, const int64_t *clients_ns,
+                         const int64_t *origins_ns, int core)
 {
     double sum = 0;
 
     for (unsigned i = 0; core >= 0 && i < load_plan_all_clients(plan); i++) {
-        sum += plan->client_cores[i] == core ? fmax((double)busy->client_ns[i], 0) : 0;
+        sum += plan->client_cores[i] == core ? fmax((double)clients_ns[i], 0) : 0;
     }
     for (unsigned i = 0; core >= 0 && i < plan->origins; i++) {
-        sum += plan->origin_cores[i] == core ? fmax((double)busy->origin_ns[i], 0) : 0;
+        sum += plan->origin_cores[i] == core ? fmax((double)origins_ns[i], 0) : 0;
     }
     return sum;
 }
@@ -140,10 +142,12 @@ static double fullest_ns(const struct load_plan *plan, const struct load_busy *b
                        most_ns(busy->origin_ns, plan->origins));
 
     for (unsigned i = 0; i < load_plan_all_clients(plan); i++) {
-        most = fmax(most, on_core_ns(plan, busy, plan->client_cores[i]));
+        most =
+            fmax(most, on_core_ns(plan, busy->client_ns, busy->origin_ns, plan->client_cores[i]));
     }
     for (unsigned i = 0; i < plan->origins; i++) {
-        most = fmax(most, on_core_ns(plan, busy, plan->origin_cores[i]));
+        most =
+            fmax(most, on_core_ns(plan, busy->client_ns, busy->origin_ns, plan->origin_cores[i]));
     }
     return most;
 }
@@ -156,6 +160,34 @@ static double others_ns(const struct load_plan *plan, const struct load_result *
 
     ours += (double)r->beside_cpu_ns + (r->proxy_cpu_ns > 0 ? (double)r->proxy_cpu_ns : 0);
     return r->cores_cpu_ns >= 0 && !isnan(ours) ? fmax((double)r->cores_cpu_ns - ours, 0) : NAN;
+}
+
+/* What this core of a client or an origin, which never sleep, has given to others. */
+static double given_ns(const struct load_plan *plan, const struct load_result *r, int core)
+{
+    double ours_ns = on_core_ns(plan, r->client_cpu_ns, r->origin_cpu_ns, core);
+    return core >= 0 ? fmax((double)r->window_ns - ours_ns, 0) : NAN;
+}
+
+/* What others had, the host among them, of that core of clients and origins of which they had most,
+ * and of the proxy's while it wanted to run. No ticks are in it, other than in what all have used
+ * of a core: a pause of a millisecond makes the tail of latencies. */
+static double taken_ns(const struct load_plan *plan, const struct load_result *r)
+{
+    double waited_ns = load_modes[plan->mode].has_proxy ? (double)r->proxy_waited_ns : 0;
+    double most = NAN; /* none of them is pinned */
+
+    if (!plan->is_awake || plan->sides > 1 || waited_ns < 0 ||
+        isnan(sum_ns(r->origin_cpu_ns, plan->origins))) {
+        return NAN;
+    }
+    for (unsigned i = 0; i < plan->clients; i++) {
+        most = fmax(most, given_ns(plan, r, plan->client_cores[i]));
+    }
+    for (unsigned i = 0; i < plan->origins; i++) {
+        most = fmax(most, given_ns(plan, r, plan->origin_cores[i]));
+    }
+    return most + waited_ns;
 }
 
 static void take_loop(const struct load_plan *plan, const struct load_result *r, double *figures)
@@ -192,6 +224,7 @@ static void take_loop(const struct load_plan *plan, const struct load_result *r,
     figures[FIGURE_OTHERS_BUSY] = ratio(others_ns(plan, r) / NS_PER_S, seconds);
     figures[FIGURE_STOLEN] =
         r->cores_stolen_ns >= 0 ? ratio((double)r->cores_stolen_ns / NS_PER_S, seconds) : NAN;
+    figures[FIGURE_TAKEN] = ratio(taken_ns(plan, r) / NS_PER_S, seconds);
     figures[FIGURE_RESUMED] = load_modes[plan->mode].has_tls && is_new
                                   ? ratio((double)r->resumed, (double)r->connections)
                                   : NAN;

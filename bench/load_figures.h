@@ -40,6 +40,7 @@ enum load_figure {
     FIGURE_LOAD_BUSY,       /* the busiest of their cores: all of them that are on it */
     FIGURE_OTHERS_BUSY,     /* of one core; what was not ours on all the trial's cores */
     FIGURE_STOLEN,          /* of one core; what the host took away of all the trial's cores */
+    FIGURE_TAKEN,           /* of a core; what others had of it while we or the proxy wanted it */
     FIGURE_CORE_LATENCY_NS, /* from the proxy's core to the client's, before and behind the trial */
     FIGURE_RESUMED,         /* share of connections */
     FIGURE_LATE_P99_US,

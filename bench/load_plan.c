@@ -106,6 +106,7 @@ void load_result_merge(struct load_result *into, const struct load_result *from)
     merge_ns(into->origin_cpu_ns, from->origin_cpu_ns, LOAD_ORIGINS_MAX);
     merge_ns(into->origin_looked_ns, from->origin_looked_ns, LOAD_ORIGINS_MAX);
     into->proxy_cpu_ns += from->proxy_cpu_ns;
+    into->proxy_waited_ns += from->proxy_waited_ns;
     into->cores_cpu_ns += from->cores_cpu_ns;
     into->cores_stolen_ns += from->cores_stolen_ns;
     into->proxy_idle_kib += from->proxy_idle_kib;

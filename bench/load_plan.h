@@ -185,6 +185,7 @@ struct load_result {
 
     /* The same, of the client that reads it; else zeros. */
     int64_t proxy_cpu_ns;                    /* growth; -1: not known */
+    int64_t proxy_waited_ns;                 /* runnable, while somebody else ran; -1: not known */
     int64_t origin_cpu_ns[LOAD_ORIGINS_MAX]; /* -1: not known */
     int64_t origin_looked_ns[LOAD_ORIGINS_MAX];
     int64_t cores_cpu_ns;    /* of the trial's cores, whoever used them; -1: not known */

@@ -31,16 +31,22 @@ static int64_t read_process(pid_t pid)
     return read_tree(&alone);
 }
 
-void load_readings_list(const struct load_plan *plan, struct proc_tree *proxy)
+static void list_proxy(const struct load_plan *plan, struct proc_tree *tree)
 {
-    proxy->count = 0;
+    tree->count = 0;
     if (plan->reads_others && plan->proxy_pid) {
-        proc_list(plan->proxy_pid, proxy);
+        proc_list(plan->proxy_pid, tree);
     }
 }
 
-struct load_readings load_readings_take(const struct load_plan *plan, const struct proc_tree *proxy,
-                                        const struct ring *own)
+void load_readings_begin(const struct load_plan *plan, struct load_watched *proxy)
+{
+    list_proxy(plan, &proxy->processes);
+    proc_waits_open(&proxy->waits, &proxy->processes);
+}
+
+struct load_readings load_readings_take(const struct load_plan *plan,
+                                        const struct load_watched *proxy, const struct ring *own)
 {
     struct load_readings r = {
         .own_ns = measure_cpu_ns(),
@@ -49,7 +55,8 @@ struct load_readings load_readings_take(const struct load_plan *plan, const stru
     };
 
     if (plan->reads_others) {
-        r.proxy_ns = read_tree(proxy);
+        r.proxy_ns = read_tree(&proxy->processes);
+        r.proxy_waited_ns = proc_waits_read(&proxy->waits);
         for (unsigned i = 0; i < plan->origins; i++) {
             r.origin_ns[i] = read_process(plan->origin_pids[i]);
             r.origin_looked_ns[i] = plan->origin_states[i].looked_ns;
@@ -69,18 +76,19 @@ static bool is_listed(const struct proc_tree *tree, pid_t pid)
     return false;
 }
 
-void load_readings_add_new(const struct load_plan *plan, const struct proc_tree *proxy,
-                           struct load_readings *r)
+void load_readings_end(const struct load_plan *plan, struct load_watched *proxy,
+                       struct load_readings *r)
 {
     struct proc_tree now;
 
-    load_readings_list(plan, &now);
+    list_proxy(plan, &now);
     for (unsigned i = 0; i < now.count && r->proxy_ns >= 0; i++) {
-        if (!is_listed(proxy, now.pids[i])) {
+        if (!is_listed(&proxy->processes, now.pids[i])) {
             int64_t cpu_ns = read_process(now.pids[i]);
             r->proxy_ns += cpu_ns > 0 ? cpu_ns : 0; /* it may have ended */
         }
     }
+    proc_waits_close(&proxy->waits);
 }
 
 static int64_t growth(int64_t from_ns, int64_t to_ns)
@@ -97,6 +105,7 @@ void load_readings_store(const struct load_plan *plan, const struct load_reading
     result->client_cpu_ns[client] = to->own_ns - from->own_ns;
     result->client_looked_ns[client] = to->own_looked_ns - from->own_looked_ns;
     result->proxy_cpu_ns = growth(from->proxy_ns, to->proxy_ns);
+    result->proxy_waited_ns = growth(from->proxy_waited_ns, to->proxy_waited_ns);
     for (unsigned i = 0; i < plan->origins; i++) {
         result->origin_cpu_ns[i] = growth(from->origin_ns[i], to->origin_ns[i]);
         result->origin_looked_ns[i] = to->origin_looked_ns[i] - from->origin_looked_ns[i];

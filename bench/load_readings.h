@@ -11,24 +11,31 @@
 
 struct ring;
 
+/* The proxy's processes and threads as they were in the warm-up. */
+struct load_watched {
+    struct proc_tree processes;
+    struct proc_waits waits;
+};
+
 struct load_readings {
     int64_t own_ns, own_looked_ns, wall_ns;
     int64_t origin_looked_ns[LOAD_ORIGINS_MAX];
     /* Of others; -1: not known. */
     int64_t proxy_ns, origin_ns[LOAD_ORIGINS_MAX];
+    int64_t proxy_waited_ns; /* runnable, while somebody else ran */
     int64_t cores_ns;        /* busy, whoever used them */
     int64_t cores_stolen_ns; /* by the host */
 };
 
-/* The proxy's processes, none if it is another client that reads them. Takes milliseconds, which is
- * why it is not part of what follows: it is done in the warm-up. */
-void load_readings_list(const struct load_plan *plan, struct proc_tree *proxy);
+/* Finds the proxy's processes; none if it is another client that reads them. Takes milliseconds,
+ * which is why it is not part of what follows: it is done in the warm-up. */
+void load_readings_begin(const struct load_plan *plan, struct load_watched *proxy);
 /* Takes a tenth of a millisecond, in which no request goes on. `own` is the client's. */
-struct load_readings load_readings_take(const struct load_plan *plan, const struct proc_tree *proxy,
-                                        const struct ring *own);
-/* Behind the window: adds what those have used that are not on the list, since they began later. */
-void load_readings_add_new(const struct load_plan *plan, const struct proc_tree *proxy,
-                           struct load_readings *readings);
+struct load_readings load_readings_take(const struct load_plan *plan,
+                                        const struct load_watched *proxy, const struct ring *own);
+/* Behind the window: adds the CPU time of processes that were not found, since they began later. */
+void load_readings_end(const struct load_plan *plan, struct load_watched *proxy,
+                       struct load_readings *readings);
 /* What there was between them. */
 void load_readings_store(const struct load_plan *plan, const struct load_readings *from,
                          const struct load_readings *to, struct load_result *result);

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,74 @@ bool proc_read_usage(pid_t root, struct proc_usage *usage)
         add_memory(tree.pids[i], usage);
     }
     return true;
+}
+
+/* False: there are more threads than there is room for. */
+static bool add_waits(struct proc_waits *waits, pid_t pid)
+{
+    char path[PATH_CAP];
+    struct dirent *entry;
+    DIR *folder;
+    bool has_room = true;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    folder = opendir(path);
+    while (folder && has_room && (entry = readdir(folder))) {
+        int file;
+
+        if (!isdigit((unsigned char)entry->d_name[0])) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", (int)pid, entry->d_name);
+        file = open(path, O_RDONLY | O_CLOEXEC);
+        has_room = file < 0 || waits->count < PROC_WAITS_MAX; /* it may have ended */
+        if (file >= 0 && has_room) {
+            waits->files[waits->count++] = file;
+        } else if (file >= 0) {
+            close(file);
+        }
+    }
+    if (folder) {
+        closedir(folder);
+    }
+    return has_room;
+}
+
+void proc_waits_open(struct proc_waits *waits, const struct proc_tree *tree)
+{
+    waits->count = 0;
+    for (unsigned i = 0; i < tree->count; i++) {
+        if (!add_waits(waits, tree->pids[i])) {
+            proc_waits_close(waits);
+            return;
+        }
+    }
+}
+
+int64_t proc_waits_read(const struct proc_waits *waits)
+{
+    bool is_told = false; /* a kernel that does not count has zeros alone */
+    int64_t sum_ns = 0;
+
+    for (unsigned i = 0; i < waits->count; i++) {
+        char text[PATH_CAP];
+        ssize_t len = pread(waits->files[i], text, sizeof(text) - 1, 0);
+        long long ran_ns, waited_ns;
+
+        text[len > 0 ? len : 0] = '\0';
+        if (sscanf(text, "%lld %lld", &ran_ns, &waited_ns) == 2) { /* it may have ended */
+            is_told |= ran_ns > 0;
+            sum_ns += waited_ns;
+        }
+    }
+    return is_told ? sum_ns : -1;
+}
+
+void proc_waits_close(struct proc_waits *waits)
+{
+    while (waits->count) {
+        close(waits->files[--waits->count]);
+    }
 }
 
 bool proc_pin(int core)

@@ -13,7 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROC_TREE_MAX = 256 }; /* processes of a tree */
+enum {
+    PROC_TREE_MAX = 256,  /* processes of a tree */
+    PROC_WAITS_MAX = 256, /* threads of all of them */
+};
 
 struct proc_usage {
     int64_t cpu_ns; /* user and system, of all threads, also those that have ended, but not of
@@ -39,6 +42,19 @@ void proc_list(pid_t root, struct proc_tree *tree);
 bool proc_read_cpu(const struct proc_tree *tree, struct proc_usage *usage) MUST_CHECK;
 /* Lists them, and reads memory, too. False: there is no such process. */
 bool proc_read_usage(pid_t root, struct proc_usage *usage) MUST_CHECK;
+
+/* Where the kernel tells how long the threads of some processes waited for a core, each. */
+struct proc_waits {
+    unsigned count;
+    int files[PROC_WAITS_MAX];
+};
+
+/* Nothing is open where there are more threads, or where the kernel does not tell. Milliseconds. */
+void proc_waits_open(struct proc_waits *waits, const struct proc_tree *tree);
+/* Nanoseconds, of all of them since they began: runnable, while somebody else ran. Of one that
+ * still waits that is told when it gets the core. Microseconds. -1: not known. */
+int64_t proc_waits_read(const struct proc_waits *waits);
+void proc_waits_close(struct proc_waits *waits);
 
 /* The calling thread, and what it starts from now on. False: see errno. */
 bool proc_pin(int core) MUST_CHECK;

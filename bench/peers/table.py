@@ -136,13 +136,22 @@ def print_markdown(results):
 
 
 OTHERS_MAX, STOLEN_MAX = 0.10, 0.02  # of one core, as in bench/load_report.c
+# Of one core, too, as "taken" in bench/README.md: with those that queue behind such pauses, 1 % of
+# the requests.
+TAKEN_MAX = 0.005
 RATE_MIN = 0.98  # of the rate that was to be
 
 
+def is_disturbed(figures):
+    """Whether the latencies of a trial are those of somebody else, or of the host."""
+    return figures.get("stolen", 0) > STOLEN_MAX or figures.get("taken", 0) > TAKEN_MAX
+
+
 def trials_above(results, figure, limit):
-    """What it was in trials where it was more, and where."""
+    """What it was in trials where it was more, and where. Results of a row have the same trials."""
     return [(one[figure], f"{result['row']}, {title_of(name)}")
-            for result in results for name, proxy in result["proxies"].items()
+            for result in {result["row"]: result for result in results}.values()
+            for name, proxy in result["proxies"].items()
             for one in proxy["figures"] if one.get(figure, 0) > limit]
 
 
@@ -177,4 +186,10 @@ def cautions(results):
         out.append(f"the host took more than {STOLEN_MAX * 100:.0f} % of a core away in "
                    f"{len(stolen)} trials, at most {most * 100:.0f} % ({where}): the tails of "
                    "latencies are its")
+    taken = trials_above(results, "taken", TAKEN_MAX)
+    if taken:
+        most, where = max(taken)
+        out.append(f"others had more than {TAKEN_MAX * 100:.1f} % of a core in {len(taken)} trials "
+                   f"of latencies, each time that they were made, at most {most * 100:.1f} % "
+                   f"({where}): the tails are theirs")
     return list(dict.fromkeys(out))

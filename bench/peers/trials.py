@@ -271,7 +271,7 @@ def load_command(place, running, row, arguments, rate_hz, core_latency_ns):
 def make_trial(place, peer, row, arguments, rate_hz=None, with_logs=False, core_latency_ns=None):
     """Figures of one trial, name to number; "first_error" too; and the commands that made it. A core
     latency is one that does not change meanwhile, and is so if it soon can be; 0: whichever. For a
-    latency that a request has it is nothing, and "stolen" is of the direct way, too."""
+    latency that a request has it is nothing, and "stolen" and "taken" are of the direct way, too."""
     marks = ["logs" if with_logs else "quiet"] + ["polls"] * row.polls
     with Running(place, peer, marks) as running:
         out = os.path.join(running.folder, "trial.json")
@@ -296,7 +296,8 @@ def make_trial(place, peer, row, arguments, rate_hz=None, with_logs=False, core_
         figures["first_error"] = one["first_error"]
         if row.rate_of:
             figures.pop("core_latency_ns", None)
-            figures["stolen"] = max(case["figures"].get("stolen", {"median": 0})["median"]
+            for name in ("stolen", "taken"):
+                figures[name] = max(case["figures"].get(name, {"median": 0})["median"]
                                     for case in cases)
         started = ["taskset", "-c", str(place.cores[0])] + running.fill(peer.command)
         return figures, [" ".join(words).replace(running.folder, "FOLDER")

@@ -207,14 +207,16 @@ class Table(unittest.TestCase):
             self.assertIn("http-kept 2/2 nginx: 1.0 us a request\n", said.getvalue())
 
     def test_taken_cores(self):
-        """Trials of latencies in which the host took a core are made again, to an end; others
-        not."""
+        """Trials of latencies in which somebody had a core are made again, to an end; others not."""
         run = self.load_run()
         bench = run.Bench(None, argparse.Namespace())
-        for rate_hz, stolen, count in ((9, [0.03, 0.01], 2), (9, [0], 1), (9, [None], 1),
-                                       (9, [0.5] * rows.RATED_TRIES, rows.RATED_TRIES),
-                                       (None, [0.5], 1)):
-            made = [({} if one is None else {"stolen": one}, ["start", "load"]) for one in stolen]
+        for rate_hz, name, shares, count in (
+                (9, "stolen", [0.03, 0.01], 2), (9, "taken", [0.006, 0.004], 2),
+                (9, "stolen", [0], 1), (9, "taken", [0.005], 1), (9, "taken", [None], 1),
+                (9, "stolen", [0.5] * rows.RATED_TRIES, rows.RATED_TRIES),
+                (9, "taken", [0.5] * rows.RATED_TRIES, rows.RATED_TRIES),
+                (None, "stolen", [0.5], 1), (None, "taken", [0.5], 1)):
+            made = [({} if one is None else {name: one}, ["start", "load"]) for one in shares]
             with unittest.mock.patch.object(trials, "make_trial", side_effect=made) as make:
                 figures = bench.trial(rows.ROWS["http-latency"], "weir", rate_hz)
             self.assertEqual((figures, make.call_count), (made[-1][0], count))
@@ -236,8 +238,8 @@ class Table(unittest.TestCase):
     def result(self, **figures):
         proxies = {name: {"median": median, "lowest": median, "highest": median, "errors": errors,
                           "first_error": "it broke" if errors else None, "rounds": [median],
-                          "figures": [{"others_busy": 0.5, "stolen": 0.04, "rate_hz": 90,
-                                       **figures}]}
+                          "figures": [{"others_busy": 0.5, "stolen": 0.04, "taken": 0.0061,
+                                       "rate_hz": 90, **figures}]}
                    for name, median, errors in (("weir", 5.0, 0), ("squid", 1234.0, 3),
                                                 ("nginx", None, 0))}
         return {"row": "r", "title": "the work", "unit": "us", "digits": 1,
@@ -259,10 +261,13 @@ class Table(unittest.TestCase):
         self.assertIn("r, squid *: up to 3 errors a round; the first: it broke", words)
         self.assertIn("r, weir: did not reach the rate in 1 of 1 rounds: its latencies are those "
                       "of a queue", words)
-        self.assertTrue(words[-2].startswith("others used more than 10 % of a core in 6 trials, "
+        self.assertTrue(words[-3].startswith("others used more than 10 % of a core in 3 trials, "
                                              "at most 50 % (r, "), words)
-        self.assertTrue(words[-1].startswith("the host took more than 2 % of a core away in 6 "
+        self.assertTrue(words[-2].startswith("the host took more than 2 % of a core away in 3 "
                                              "trials, at most 4 % (r, "), words)
+        self.assertTrue(words[-1].startswith("others had more than 0.5 % of a core in 3 trials of "
+                                             "latencies, each time that they were made, at most "
+                                             "0.6 % (r, "), words)
         far = self.result(core_latency_ns=180)
         far["proxies"]["weir"]["figures"][0]["core_latency_ns"] = 42
         self.assertIn("r, squid: 1 of 1 rounds do not count: the cores were near each other for "

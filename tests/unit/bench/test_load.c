@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -205,6 +206,55 @@ static void figures_of_those_awake(void **state)
     result.origin_looked_ns[0] = result.window_ns + NS_PER_MS;
     load_figures_take(&plan, &result, figures);
     assert_true(figures[FIGURE_ORIGIN_BUSY] == 0);
+}
+
+/* Of those who never sleep it is known what their core gave to others; of the proxy, when it
+ * waited. */
+static void figures_of_taken(void **state)
+{
+    static struct load_result result;
+    struct load_plan plan = {.mode = LOAD_FORWARD,
+                             .is_awake = true,
+                             .clients = 2,
+                             .sides = 1,
+                             .origins = 1,
+                             .client_cores = {4, 5},
+                             .origin_cores = {4}};
+    double figures[FIGURE_COUNT];
+
+    (void)state;
+    result.window_ns = 10 * NS_PER_S;
+    result.client_cpu_ns[0] = 6 * NS_PER_S;
+    result.origin_cpu_ns[0] = 3 * NS_PER_S; /* core 4 gave 1 s */
+    result.client_cpu_ns[1] = 8 * NS_PER_S; /* and core 5 2 s */
+    result.proxy_waited_ns = NS_PER_S / 2;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_TAKEN] - 0.25) < 1e-9);
+    plan.mode = LOAD_DIRECT;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_TAKEN] - 0.2) < 1e-9);
+    result.proxy_waited_ns = -1;
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_TAKEN] - 0.2) < 1e-9);
+    result.client_cpu_ns[1] = 11 * NS_PER_S; /* clocks were read a little earlier and later */
+    load_figures_take(&plan, &result, figures);
+    assert_true(fabs(figures[FIGURE_TAKEN] - 0.1) < 1e-9);
+
+    plan.mode = LOAD_FORWARD;
+    load_figures_take(&plan, &result, figures);
+    assert_true(isnan(figures[FIGURE_TAKEN])); /* the kernel does not tell when the proxy waited */
+    result.proxy_waited_ns = 0;
+    plan.is_awake = false;
+    load_figures_take(&plan, &result, figures);
+    assert_true(isnan(figures[FIGURE_TAKEN]));
+    plan.is_awake = true;
+    result.origin_cpu_ns[0] = -1;
+    load_figures_take(&plan, &result, figures);
+    assert_true(isnan(figures[FIGURE_TAKEN]));
+    result.origin_cpu_ns[0] = 0;
+    plan.client_cores[0] = plan.client_cores[1] = plan.origin_cores[0] = -1;
+    load_figures_take(&plan, &result, figures);
+    assert_true(isnan(figures[FIGURE_TAKEN]));
 }
 
 /* Each piece has its own, whatever the order within it, and one that is not whole has none. */
@@ -434,18 +484,18 @@ static void own_usage(void **state)
     assert_false(proc_read_cpu(&nobody, &later));
 }
 
-/* One that began since they were listed is added, once, and only to what is known. */
+/* One that began since they were found is added, and only to what is known. */
 static void new_processes_are_added(void **state)
 {
     const struct load_plan plan = {.proxy_pid = getpid(), .reads_others = true};
     struct load_readings known = {.proxy_ns = 1000}, unknown = {.proxy_ns = -1};
-    struct proc_tree before, behind;
+    struct load_watched before, behind;
     int has_spun[2];
     char byte;
     pid_t child;
 
     (void)state;
-    load_readings_list(&plan, &before);
+    load_readings_begin(&plan, &before);
     assert_int_equal(pipe(has_spun), 0);
     child = fork();
     assert_true(child >= 0);
@@ -454,18 +504,74 @@ static void new_processes_are_added(void **state)
         _exit(write(has_spun[1], "", 1) == 1 ? pause() : 1);
     }
     assert_int_equal(read(has_spun[0], &byte, 1), 1);
-    load_readings_list(&plan, &behind);
-    assert_int_equal(behind.count, before.count + 1);
-    load_readings_add_new(&plan, &behind, &known);
+    load_readings_begin(&plan, &behind);
+    assert_int_equal(behind.processes.count, before.processes.count + 1);
+    load_readings_end(&plan, &behind, &known);
     assert_int_equal(known.proxy_ns, 1000);
-    load_readings_add_new(&plan, &before, &known);
+    load_readings_end(&plan, &before, &known);
     assert_true(known.proxy_ns > NS_PER_MS);
-    load_readings_add_new(&plan, &before, &unknown);
+    load_readings_end(&plan, &before, &unknown);
     assert_int_equal(unknown.proxy_ns, -1);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     close(has_spun[0]);
     close(has_spun[1]);
+}
+
+static pthread_barrier_t have_spun, may_leave;
+
+static void *spin_and_stay(void *context)
+{
+    (void)spin(context);
+    pthread_barrier_wait(&have_spun);
+    pthread_barrier_wait(&may_leave);
+    return context;
+}
+
+/* Two threads on one core wait for each other. */
+static void own_waits(void **state)
+{
+    const struct proc_tree alone = {1, {getpid()}}, nobody = {1, {0x7ffffff0}};
+    struct proc_tree many = {.count = PROC_TREE_MAX};
+    struct proc_waits waits, none;
+    pthread_t threads[2];
+    cpu_set_t all, one;
+    int64_t before_ns, behind_ns;
+    int core;
+
+    (void)state;
+    assert_int_equal(proc_cores(&core, 1), 1);
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    CPU_ZERO(&one);
+    CPU_SET((size_t)core, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    assert_int_equal(pthread_barrier_init(&have_spun, NULL, 3), 0);
+    assert_int_equal(pthread_barrier_init(&may_leave, NULL, 3), 0);
+    assert_int_equal(pthread_create(&threads[0], NULL, spin_and_stay, NULL), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, spin_and_stay, NULL), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+    proc_waits_open(&waits, &alone);
+    assert_true(waits.count >= 3); /* a sanitizer may have one more */
+    before_ns = proc_waits_read(&waits);
+    pthread_barrier_wait(&have_spun);
+    behind_ns = proc_waits_read(&waits);
+    if (before_ns < 0) {
+        print_message("not told how long threads wait: that needs CONFIG_SCHED_INFO\n");
+    } else {
+        assert_true(behind_ns > before_ns + NS_PER_MS);
+    }
+    for (unsigned i = 0; i < many.count; i++) {
+        many.pids[i] = getpid();
+    }
+    proc_waits_open(&none, &many);
+    assert_int_equal(none.count, 0);
+    proc_waits_open(&none, &nobody);
+    assert_int_equal(proc_waits_read(&none), -1);
+    pthread_barrier_wait(&may_leave);
+    assert_int_equal(pthread_join(threads[0], NULL), 0);
+    assert_int_equal(pthread_join(threads[1], NULL), 0);
+    proc_waits_close(&waits);
+    assert_int_equal(proc_waits_read(&waits), -1);
 }
 
 /* Some core has been busy; one that there is not adds nothing. */
@@ -738,6 +844,7 @@ int main(void)
         cmocka_unit_test(figures_of_several),
         cmocka_unit_test(figures_of_sides),
         cmocka_unit_test(figures_of_those_awake),
+        cmocka_unit_test(figures_of_taken),
         cmocka_unit_test(tails),
         cmocka_unit_test(tails_of_pauses),
         cmocka_unit_test(figures_of_tails),
@@ -747,6 +854,7 @@ int main(void)
         cmocka_unit_test(pattern),
         cmocka_unit_test(own_usage),
         cmocka_unit_test(new_processes_are_added),
+        cmocka_unit_test(own_waits),
         cmocka_unit_test(core_usage),
         cmocka_unit_test(own_memory),
         cmocka_unit_test(short_ports_are_told),
