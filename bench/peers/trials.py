@@ -36,14 +36,16 @@ def wait_until(condition, limit_s):
     return answer
 
 
-def free_port():
-    """A port that nobody listens on, below those that connections are given."""
+def free_port(taken=()):
+    """A port that nobody listens on, below those that connections are given, and none of those that
+    are taken: whose they are may not be there yet."""
     while True:
         port = random.randint(10000, 32000)
         with socket.socket() as probe:
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
-                return port
+                if port not in taken:
+                    return port
 
 
 def is_listening(port):
@@ -123,7 +125,9 @@ class Place:
 
     def make(self):
         os.chmod(self.folder, 0o755)  # peers that give up root read in it
-        ports = [free_port() for _ in range(3)]
+        ports = self.origin_ports = []
+        while len(ports) < 3:
+            ports.append(free_port(ports))
         self.make_authority("origin-ca")
         self.make_authority("proxy-ca")
         self.make_leaf()
@@ -198,7 +202,9 @@ class Running:
         os.mkdir(self.folder)
         os.chmod(self.folder, 0o777)  # squid and nginx write as another user
         text = peers.read_template(peer)
-        self.ports = {name: free_port() for name in peers.port_names(text)}
+        self.ports = {}
+        for name in peers.port_names(text):
+            self.ports[name] = free_port([*place.origin_ports, *self.ports.values()])
         config = os.path.join(self.folder, peer.file)
         self.values = {**place.values, **self.ports, "FOLDER": self.folder, "CONFIG": config}
         with open(config, "w", encoding="utf-8") as file:

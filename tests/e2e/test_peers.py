@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 import unittest.mock
 
@@ -27,6 +28,26 @@ import trials  # noqa: E402
 from rows import Bound, Measure  # noqa: E402
 
 RUN = os.path.join(FOLDER, "run")
+
+
+class Ports(unittest.TestCase):
+    def test_none_twice(self):
+        """The origin is not there while a peer's ports are chosen, and these are not while others
+        are."""
+        peer = peers.PEERS["haproxy"]
+        count = len(peers.port_names(peers.read_template(peer)))
+        free = []
+        while len(free) < count + 3:
+            free.append(trials.free_port(free))
+        with tempfile.TemporaryDirectory() as folder:
+            place = trials.Place("weir", (0, 0))
+            shutil.rmtree(place.folder)
+            place.folder, place.origin_ports = folder, free[:3]
+            place.values = dict.fromkeys(("ORIGIN_HTTP", "ORIGIN_HTTPS", "ORIGIN_CA", "CA", "LEAF"))
+            drawn = free[:3] + [port for port in free[3:] for _ in range(2)]
+            with unittest.mock.patch("random.randint", side_effect=drawn):
+                running = trials.Running(place, peer, ["quiet"])
+            self.assertEqual(list(running.ports.values()), free[3:])
 
 
 class Templates(unittest.TestCase):
