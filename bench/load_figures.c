@@ -170,8 +170,8 @@ static double given_ns(const struct load_plan *plan, const struct load_result *r
 }
 
 /* What others had, the host among them, of that core of clients and origins of which they had most,
- * and of the proxy's while it wanted to run. None of it is counted in ticks, as what all have used of
- * a core is: single pauses of a millisecond make the tail of latencies. */
+ * and of the proxy's while it wanted to run. None of it is counted in ticks, as what all have used
+ * of a core is: single pauses of a millisecond make the tail of latencies. */
 static double taken_ns(const struct load_plan *plan, const struct load_result *r)
 {
     double waited_ns = load_modes[plan->mode].has_proxy ? (double)r->proxy_waited_ns : 0;
