@@ -174,6 +174,12 @@ class Micro(Case):
     def bench(self, *arguments):
         return self.weir_command("bench", "micro", "--seconds", "1", *arguments)
 
+    def measure(self, *names):
+        """The medians of these rows."""
+        code, out, err = self.bench("--json", *names)
+        self.assertEqual((code, err), (0, ""))
+        return {one["name"]: one["cpu_ns"]["median"] for one in json.loads(out)["measurements"]}
+
     def test_all(self):
         """Every row, in order; records and what is done with heads take nothing from the heap."""
         code, out, err = self.bench("--json")
@@ -194,9 +200,12 @@ class Micro(Case):
         leaf = answer["comparisons"][0]
         self.assertAlmostEqual(leaf["whole_ns"], cpu["leaf_mint"], delta=1)
         self.assertAlmostEqual(leaf["library_ns"], cpu["p256_sign"], delta=1)
-        # What holds on any machine, and a busy one: the whole takes about as much as its part at
-        # least, much more than nothing.
-        self.assertLess(cpu["p256_sign"] / 2, cpu["leaf_mint"])
+        # What holds on any machine: the whole takes more than its parts, much more than nothing. A
+        # busy one may be slower while it measures one of them: then these two again.
+        for _ in range(2):
+            if cpu["p256_sign"] >= cpu["leaf_mint"]:
+                cpu.update(self.measure("p256_sign", "leaf_mint"))
+        self.assertLess(cpu["p256_sign"], cpu["leaf_mint"])
         self.assertLess(cpu["connect_resumed"], cpu["connect_full"])
         self.assertLess(cpu["turn_poll_1"] * 2, cpu["turn_poll_64"])
 

@@ -570,6 +570,8 @@ static void own_waits(void **state)
     pthread_barrier_wait(&may_leave);
     assert_int_equal(pthread_join(threads[0], NULL), 0);
     assert_int_equal(pthread_join(threads[1], NULL), 0);
+    pthread_barrier_destroy(&have_spun);
+    pthread_barrier_destroy(&may_leave);
     proc_waits_close(&waits);
     assert_int_equal(proc_waits_read(&waits), -1);
 }
